@@ -1,0 +1,3 @@
+"""Sessions that remember, for any DSPy module."""
+
+__version__ = "0.1.0"

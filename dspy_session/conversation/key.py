@@ -1,0 +1,72 @@
+"""Which conversation: a printable key that names a place on a platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from dspy_session.errors import InvalidKeyError
+
+_SAFE = "-._~@"
+_PARTS = ("platform", "workspace", "channel", "thread")
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationKey:
+    """The address of one conversation: a thread, a channel or a DM on one platform.
+
+    ``str(key)`` is printable and parses back to an equal key; two different keys never print alike, because each
+    part is percent-encoded before the parts are joined with ``:``.
+
+    Args:
+        platform: Lower-case name of the platform, for example ``"slack"``.
+        workspace: The platform's id of the workspace or server; empty where the platform has none (a Discord DM).
+        channel: The platform's id of the channel or DM.
+        thread: The platform's id of the thread, or None for a conversation that is a whole channel or DM.
+
+    >>> str(ConversationKey("slack", "T1", "C1", "1700000000.000100"))
+    'slack:T1:C1:1700000000.000100'
+    >>> ConversationKey.parse("slack:T1:C1").thread is None
+    True
+    """
+
+    platform: str
+    workspace: str
+    channel: str
+    thread: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in _PARTS:
+            part = getattr(self, name)
+            if part is None and name == "thread":
+                continue
+            if not isinstance(part, str) or (not part and name != "workspace"):
+                raise InvalidKeyError(f"a conversation key needs a non-empty text for {name!r}, got {part!r}")
+            try:
+                part.encode()
+            except UnicodeEncodeError:
+                raise InvalidKeyError(f"a conversation key cannot hold the lone surrogate in {name!r}") from None
+
+    def __str__(self) -> str:
+        parts = [self.platform, self.workspace, self.channel]
+        if self.thread is not None:
+            parts.append(self.thread)
+        return ":".join(quote(part, safe=_SAFE) for part in parts)
+
+    @classmethod
+    def parse(cls, text: str) -> ConversationKey:
+        """The key that prints as ``text``.
+
+        Raises:
+            InvalidKeyError: ``text`` is not what ``str(key)`` prints for any key.
+        """
+        parts = text.split(":")
+        if len(parts) not in (3, 4):
+            raise InvalidKeyError(f"{text!r} is no conversation key: expected platform:workspace:channel[:thread]")
+        try:
+            key = cls(*(unquote(part, errors="strict") for part in parts))
+        except UnicodeDecodeError:
+            raise InvalidKeyError(f"{text!r} is no conversation key: its escapes are not UTF-8") from None
+        if str(key) != text:
+            raise InvalidKeyError(f"{text!r} is no conversation key: write it as {str(key)!r}")
+        return key

@@ -1,0 +1,71 @@
+"""One message on its way in, the same shape whatever the platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from dspy_session.conversation.key import ConversationKey
+
+Addressed = Literal["direct", "mention", "thread", "ambient"]
+"""How a message reaches the bot: in a DM, by a mention, in a thread that the bot is in, or not addressed to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who wrote a message.
+
+    Args:
+        id: The platform's user id.
+        name: The name that people see.
+        is_bot: True for other bots and integrations, which are never answered.
+    """
+
+    id: str
+    name: str
+    is_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message, not yet fetched.
+
+    Args:
+        name: The file's name as the sender gave it.
+        media_type: MIME type as the platform tells it; empty when it does not.
+        size: Bytes as the platform tells them; 0 when it does not.
+        url: Where the platform serves the file.
+    """
+
+    name: str
+    media_type: str = ""
+    size: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message for the bot: what ``translate`` makes of a platform's event.
+
+    Args:
+        key: The conversation that it belongs to.
+        event_id: The platform's id of the message; the same message delivered twice has the same id.
+        author: Who wrote it.
+        text: What was written, without the mention that addressed the bot.
+        addressed: How it reaches the bot.
+        sent_at: When the platform says that it was sent, UTC.
+        channel_name: The channel's name as people see it; empty in a DM.
+        attachments: Files that came with it.
+        reply_to: Where the answer goes, in the platform's own words (JSON values only), read by that platform alone.
+    """
+
+    key: ConversationKey
+    event_id: str
+    author: Author
+    text: str
+    addressed: Addressed
+    sent_at: datetime
+    channel_name: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    reply_to: dict[str, Any] = field(default_factory=dict)
