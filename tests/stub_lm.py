@@ -65,7 +65,7 @@ class Prompt:
 
     @cached_property
     def messages(self) -> tuple[dict[str, str], ...]:
-        """The messages after the system message, as ``{"role": …, "content": …}``; a part that is no text reads ``<image>``."""
+        """The messages after the system message: ``{"role": …, "content": …}``, where an image reads ``<image>``."""
         return tuple({"role": message.role, "content": _text(message.parts)} for message in self.request.messages)
 
     @cached_property
@@ -352,7 +352,18 @@ def _parts(steps: Sequence[Step]) -> list[Any]:
 
 
 def _part_indexes(steps: Sequence[Step]) -> list[int]:
-    return [len(_parts(steps[: position + 1])) - 1 for position in range(len(steps))]
+    """For each step the index of its part in the whole message, as `_parts` makes them."""
+    indexes = []
+    index, in_text = -1, False
+    for step in steps:
+        if isinstance(step, str | TextPart):
+            index += not in_text
+            in_text = True
+        elif isinstance(step, ThinkingPart | ToolCallPart):
+            index += 1
+            in_text = False
+        indexes.append(index)
+    return indexes
 
 
 def _delta(step: Step, index: int) -> StreamDeltaEvent | None:
