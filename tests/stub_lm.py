@@ -154,9 +154,10 @@ class StubModel:
         self.prompts: list[Prompt] = []
         self._reply = reply
         self._chunk_size = chunk_size
-        engine = _Engine(self, function_calling=function_calling, response_schema=response_schema)
+        self.engine = _Engine(self, function_calling=function_calling, response_schema=response_schema)
+        self.async_engine = _AsyncEngine(self)
         options = {"cache": False, "num_retries": 0, **options}
-        self.lm = dspy.LM(model, engine=engine, async_engine=_AsyncEngine(self), **options)
+        self.lm = dspy.LM(model, engine=self.engine, async_engine=self.async_engine, **options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StubModel:
         """Copies of an LM go on talking to the same model, as they do with a provider."""

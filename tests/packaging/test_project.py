@@ -1,0 +1,95 @@
+"""pyproject.toml agrees with the folders and with the imports; nothing is built or fetched here."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.project import EXTRAS, PACKAGES, PYPROJECT, ROOT, distribution, modules
+
+ROOMS = {
+    "dspy_session": ["postgres", "crypto"],
+    "dspy_session_chat": [],
+    "dspy_session_discord": ["discord"],
+    "dspy_session_slack": ["slack"],
+    "dspy_session_webhook": ["webhook"],
+    "dspy_session_bots": ["bots", "local"],
+}
+"""The extras that bring what a package imports besides DSPy."""
+
+OWN = {path.name for path in PACKAGES}
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_every_package_is_listed() -> None:
+    """A package that is forgotten here imports in development and is missing from the wheel."""
+    roots = [ROOT, ROOT / "integrations", ROOT / "bots"]
+    found = {init.parent for root in roots for init in root.glob("dspy_session*/__init__.py")}
+    assert found == set(PACKAGES)
+    assert set(ROOMS) == OWN
+    assert set(PYPROJECT["tool"]["importlinter"]["root_packages"]) == OWN
+
+
+def test_every_package_is_typed() -> None:
+    assert [path.name for path in PACKAGES if not (path / "py.typed").is_file()] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_what_is_imported_is_declared(package: Path) -> None:
+    declared = {"dspy"} | {distribution(line) for extra in ROOMS[package.name] for line in EXTRAS[extra]}
+    if "pydantic-settings" in declared or package.name == "dspy_session":
+        declared.add("pydantic")  # the types of DSPy's and pydantic-settings' own API
+    providers = packages_distributions()
+    undeclared = {}
+    for path in package.rglob("*.py"):
+        for name in imported(path) - sys.stdlib_module_names - OWN:
+            if declared.isdisjoint(map(distribution, providers.get(name, [name]))):
+                undeclared.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert not undeclared, f"add these to the extras {ROOMS[package.name]} in pyproject.toml: {undeclared}"
+
+
+def test_all_is_every_extra() -> None:
+    named = EXTRAS["all"][0].partition("[")[2].partition("]")[0].split(",")
+    assert sorted(named) == sorted(set(EXTRAS) - {"all"})
+
+
+@pytest.mark.parametrize("package", ["dspy_session", "dspy_session_chat"])
+def test_importing_the_core_imports_no_extra(package: str) -> None:
+    """Every module of the lower floors is imported; what that brings on top of DSPy belongs to no extra."""
+    [folder] = [path for path in PACKAGES if path.name == package]
+    program = f"""
+import importlib, json, sys
+import dspy
+before = set(sys.modules)
+for name in {modules(folder)}:
+    importlib.import_module(name)
+print(json.dumps(sorted({{name.split(".")[0] for name in set(sys.modules) - before}})))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    extras = {distribution(line) for lines in EXTRAS.values() for line in lines}
+    providers = packages_distributions()
+    brought = {
+        name
+        for name in json.loads(result.stdout)
+        if not extras.isdisjoint(map(distribution, providers.get(name, []))) and name not in OWN
+    }
+    allowed = {"dspy_session", package}
+    assert brought == set()
+    assert OWN & set(json.loads(result.stdout)) <= allowed
