@@ -49,7 +49,7 @@ check: $(VENV)/.dev ## Check style, types and floors, and try the wheel in an em
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
-	$(BIN)/lint-imports --no-banner
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -m packaging tests/packaging
 
 bench: $(VENV)/.dev $(PEERS)/.ready ## Measure against bare DSPy and a peer in its own environment
