@@ -39,13 +39,13 @@ class LoopThread:
 
     def join(self, seconds: float) -> bool:
         """Wait for the end, for at most ``seconds``. Returns whether it came."""
-        concurrent.futures.wait([self._ended], seconds)
-        return self._ended.done()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     async def ajoin(self, seconds: float) -> bool:
         """``join`` without blocking the running loop."""
         await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=seconds)
-        return self._ended.done()
+        return self._ended.done() and self.join(1.0)  # the thread has nothing left to do but to return
 
     def _run(self) -> None:
         try:

@@ -102,7 +102,7 @@ def _encode_fields(side: str, fields: Mapping[str, Any], encode: Encode, omitted
     for name, value in fields.items():
         try:
             encoded[name] = encode(value)
-        except UnsupportedValueError:
+        except (UnsupportedValueError, RecursionError):
             omitted.append(f"{side}.{name}")
     return encoded
 

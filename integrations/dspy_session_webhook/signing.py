@@ -49,10 +49,10 @@ def parse_secrets(secret: str | Iterable[str]) -> tuple[Secret, ...]:
     Raises:
         ConfigurationError: There is none, or one of them is malformed.
     """
-    secrets = tuple(Secret.parse(text) for text in ([secret] if isinstance(secret, str) else secret or ()))
-    if not secrets:
+    texts = [secret] if isinstance(secret, str) else list(secret or ())
+    if not any(texts):
         raise ConfigurationError(f"a webhook needs a secret: {_EXPECTED}")
-    return secrets
+    return tuple(Secret.parse(text) for text in texts)
 
 
 def sign(secrets: Iterable[Secret], message_id: str, timestamp: int, body: bytes) -> str:

@@ -1,0 +1,73 @@
+"""A clock that stands still until it is moved."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+_PATIENCE = 10.0
+
+
+class FakeClock:
+    """Monotonic seconds from 0; the time of day moves along with them, from now.
+
+    One thread waits by it and another one moves it, so every method may be called from any.
+
+    Args:
+        automatic: Move on by itself, at once, to whatever is waited for; the time of day then stays what it is, so
+            that receivers go on believing the signatures.
+    """
+
+    def __init__(self, *, automatic: bool = False) -> None:
+        self._automatic = automatic
+        self._start = datetime.now(UTC)
+        self._seconds = 0.0
+        self._sleeper: tuple[float | None, asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._changed = threading.Condition()
+
+    def now(self) -> datetime:
+        return self._start if self._automatic else self._start + timedelta(seconds=self._seconds)
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    async def wait(self, wake: asyncio.Event, seconds: float | None) -> None:
+        with self._changed:
+            if self._automatic and seconds is not None:
+                self._seconds += seconds
+                wake.set()
+            until = None if seconds is None else self._seconds + seconds
+            self._sleeper = (until, asyncio.get_running_loop(), wake)
+            self._changed.notify_all()
+        await wake.wait()
+        with self._changed:
+            self._sleeper = None
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Return when ``condition`` holds; it is looked at whenever someone begins to wait by this clock."""
+
+        def wait() -> None:
+            with self._changed:
+                assert self._changed.wait_for(condition, _PATIENCE), "it never came true"
+
+        await asyncio.to_thread(wait)
+
+    async def asleep(self) -> float:
+        """The seconds that are still to wait, as soon as someone waits for a certain time."""
+        await self.until(lambda: self._sleeper is not None and self._sleeper[0] is not None)
+        assert self._sleeper is not None
+        assert self._sleeper[0] is not None
+        return self._sleeper[0] - self._seconds
+
+    def advance(self, seconds: float) -> None:
+        """Move on by ``seconds``, and wake whoever has waited long enough."""
+        with self._changed:
+            self._seconds += seconds
+            if self._sleeper is None:
+                return
+            due, loop, wake = self._sleeper
+            if due is not None and due <= self._seconds:
+                self._sleeper = None
+                loop.call_soon_threadsafe(wake.set)
