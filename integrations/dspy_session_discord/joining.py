@@ -1,0 +1,62 @@
+"""Listening to a client that has handlers of its own, and leaving them alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import discord
+from discord.ext import commands
+
+from dspy_session.errors import ConfigurationError
+from dspy_session_discord.cog import SessionCog
+
+Heard = Callable[[discord.Message], None]
+
+
+@asynccontextmanager
+async def joined(client: discord.Client, *, connected: Callable[[], None], heard: Heard) -> AsyncIterator[None]:
+    """For as long as the block runs, ``client`` tells us too when it connects and when it gets a message.
+
+    A ``commands.Bot`` gets a cog, and messages that invoke one of its commands stay its own. Any other client gets
+    handlers that call those it had.
+
+    Raises:
+        ConfigurationError: A ``commands.Bot`` is joined already.
+    """
+    if isinstance(client, commands.Bot | commands.AutoShardedBot):
+        cog = SessionCog(client, connected=connected, heard=heard)
+        try:
+            await client.add_cog(cog)
+        except discord.ClientException:
+            raise ConfigurationError("this bot has a session cog already: join a bot with one Discord(bot=…)") from None
+        try:
+            yield
+        finally:
+            await client.remove_cog(cog.qualified_name)
+    else:
+        with _beside(client, "on_connect", connected), _beside(client, "on_message", heard):
+            yield
+
+
+@contextmanager
+def _beside(client: discord.Client, event: str, take: Callable[..., None]) -> Iterator[None]:
+    theirs = getattr(client, event, None)
+    was_set = event in vars(client)
+
+    async def both(*arguments: Any) -> None:
+        take(*arguments)
+        if theirs is not None:
+            await theirs(*arguments)
+
+    both.__name__ = event
+    client.event(both)
+    try:
+        yield
+    finally:
+        if vars(client).get(event) is both:
+            if was_set:
+                setattr(client, event, theirs)
+            else:
+                delattr(client, event)

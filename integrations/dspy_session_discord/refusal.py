@@ -1,0 +1,66 @@
+"""Why Discord refused, in one line that says how to mend it."""
+
+from __future__ import annotations
+
+import aiohttp
+import discord
+
+from dspy_session.errors import PlatformError
+
+UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
+"""What discord.py lets through when there is no answer at all."""
+
+PORTAL = "https://discord.com/developers/applications → your app → Bot"
+
+NO_TOKEN = f"Discord needs a token: Discord(token=…). Make one at {PORTAL} → Reset Token."
+MALFORMED_TOKEN = f"The Discord token holds characters that no token has. Copy it anew from {PORTAL} → Reset Token."
+REFUSED_TOKEN = f"Discord refuses the token: it is wrong or was reset. Make a new one at {PORTAL} → Reset Token."
+REFUSED_INTENTS = (
+    "Discord does not grant the privileged intents that the bot asks for. Switch them on at "
+    f"{PORTAL} → Privileged Gateway Intents, or leave them out of the client's intents."
+)
+NO_MESSAGE_CONTENT = (
+    "Discord keeps the text of messages from this bot: it answers direct messages and mentions only. To let people go "
+    f"on in a thread without a mention, switch on {PORTAL} → Message Content Intent."
+)
+
+_MENDS = {
+    10003: "the channel or thread is gone",
+    10008: "the message is gone",
+    50001: "the bot cannot see the channel: give its role View Channel there",
+    50007: "this person takes no direct messages from the bot",
+    50013: "the bot's role lacks a permission there: it needs View Channel, Send Messages, Create Public Threads, "
+    "Send Messages in Threads and Read Message History",
+    160002: "the bot's role needs Read Message History there to reply to a message",
+    160005: "the thread is locked",
+    160006: "the server has as many open threads as Discord allows",
+}
+
+_LONGEST = 200
+"""Characters of an answer of Discord's that are passed on; Cloudflare answers with whole pages."""
+
+
+def explain(error: Exception) -> str:
+    """``error`` in one line, with what to do about it where we know."""
+    if isinstance(error, discord.HTTPException):
+        said = " ".join(error.text.split())[:_LONGEST]
+        return _MENDS.get(error.code) or f"it answered {error.status} {said}".rstrip()
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+
+
+def login_refused(error: Exception) -> PlatformError:
+    """What to tell the operator when logging in failed."""
+    if isinstance(error, discord.LoginFailure):
+        return PlatformError(REFUSED_TOKEN)
+    if isinstance(error, discord.HTTPException):
+        return PlatformError(f"Discord did not let the bot log in: {explain(error)}")
+    return PlatformError(f"Cannot reach Discord: {explain(error)}. Check the network, the proxy and the firewall.")
+
+
+def connection_refused(error: Exception) -> PlatformError:
+    """What to tell the operator when the gateway closed for good."""
+    if isinstance(error, discord.PrivilegedIntentsRequired):
+        return PlatformError(REFUSED_INTENTS)
+    if isinstance(error, discord.ConnectionClosed) and error.code == 4004:  # authentication failed
+        return PlatformError(REFUSED_TOKEN)
+    return PlatformError(f"Discord ended the connection for good: {explain(error)}")

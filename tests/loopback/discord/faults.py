@@ -1,0 +1,54 @@
+"""What the fake Discord is told to get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+When = Literal["before", "after"]
+"""Whether a fault strikes before the request is handled, or after it: what was asked is done, the answer is lost."""
+
+
+@dataclass
+class Fault:
+    """How the next ``times`` requests that match go wrong.
+
+    Args:
+        method: ``"POST"``, or ``"*"``.
+        path: Below ``/api/v10``, with ``*`` for ids: ``"/channels/*/messages"``.
+        status: Status of the refusal; None cuts the connection.
+        body: What the refusal says: JSON, or a text (Cloudflare answers with HTML).
+        headers: Headers of the refusal.
+        when: Whether the request takes effect first.
+        times: For how many requests.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    body: dict[str, Any] | str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    when: When = "before"
+    times: int = 1
+
+    def strikes(self, method: str, path: str) -> bool:
+        return self.times > 0 and self.method in (method, "*") and fnmatchcase(path, self.path)
+
+
+class Faults:
+    """The faults that are still to strike, oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        self._waiting.append(fault)
+
+    def take(self, method: str, path: str) -> Fault | None:
+        for fault in self._waiting:
+            if fault.strikes(method, path):
+                fault.times -= 1
+                return fault
+        return None

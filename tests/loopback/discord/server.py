@@ -1,0 +1,289 @@
+"""A Discord on 127.0.0.1 that the real discord.py connects to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import aiohttp
+from aiohttp import web
+
+from tests.loopback.discord import payloads
+from tests.loopback.discord.faults import Fault, Faults, When
+from tests.loopback.discord.gateway import PRIVILEGED, Gateway, Intent, Session
+from tests.loopback.discord.network import RESUME_GATEWAY, Certificates, LoopbackResolver
+from tests.loopback.discord.rest import Rest
+from tests.loopback.discord.snowflakes import Snowflakes
+from tests.loopback.discord.world import Channel, ChannelType, Guild, Message, Role, User
+
+Payload = dict[str, Any]
+
+PATIENCE = 10.0
+"""Seconds that a test waits for what must happen."""
+
+MESSAGE_CONTENT_SWITCH = 1 << 19
+"""Application flag: the Message Content intent is switched on in the developer portal (bot in under 100 servers)."""
+
+
+class FakeDiscord:
+    """A whole Discord: a world of people and channels, the API and the gateway.
+
+    >>> async with FakeDiscord() as discord:                                          # doctest: +SKIP
+    ...     client = discord_py.Client(intents=..., connector=discord.connector())
+    ...     ...
+    ...     ada = discord.person("Ada")
+    ...     await discord.say(discord.dm(ada), ada, "hello")
+    ...     post = await discord.next_post()
+
+    Args:
+        message_content: Whether the portal's Message Content switch is on.
+        heartbeat_ms: How often the client is to send a heartbeat, in milliseconds.
+    """
+
+    def __init__(self, *, message_content: bool = True, heartbeat_ms: int = 41_250) -> None:
+        self.token = "loopback.not-a-secret.token"
+        self.message_content = message_content
+        self.snowflakes = Snowflakes()
+        self.faults = Faults()
+        self.people: dict[int, User] = {}
+        self.guilds: dict[int, Guild] = {}
+        self.channels: dict[int, Channel] = {}
+        self.owner = self.person("Owner")
+        self.bot = self.person("Helper", bot=True)
+        self.posts: list[Message] = []
+        self.typings: list[Channel] = []
+        self.requests: list[tuple[str, str]] = []
+        self.gateway = Gateway(
+            token=lambda: self.token,
+            granted=lambda: PRIVILEGED if self.message_content else PRIVILEGED & ~Intent.MESSAGE_CONTENT,
+            ready=self._ready,
+            greet=self._greet,
+            changed=self.changed,
+            heartbeat_ms=heartbeat_ms,
+        )
+        self._certificates = Certificates()
+        self._changed = asyncio.Event()
+        self._next_post = 0
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    async def __aenter__(self) -> Self:
+        application = Rest(self).application()
+        application.router.add_get("/", self.gateway.handle)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._certificates.server())
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.gateway.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def connector(self) -> aiohttp.TCPConnector:
+        """A connector for the real client: Discord's host names are this server, no other name resolves."""
+        return aiohttp.TCPConnector(resolver=LoopbackResolver(self._port), ssl=self._certificates.client())
+
+    # the world
+
+    def person(self, name: str, *, bot: bool = False) -> User:
+        user = User(self.snowflakes.next(), name, bot)
+        self.people[user.id] = user
+        return user
+
+    def guild(self, name: str = "Acme") -> Guild:
+        """A server that the bot is in."""
+        bot_role = Role(self.snowflakes.next(), self.bot.name, managed_by=self.bot)
+        guild = Guild(self.snowflakes.next(), name, self.owner, bot_role)
+        guild.roles += [Role(guild.id, "@everyone"), bot_role]
+        self.guilds[guild.id] = guild
+        return guild
+
+    def role(self, guild: Guild, name: str) -> Role:
+        role = Role(self.snowflakes.next(), name)
+        guild.roles.append(role)
+        return role
+
+    def channel(self, guild: Guild, name: str = "general", type: ChannelType = ChannelType.TEXT) -> Channel:  # noqa: A002 - Discord's word
+        channel = Channel(self.snowflakes.next(), type, name, guild)
+        guild.channels.append(channel)
+        self.channels[channel.id] = channel
+        return channel
+
+    def dm(self, user: User) -> Channel:
+        """The DM between ``user`` and the bot."""
+        for channel in self.channels.values():
+            if channel.recipient is user:
+                return channel
+        channel = Channel(self.snowflakes.next(), ChannelType.DM, recipient=user)
+        self.channels[channel.id] = channel
+        return channel
+
+    # what people do
+
+    async def say(
+        self,
+        channel: Channel,
+        author: User,
+        text: str,
+        *,
+        reply_to: Message | None = None,
+        type: int | None = None,  # noqa: A002 - Discord's word
+        webhook: bool = False,
+        attachments: tuple[Payload, ...] = (),
+    ) -> Message:
+        """``author`` writes ``text``; a mention is written as in Discord, ``f"{bot.mention} hi"``."""
+        message = Message(
+            id=self.snowflakes.next(),
+            channel=channel,
+            author=author,
+            content=text,
+            type=type if type is not None else (0 if reply_to is None else 19),
+            reply_to=reply_to,
+            webhook_id=self.snowflakes.next() if webhook else None,
+            attachments=list(attachments),
+        )
+        await self.publish(message)
+        return message
+
+    async def publish(self, message: Message) -> None:
+        message.channel.messages[message.id] = message
+        await self.announce(message, "MESSAGE_CREATE")
+
+    async def announce(self, message: Message, event: str) -> None:
+        """Tell the client of ``message``; a second MESSAGE_CREATE is what a resume may deliver."""
+        await self.deliver(self.seen(message), event)
+
+    async def deliver(self, payload: Payload, event: str = "MESSAGE_CREATE") -> None:
+        """Send a message payload as it is, less what the client's intents keep from it."""
+        await self.gateway.dispatch(event, lambda session: self._visible(session, payload))
+
+    async def delete(self, message: Message) -> None:
+        del message.channel.messages[message.id]
+        body: Payload = {"id": str(message.id), "channel_id": str(message.channel.id)}
+        if message.channel.guild is not None:
+            body["guild_id"] = str(message.channel.guild.id)
+        await self.deliver(body, "MESSAGE_DELETE")
+
+    async def open_thread(self, message: Message, name: str, owner: User) -> Channel:
+        """A thread started from ``message``: it has the message's id."""
+        parent = message.channel
+        kind = ChannelType.NEWS_THREAD if parent.type is ChannelType.NEWS else ChannelType.PUBLIC_THREAD
+        thread = Channel(message.id, kind, name, parent.guild, parent=parent, owner=owner, members={owner.id})
+        message.thread = thread
+        if parent.guild is not None:
+            parent.guild.channels.append(thread)
+        self.channels[thread.id] = thread
+        await self.announce_thread("THREAD_CREATE", thread, newly_created=True)
+        return thread
+
+    async def announce_thread(self, event: str, thread: Channel, **extra: object) -> None:
+        payload = payloads.channel(thread, me=self.bot.id) | extra
+        await self.gateway.dispatch(event, lambda session: payload if Intent.GUILDS & session.intents else None)
+
+    async def announce_members(self, thread: Channel, *, joined: bool) -> None:
+        assert thread.guild is not None
+        payload: Payload = {
+            "id": str(thread.id),
+            "guild_id": str(thread.guild.id),
+            "member_count": len(thread.members),
+        }
+        if joined:
+            payload["added_members"] = [payloads.thread_member(thread, self.bot.id)]
+        else:
+            payload["removed_member_ids"] = [str(self.bot.id)]
+        await self.gateway.dispatch(
+            "THREAD_MEMBERS_UPDATE", lambda session: payload if Intent.GUILDS & session.intents else None
+        )
+
+    # what goes wrong
+
+    def refuse(
+        self, method: str, path: str, status: int, body: Payload | str = "", *, when: When = "before", times: int = 1
+    ) -> None:
+        """Answer the next ``times`` requests like ``path`` with an error."""
+        self.faults.add(Fault(method, path, status, body, when=when, times=times))
+
+    def limit(self, method: str, path: str, *, retry_after: float, times: int = 1) -> None:
+        """Answer the next ``times`` requests like ``path`` with 429; ``retry_after`` in seconds."""
+        body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
+        self.faults.add(Fault(method, path, 429, body, {"Via": "1.1 google"}, times=times))
+
+    def cut(self, method: str, path: str, *, when: When = "before", times: int = 1) -> None:
+        """Cut the connection of the next ``times`` requests like ``path``."""
+        self.faults.add(Fault(method, path, None, when=when, times=times))
+
+    # what the bot did
+
+    def changed(self) -> None:
+        """Wake everybody who waits for a condition."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until ``condition()`` holds; it is looked at after every request and gateway frame.
+
+        Raises:
+            TimeoutError: It did not hold within ``PATIENCE`` seconds.
+        """
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await self._changed.wait()
+
+    async def connected(self) -> None:
+        """Wait until a client has identified or resumed."""
+        await self.until(lambda: self.gateway.live)
+
+    async def next_post(self) -> Message:
+        """The bot's next message that has not been asked for yet."""
+        await self.until(lambda: len(self.posts) > self._next_post)
+        self._next_post += 1
+        return self.posts[self._next_post - 1]
+
+    def requested(self, method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"], ending: str) -> int:
+        """How many requests of ``method`` came for a path that ends so."""
+        return sum(one == method and path.endswith(ending) for one, path in self.requests)
+
+    # how the client sees it
+
+    @property
+    def application_flags(self) -> int:
+        return MESSAGE_CONTENT_SWITCH if self.message_content else 0
+
+    def seen(self, message: Message) -> Payload:
+        return payloads.message(message, self.people, me=self.bot.id)
+
+    def _ready(self, session: Session) -> Payload:
+        return {
+            "v": 10,
+            "user": {**payloads.user(self.bot), "mfa_enabled": False, "verified": True, "email": None, "flags": 0},
+            "guilds": [{"id": str(guild), "unavailable": True} for guild in self.guilds],
+            "session_id": session.id,
+            "session_type": "normal",
+            "resume_gateway_url": f"wss://{RESUME_GATEWAY}",
+            "private_channels": [],
+            "relationships": [],
+            "presences": [],
+            "application": {"id": str(self.bot.id), "flags": self.application_flags},
+        }
+
+    def _greet(self, session: Session) -> list[tuple[str, Payload]]:
+        if not session.intents & Intent.GUILDS:
+            return []
+        return [("GUILD_CREATE", payloads.guild(guild, me=self.bot)) for guild in self.guilds.values()]
+
+    def _visible(self, session: Session, payload: Payload) -> Payload | None:
+        in_guild = "guild_id" in payload
+        if not session.intents & (Intent.GUILD_MESSAGES if in_guild else Intent.DIRECT_MESSAGES):
+            return None
+        if "content" not in payload or not in_guild or session.intents & Intent.MESSAGE_CONTENT:
+            return payload
+        me = str(self.bot.id)
+        meant = payload["author"]["id"] == me or any(one["id"] == me for one in payload["mentions"])
+        return payload if meant else payloads.without_content(payload)
