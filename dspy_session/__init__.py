@@ -1,3 +1,32 @@
 """Sessions that remember, for any DSPy module."""
 
+from dspy_session.errors import SessionError, StateFileError, UnsupportedValueError
+from dspy_session.projection import (
+    get_child_l1_ledger,
+    get_current_history,
+    get_execution_trace,
+    get_node_memory,
+    get_outer_history,
+)
+from dspy_session.session import Session, sessionify, with_memory
+from dspy_session.state import Outcome, SessionState
+from dspy_session.turn import Turn
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Outcome",
+    "Session",
+    "SessionError",
+    "SessionState",
+    "StateFileError",
+    "Turn",
+    "UnsupportedValueError",
+    "get_child_l1_ledger",
+    "get_current_history",
+    "get_execution_trace",
+    "get_node_memory",
+    "get_outer_history",
+    "sessionify",
+    "with_memory",
+]

@@ -1,0 +1,534 @@
+"""How a call of a session runs: plan, run, record. The two ways in, synchronous and not, walk through the same steps."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dspy
+
+from dspy_session import consolidate, rendering
+from dspy_session.frame import FRAME, Frame, NodeLedger, current
+from dspy_session.history import Snapshot, View, seed_records
+from dspy_session.injection import Binding, bind, own_signature, unbind
+from dspy_session.policy import ChildRules, NodePolicy, Options
+from dspy_session.program import Program, history_field, modules_below
+from dspy_session.record import recorded_inputs, recorded_outputs
+from dspy_session.reduce import tokens_window
+from dspy_session.replay import is_replay
+from dspy_session.state import Outcome, SessionState
+from dspy_session.threads import arun_in_thread, run_coroutine
+from dspy_session.turn import Turn
+from dspy_session.values import snapshot
+
+if TYPE_CHECKING:
+    from dspy_session.session import Session
+
+logger = logging.getLogger(__name__)
+
+BOUND = "dspy_session_bound"
+"""Name of the DSPy setting that holds which state each session works on, by the session's key."""
+
+Commit = Callable[[Outcome], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The state that a session works on.
+
+    Args:
+        state: The state.
+        commit: Awaited with what a call changes, before the state changes; raising undoes the call.
+    """
+
+    state: SessionState
+    commit: Commit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A child of a ``with_memory`` program.
+
+    Args:
+        module: The predictor, or the session that the user put there.
+        policy: How it remembers.
+        view: Which fields its history shows.
+    """
+
+    module: dspy.Module
+    policy: NodePolicy
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one call does.
+
+    Args:
+        frame: The call as the program sees it.
+        kwargs: What the program is called with.
+        inputs: What the turn will keep of them.
+        replaces: A history that becomes the seed and clears the turns once the call succeeds.
+        kept: False when the turn is nobody's: no hook, no commit.
+        ledger: Where the turn goes when the session is a child in somebody else's call.
+    """
+
+    frame: Frame
+    kwargs: dict[str, Any]
+    inputs: dict[str, Any]
+    replaces: dspy.History | None = None
+    kept: bool = True
+    ledger: NodeLedger | None = None
+
+
+class Engine:
+    """A session without its face.
+
+    Args:
+        face: The session that hooks are given.
+        options: Its options.
+        rules: Which predictors become children.
+        initial_history: The seed of states that have none of their own.
+        state: The state of calls that no other state is bound for.
+    """
+
+    def __init__(
+        self,
+        face: Session,
+        options: Options,
+        rules: ChildRules,
+        initial_history: dspy.History | None,
+        state: SessionState,
+    ) -> None:
+        self.face = face
+        self.options = options
+        self.rules = rules
+        self.seed = None if initial_history is None else seed_records(initial_history)
+        self.key = uuid.uuid4().hex
+        self.home: Callable[[], SessionState] = lambda: state
+        self.nodes: dict[str, Node] = {}
+        self.adopted: dict[str, str] = {}
+        self.program: Program
+        self.spoken = rendering.Spoken()
+        self._reached: list[dspy.Predict] = []
+        self._view: tuple[Any, View] | None = None
+
+    # --- the program ----------------------------------------------------------------------------------------------
+
+    def take(self, module: dspy.Module) -> None:
+        """Make ``module`` the program: reach its predictors, make its children."""
+        self.release()
+        self._follow_declared_name(module)
+        self.program = Program.of(module, self.options.history_field, self.options.strict_history_annotation)
+        self.spoken = rendering.Spoken(self.program.spoken, self.options.include_trajectory)
+        inherited = NodePolicy.inherited(self.options)
+        for path, found in modules_below(module):
+            child = bool(path) and self.rules.admits(path, found)
+            if isinstance(found, dspy.Predict):
+                declared = history_field(own_signature(found), strict=True)
+                self._warn_of_other_name(path, found, declared)
+                bind(found, self.key, Binding(path, declared or self.options.history_field, declared is not None))
+                self._reached.append(found)
+                if child:
+                    self._add_node(path, found, inherited, self.options.history_field)
+            elif child:
+                engine = found.engine
+                self._add_node(path, found, NodePolicy.of(engine.options), *engine.history_names)
+                self.adopted[engine.key] = path
+        self._check_configs()
+
+    def release(self) -> None:
+        """Let go of the program's predictors."""
+        for predictor in self._reached:
+            unbind(predictor, self.key)
+        self._reached, self.nodes, self.adopted, self._view = [], {}, {}, None
+
+    def _add_node(self, path: str, module: dspy.Module, policy: NodePolicy, *history_names: str) -> None:
+        policy = policy.changed(path, self.rules.configs.get(path, {}))
+        hidden = policy.exclude_fields | frozenset(history_names)
+        self.nodes[path] = Node(module, policy, View((), hidden, policy.history_input_fields))
+
+    def _check_configs(self) -> None:
+        known = {path for path, _ in modules_below(self.program.module)}
+        for path in self.rules.configs:
+            if path not in known:
+                raise ValueError(
+                    f"child_configs names {path!r}, which is no predictor of this program; there are: "
+                    f"{', '.join(sorted(path for path in known if path)) or 'none'}"
+                )
+
+    def _follow_declared_name(self, module: dspy.Module) -> None:
+        """A root predictor that has a history field already gives the session its name."""
+        predictors = [found for _, found in modules_below(module) if isinstance(found, dspy.Predict)]
+        if len(predictors) != 1 or not isinstance(module, (dspy.Predict, dspy.ChainOfThought)):
+            return
+        declared = history_field(own_signature(predictors[0]), self.options.strict_history_annotation)
+        if declared and declared != self.options.history_field:
+            self._warn_of_other_name("", predictors[0], declared)
+            self.options = self.options.with_(history_field=declared)
+
+    def _warn_of_other_name(self, path: str, predictor: dspy.Predict, declared: str | None) -> None:
+        asked = self.options.history_field
+        if declared and asked not in ("history", declared):
+            logger.warning(
+                "%s has the history field %r already, which is used instead of %r.",
+                path or type(predictor).__name__,
+                declared,
+                asked,
+            )
+
+    # --- states ---------------------------------------------------------------------------------------------------
+
+    @property
+    def bound(self) -> Bound:
+        """The state of a call made here and now."""
+        states: Mapping[str, Bound] | None = dspy.settings.get(BOUND)
+        found = states.get(self.key) if states else None
+        return found if found is not None else Bound(self.home())
+
+    def view(self, state: SessionState) -> View:
+        """Which fields this session's history shows, over the seed of ``state``."""
+        seed = state.seed if state.seed is not None else self.seed or ()
+        depends_on = (self.options, seed)
+        if self._view is None or self._view[0][0] is not self.options or self._view[0][1] is not seed:
+            hidden = self.options.exclude_fields | self.history_names
+            self._view = (depends_on, View(seed, hidden, self.options.history_input_fields))
+        return self._view[1]
+
+    def saw(self, state: SessionState) -> Snapshot:
+        """The history that a call on ``state`` sees."""
+        options, view = self.options, self.view(state)
+        if options.reducer is not None:
+            history = options.reducer(state)
+            if not isinstance(history, dspy.History):
+                raise TypeError(f"the reducer must return a dspy.History; it returned a {type(history).__name__}")
+            return Snapshot.of(history)
+        window = options.max_turns
+        if options.max_tokens is not None:
+            window = tokens_window(state.saw(window, view), options.max_tokens)
+        return state.saw(window, view)
+
+    @property
+    def history_names(self) -> frozenset[str]:
+        """The input names that carry the history."""
+        parameter = self.program.history_parameter
+        return frozenset((self.options.history_field, parameter) if parameter else (self.options.history_field,))
+
+    # --- a call: plan ---------------------------------------------------------------------------------------------
+
+    def plan(self, state: SessionState, given: dict[str, Any]) -> Plan:
+        """What a call with the arguments ``given`` does to ``state``.
+
+        Raises:
+            TypeError: The history given is no ``dspy.History``.
+        """
+        explicit = self._explicit(given)
+        outer = current()
+        replay = is_replay()
+        if replay:
+            state = self._passing(state, outer)
+        policy = self.options.history_policy
+        recording = self.options.lifespan != "stateless"
+        if explicit is None:
+            saw = self.saw(state)
+        elif policy == "replace_session":
+            saw = Snapshot.last(self.options.max_turns, View(seed_records(explicit)), (), 0)
+        else:
+            saw = Snapshot.of(explicit)
+            recording = recording and policy == "use_if_provided"
+        frame = Frame(self, state, saw, outer=outer, recording=recording)
+        if outer is not None and not replay:
+            self._keep_for_outer(outer, state)
+        replaces = explicit if policy == "replace_session" else None
+        return Plan(frame, self._kwargs(frame, given), self._kept_inputs(given), replaces, recording and not replay)
+
+    def plan_as_child(self, root: Frame, node: Node, path: str, given: dict[str, Any]) -> Plan:
+        """What a call does when the session is a child in another session's call."""
+        frame, ledger = self._node_frame(self, root, node, path)
+        explicit = self._explicit(given)
+        if explicit is not None:
+            frame.saw = Snapshot.of(explicit)
+            frame.recording = frame.recording and self.options.history_policy != "override"
+        return Plan(frame, self._kwargs(frame, given), self._kept_inputs(given), kept=False, ledger=ledger)
+
+    def _explicit(self, given: Mapping[str, Any]) -> dspy.History | None:
+        """The history that the caller brings; None when there is none."""
+        explicit = next((given[name] for name in self.history_names if given.get(name) is not None), None)
+        if explicit is not None and not isinstance(explicit, dspy.History):
+            raise TypeError(
+                f"{self.options.history_field} must be a dspy.History; got a {type(explicit).__name__}: "
+                "wrap the messages in dspy.History(messages=[...])"
+            )
+        return explicit
+
+    def _kwargs(self, frame: Frame, given: dict[str, Any]) -> dict[str, Any]:
+        names = self.history_names
+        kwargs = {name: value for name, value in given.items() if name not in names}
+        if self.program.history_parameter is not None:
+            kwargs[self.program.history_parameter] = frame.hand_out()
+        return kwargs
+
+    def _kept_inputs(self, given: dict[str, Any]) -> dict[str, Any]:
+        kept = recorded_inputs(given, self.program.inputs, self.history_names)
+        return {name: snapshot(value) for name, value in kept.items()}  # the program may change what it is given
+
+    def _passing(self, state: SessionState, outer: Frame | None) -> SessionState:
+        """A state for one example: the seed, and nothing of other examples."""
+        if outer is not None:
+            for frame in outer.outward():
+                if frame.engine is self:
+                    return frame.state
+        return SessionState(initial_history=state.initial_history)
+
+    def _keep_for_outer(self, outer: Frame, state: SessionState) -> None:
+        """A call from inside a turn of the same conversation goes when that turn fails: keep what stood before."""
+        for frame in outer.outward():
+            if frame.state is state and frame.before is None:
+                frame.before = state.fork()
+
+    # --- a call: run ----------------------------------------------------------------------------------------------
+
+    def run(self, given: dict[str, Any]) -> Any:
+        """One call, synchronously."""
+        as_child = self._as_child()
+        if as_child is not None:
+            plan = self.plan_as_child(*as_child, given)
+            with opened(plan.frame):
+                result = self.program.module(**plan.kwargs)
+            self._keep_in_ledger(plan, result)
+            return result
+        bound = self.bound
+        with self._held(bound.state):
+            for hook in self.options.before_turn:
+                given = _changed(given, run_coroutine(hook(self.face, dict(given))))
+            plan = self.plan(bound.state, given)
+            with opened(plan.frame):
+                result = self.program.module(**plan.kwargs)
+                turn = self.turn(plan, result)
+                memories = {
+                    path: consolidate.consolidated(*episode) for path, episode in self.episodes(plan, turn).items()
+                }
+            outcome = self.outcome(plan, turn, memories)
+            if plan.kept and bound.commit is not None:
+                run_coroutine(bound.commit(outcome))
+            plan.frame.state.apply(outcome)
+            if turn is not None and plan.kept:
+                for hook in self.options.on_turn:
+                    try:
+                        run_coroutine(hook(self.face, turn))
+                    except Exception:
+                        logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
+        return result
+
+    async def arun(self, given: dict[str, Any]) -> Any:
+        """One call, from a task."""
+        as_child = self._as_child()
+        if as_child is not None:
+            plan = self.plan_as_child(*as_child, given)
+            with opened(plan.frame):
+                result = await self._call_program(plan.kwargs)
+            self._keep_in_ledger(plan, result)
+            return result
+        bound = self.bound
+        async with self._aheld(bound.state):
+            for hook in self.options.before_turn:
+                given = _changed(given, await _awaited(hook(self.face, dict(given))))
+            plan = self.plan(bound.state, given)
+            with opened(plan.frame):
+                result = await self._call_program(plan.kwargs)
+                turn = self.turn(plan, result)
+                memories = {
+                    path: await consolidate.aconsolidated(*episode)
+                    for path, episode in self.episodes(plan, turn).items()
+                }
+            outcome = self.outcome(plan, turn, memories)
+            if plan.kept and bound.commit is not None:
+                await bound.commit(outcome)
+            plan.frame.state.apply(outcome)
+            if turn is not None and plan.kept:
+                for hook in self.options.on_turn:
+                    try:
+                        await _awaited(hook(self.face, turn))
+                    except Exception:
+                        logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
+        return result
+
+    async def _call_program(self, kwargs: dict[str, Any]) -> Any:
+        module = self.program.module
+        if self.program.threaded:
+            return await arun_in_thread(lambda: module(**kwargs))
+        return await module.acall(**kwargs)
+
+    def _held(self, state: SessionState) -> AbstractContextManager[None]:
+        return nullcontext() if self._needs_no_lock(state) else state.lock.hold()
+
+    def _aheld(self, state: SessionState) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._needs_no_lock(state) else state.lock.ahold()
+
+    def _needs_no_lock(self, state: SessionState) -> bool:
+        if self.options.lock == "none":
+            return True
+        frame = current()
+        return frame is not None and any(around.state is state for around in frame.outward())
+
+    def _as_child(self) -> tuple[Frame, Node, str] | None:
+        """The call under way in which this session is a child; None when it stands for itself."""
+        frame = current()
+        if frame is None:
+            return None
+        for around in frame.outward():
+            path = around.engine.adopted.get(self.key)
+            if path is not None:
+                return around.root, around.engine.nodes[path], path
+        return None
+
+    # --- a call: record -------------------------------------------------------------------------------------------
+
+    def turn(self, plan: Plan, result: Any) -> Turn | None:
+        """The turn that a call's result makes; None when nothing is recorded."""
+        if not plan.frame.recording or plan.frame.abandoned:
+            return None
+        index = 0 if plan.replaces is not None else plan.frame.state.next_index
+        now = datetime.datetime.now(datetime.UTC)
+        return Turn(index, plan.inputs, recorded_outputs(result), plan.frame.saw, created_at=now)
+
+    def episodes(self, plan: Plan, turn: Turn | None) -> dict[str, tuple[Callable[..., Any], str, list[Turn]]]:
+        """What is to be consolidated after a call: by path, the consolidator, the past memory and the episode."""
+        if not plan.frame.recording or plan.frame.abandoned:
+            return {}
+        found = {}
+        for path, ledger in plan.frame.nodes.items():
+            policy = self.nodes[path].policy
+            if policy.lifespan == "episodic" and policy.consolidator is not None and len(ledger.working):
+                found[path] = (policy.consolidator, ledger.working.l2_memory, ledger.working.turns)
+        if self.options.lifespan == "episodic" and self.options.consolidator is not None and turn is not None:
+            state = plan.frame.state
+            found[""] = (self.options.consolidator, state.l2_memory, [*state.turns, turn])
+        return found
+
+    def outcome(self, plan: Plan, turn: Turn | None, memories: Mapping[str, str | None]) -> Outcome:
+        """What a successful call changes in its state."""
+        if not plan.frame.recording or plan.frame.abandoned:
+            return Outcome()
+        nodes = {
+            path: self._remembered(self.nodes[path].policy, tuple(ledger.added), path, memories)
+            for path, ledger in plan.frame.nodes.items()
+        }
+        root = self._remembered(NodePolicy.of(self.options), () if turn is None else (turn,), "", memories)
+        replaced = plan.replaces is not None
+        return Outcome(
+            turns=root.turns,
+            cleared=root.cleared or replaced,
+            new_seed=replaced,
+            seed=plan.replaces,
+            l2_memory=root.l2_memory,
+            nodes=nodes,
+            max_stored_turns=self.options.max_stored_turns,
+        )
+
+    @staticmethod
+    def _remembered(
+        policy: NodePolicy, turns: tuple[Turn, ...], path: str, memories: Mapping[str, str | None]
+    ) -> Outcome:
+        if policy.lifespan == "episodic":
+            if policy.consolidator is None:
+                return Outcome(cleared=True)
+            if path in memories and memories[path] is not None:
+                return Outcome(cleared=True, l2_memory=memories[path])
+        return Outcome(turns=turns, max_stored_turns=policy.max_stored_turns)
+
+    # --- the children in a call -----------------------------------------------------------------------------------
+
+    def visit(
+        self, frame: Frame, binding: Binding, predictor: dspy.Predict, base: Any, args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """A reached predictor is called: hand it its history, and keep its turn if it is a child."""
+        node = self.nodes.get(binding.path)
+        if node is None:
+            return base(*args, **_with_history(frame.root, binding, kwargs))
+        inner, ledger = self._node_frame(self, frame.root, node, binding.path)
+        inputs = self._node_inputs(predictor, binding, kwargs)
+        with opened(inner):
+            result = base(*args, **_with_history(inner, binding, kwargs))
+        if predictor is node.module:  # a copy that a BestOfN made remembers nothing
+            self._keep_in_ledger(Plan(inner, {}, inputs, ledger=ledger), result)
+        return result
+
+    async def avisit(
+        self, frame: Frame, binding: Binding, predictor: dspy.Predict, base: Any, args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """The same from a task."""
+        node = self.nodes.get(binding.path)
+        if node is None:
+            return await base(*args, **_with_history(frame.root, binding, kwargs))
+        inner, ledger = self._node_frame(self, frame.root, node, binding.path)
+        inputs = self._node_inputs(predictor, binding, kwargs)
+        with opened(inner):
+            result = await base(*args, **_with_history(inner, binding, kwargs))
+        if predictor is node.module:
+            self._keep_in_ledger(Plan(inner, {}, inputs, ledger=ledger), result)
+        return result
+
+    def lay_out(self, frame: Frame, signature: rendering.Signature, field: str) -> rendering.Layout:
+        """What a predictor of ``signature`` is shown in ``frame``."""
+        spoken = rendering.Spoken(None, self.options.include_trajectory) if frame.path else self.spoken
+        return rendering.lay_out(frame.saw, frame.state.l2_memory, signature, field, spoken)
+
+    def _node_frame(self, engine: Engine, root: Frame, node: Node, path: str) -> tuple[Frame, NodeLedger | None]:
+        if node.policy.isolation == "shared":
+            return Frame(engine, root.state, root.saw, path, root, recording=False), None
+        ledger = root.ledger(path)
+        saw = ledger.working.saw(node.policy.max_turns, node.view)
+        recording = root.recording and node.policy.lifespan != "stateless"
+        return Frame(engine, ledger.working, saw, path, root, recording), ledger
+
+    @staticmethod
+    def _node_inputs(predictor: dspy.Predict, binding: Binding, kwargs: dict[str, Any]) -> dict[str, Any]:
+        known = frozenset(own_signature(predictor).input_fields)
+        kept = recorded_inputs(kwargs, known, frozenset((binding.field,)))
+        return {name: snapshot(value) for name, value in kept.items()}
+
+    @staticmethod
+    def _keep_in_ledger(plan: Plan, result: Any) -> None:
+        if plan.ledger is None or not plan.frame.recording or plan.frame.abandoned:
+            return
+        now = datetime.datetime.now(datetime.UTC)
+        plan.ledger.add(Turn(0, plan.inputs, recorded_outputs(result), plan.frame.saw, created_at=now))
+
+
+@contextmanager
+def opened(frame: Frame) -> Iterator[None]:
+    """The frame is the innermost one here until the block ends; a block that fails undoes what was recorded inside."""
+    try:
+        with dspy.context(**{FRAME: frame}):
+            yield
+    except BaseException:
+        frame.closed = frame.failed = True
+        if frame.before is not None:
+            frame.state.restore(frame.before)
+        raise
+    frame.closed = True
+
+
+def _with_history(frame: Frame, binding: Binding, kwargs: dict[str, Any]) -> dict[str, Any]:
+    if kwargs.get(binding.field) is not None:
+        return kwargs
+    return {**kwargs, binding.field: frame.injected()}
+
+
+def _changed(given: dict[str, Any], changed: Any) -> dict[str, Any]:
+    if changed is None:
+        return given
+    if not isinstance(changed, Mapping):
+        raise TypeError(f"a before_turn hook returns the inputs, or None; got a {type(changed).__name__}")
+    return dict(changed)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value

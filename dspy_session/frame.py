@@ -1,0 +1,143 @@
+"""The call that is under way, and which state a session works on. Both travel in ``dspy.context``, so that DSPy's own
+threads (``Parallel``, ``asyncify``, tools) see them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dspy
+
+from dspy_session.history import Snapshot
+from dspy_session.turn import Turn
+
+if TYPE_CHECKING:
+    from dspy_session.engine import Engine
+    from dspy_session.rendering import Layout
+    from dspy_session.state import SessionState
+
+FRAME = "dspy_session_frame"
+"""Name of the DSPy setting that holds the innermost ``Frame``."""
+
+
+class Frame:
+    """One call of a session or of a node inside it, from its start until its turn is recorded.
+
+    Args:
+        engine: Of the session that is called.
+        state: The state that it works on.
+        saw: The history of this call.
+        path: The node's dotted path; empty for the session itself.
+        outer: The frame around this one.
+        recording: False when nothing of this call is kept.
+    """
+
+    __slots__ = (
+        "_guard",
+        "_injected",
+        "before",
+        "closed",
+        "engine",
+        "failed",
+        "handed",
+        "layouts",
+        "nodes",
+        "outer",
+        "path",
+        "recording",
+        "saw",
+        "state",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        state: SessionState,
+        saw: Snapshot,
+        path: str = "",
+        outer: Frame | None = None,
+        recording: bool = True,
+    ) -> None:
+        self.engine = engine
+        self.state = state
+        self.saw = saw
+        self.path = path
+        self.outer = outer
+        self.recording = recording
+        self.closed = False
+        self.failed = False
+        self.handed: list[tuple[dspy.History, int]] = []
+        self.layouts: dict[Any, Layout] = {}
+        self.nodes: dict[str, NodeLedger] = {}
+        self.before: SessionState | None = None
+        self._guard = threading.Lock()
+        self._injected: dspy.History | None = None
+
+    @property
+    def root(self) -> Frame:
+        """The frame of the session's own call, when this one is a node's."""
+        return next(frame for frame in self.outward() if frame.engine is self.engine and not frame.path)
+
+    def injected(self) -> dspy.History:
+        """The history that predictors are called with, the same object throughout the call."""
+        if self._injected is None:
+            self._injected = self.hand_out()
+        return self._injected
+
+    def hand_out(self) -> dspy.History:
+        """This call's history as an object for a program to read; ``handed_count`` knows it again."""
+        history = self.saw.history()
+        self.handed.append((history, len(history.messages)))
+        return history
+
+    def handed_count(self, history: object) -> int | None:
+        """How many messages ``history`` had when it was handed out; None if it is not one of ours."""
+        for known, count in self.handed:
+            if known is history:
+                return count
+        return None
+
+    @property
+    def abandoned(self) -> bool:
+        """True when this call, or one around it, has failed or was cancelled: what goes on in its threads counts no more."""
+        return any(frame.failed for frame in self.outward())
+
+    def ledger(self, path: str) -> NodeLedger:
+        """What the node at ``path`` remembers, with what it did in this call so far."""
+        with self._guard:
+            if path not in self.nodes:
+                base = self.state.node_states.get(path)
+                self.nodes[path] = NodeLedger(base)
+            return self.nodes[path]
+
+    def outward(self) -> Iterator[Frame]:
+        """This frame, the one around it, and so on."""
+        frame: Frame | None = self
+        while frame is not None:
+            yield frame
+            frame = frame.outer
+
+
+class NodeLedger:
+    """A node's state during one root call: what stood before, and the turns since, which count once the call succeeds."""
+
+    def __init__(self, base: SessionState | None) -> None:
+        from dspy_session.state import SessionState
+
+        self.working = base.fork() if base is not None else SessionState()
+        self.added: list[Turn] = []
+        self._guard = threading.Lock()
+
+    def add(self, turn: Turn, max_stored_turns: int | None) -> None:
+        """Keep a turn for the end of the root call."""
+        with self._guard:
+            numbered = turn.at(self.working.next_index)
+            self.working.append(numbered, max_stored_turns)
+            self.added.append(numbered)
+
+
+def current() -> Frame | None:
+    """The innermost call under way here; None outside."""
+    frame: Frame | None = dspy.settings.get(FRAME)
+    return frame if frame is None or not frame.closed or frame.failed else None

@@ -1,0 +1,140 @@
+"""A lock for one conversation: fair, and the same for tasks, threads and event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from dspy_session.errors import SessionError
+
+
+class _Waiter:
+    """One call in the queue. ``grant`` may come from any thread."""
+
+    __slots__ = ("_event", "_future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.loop = loop
+        self._future: asyncio.Future[None] | None = None if loop is None else loop.create_future()
+        self._event: threading.Event | None = threading.Event() if loop is None else None
+
+    def grant(self) -> bool:
+        """Wake the waiter; False if its event loop is gone."""
+        if self._event is not None:
+            self._event.set()
+            return True
+        assert self.loop is not None
+        try:
+            self.loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:  # the loop was closed with the waiter still in the queue
+            return False
+        return True
+
+    def _wake(self) -> None:
+        assert self._future is not None
+        if not self._future.done():
+            self._future.set_result(None)
+
+    def block(self) -> None:
+        assert self._event is not None
+        self._event.wait()
+
+    async def wait(self) -> None:
+        assert self._future is not None
+        await self._future
+
+
+class TurnLock:
+    """Admits one call at a time, in order of arrival.
+
+    Holders may be tasks of any event loop and plain threads, mixed. It is not re-entrant: who already holds a
+    conversation knows it from its call and does not ask again.
+    """
+
+    __slots__ = ("_guard", "_holder_loop", "_locked", "_queue")
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._queue: deque[_Waiter] = deque()
+        self._locked = False
+        self._holder_loop: asyncio.AbstractEventLoop | None = None
+
+    def locked(self) -> bool:
+        """True while a call holds the lock."""
+        return self._locked
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the lock from synchronous code.
+
+        Raises:
+            SessionError: The wait could never end, because the calls in front run on this thread's own event loop.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        waiter = self._enter(_Waiter(None), blocks=loop)
+        if waiter is not None:
+            try:
+                waiter.block()
+            except BaseException:  # KeyboardInterrupt while waiting
+                self._leave_queue(waiter)
+                raise
+        try:
+            yield
+        finally:
+            self._release()
+
+    @asynccontextmanager
+    async def ahold(self) -> AsyncIterator[None]:
+        """Hold the lock from a task."""
+        waiter = self._enter(_Waiter(asyncio.get_running_loop()))
+        if waiter is not None:
+            try:
+                await waiter.wait()
+            except BaseException:
+                self._leave_queue(waiter)
+                raise
+        try:
+            yield
+        finally:
+            self._release()
+
+    def _enter(self, waiter: _Waiter, blocks: asyncio.AbstractEventLoop | None = None) -> _Waiter | None:
+        """None when the lock was free and is ours now, else the waiter, in the queue."""
+        with self._guard:
+            if not self._locked:
+                self._locked = True
+                self._holder_loop = waiter.loop or blocks
+                return None
+            if blocks is not None and (
+                self._holder_loop is blocks or any(ahead.loop is blocks for ahead in self._queue)
+            ):
+                raise SessionError(
+                    "This conversation is busy with a call on the same event loop, and a synchronous call here would "
+                    "wait for ever: use `await session.acall(...)`."
+                )
+            self._queue.append(waiter)
+            return waiter
+
+    def _release(self) -> None:
+        with self._guard:
+            while self._queue:
+                waiter = self._queue.popleft()
+                self._holder_loop = waiter.loop
+                if waiter.grant():
+                    return
+            self._locked = False
+            self._holder_loop = None
+
+    def _leave_queue(self, waiter: _Waiter) -> None:
+        """A waiter gives up: out of the queue, or, when the lock has just been granted to it, on to the next."""
+        with self._guard:
+            if waiter in self._queue:
+                self._queue.remove(waiter)
+                return
+        self._release()

@@ -1,0 +1,166 @@
+"""What a session has to know of the program that it wraps. Found out once, when it is wrapped."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import dspy
+
+from dspy_session.injection import own_signature
+
+_WHOLE_NAME = re.compile(r"(?<![\w])(?:\w+\.)*History(?![\w])")
+
+
+def is_history(annotation: Any, strict: bool = False) -> bool:
+    """True when an annotation means ``dspy.History``.
+
+    ``History | None``, ``Annotated[History, ...]`` and string annotations count unless ``strict``.
+    """
+    if annotation is dspy.History:
+        return True
+    if strict:
+        return False
+    if isinstance(annotation, str):
+        return bool(_WHOLE_NAME.search(annotation))
+    if isinstance(annotation, type):
+        return issubclass(annotation, dspy.History)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return is_history(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return any(is_history(option) for option in get_args(annotation))
+    return False
+
+
+def history_field(signature: type[dspy.Signature], strict: bool = False) -> str | None:
+    """The name of a signature's input field that holds a history; None if there is none."""
+    fields = signature.input_fields.items()
+    return next((name for name, field in fields if is_history(field.annotation, strict)), None)
+
+
+def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]]:
+    """The predictors and sessions of a program with their dotted paths, frozen sub-modules included.
+
+    What is inside a session belongs to that session and is not walked into.
+    """
+    from dspy_session.session import Session
+
+    seen: set[int] = set()  # identities are compared only while the walk holds the objects
+
+    def walk(item: Any, at: str) -> Iterator[tuple[str, dspy.Module]]:
+        if isinstance(item, (dspy.Module, dict, list, tuple)):
+            if id(item) in seen:
+                return
+            seen.add(id(item))
+        if isinstance(item, dspy.Module):
+            if isinstance(item, (dspy.Predict, Session)):
+                yield at, item
+            if isinstance(item, Session):
+                return
+            for name, value in vars(item).items():
+                if name not in ("callbacks", "history", "demos", "traces", "train"):
+                    yield from walk(value, f"{at}.{name}" if at else name)
+        elif isinstance(item, (list, tuple)):
+            for position, value in enumerate(item):
+                yield from walk(value, f"{at}[{position}]")
+        elif isinstance(item, dict):
+            for key, value in item.items():
+                yield from walk(value, f"{at}[{key!r}]")
+
+    yield from walk(root, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A module as its session sees it.
+
+    Args:
+        module: The module.
+        inputs: Names of its inputs; None when any name is one.
+        spoken: Names of its own inputs and outputs; None when it declares none.
+        history_parameter: Name under which ``forward`` takes the history; None when it takes none.
+        threaded: True when it can only run synchronously, so that ``acall`` runs it in a thread.
+    """
+
+    module: dspy.Module
+    inputs: frozenset[str] | None
+    spoken: frozenset[str] | None
+    history_parameter: str | None
+    threaded: bool
+
+    @classmethod
+    def of(cls, module: dspy.Module, field: str, strict: bool) -> Program:
+        """Look at ``module`` as the program of a session with the history field ``field``."""
+        parameters = _parameters(module)
+        signature = _signature(module)
+        named = [
+            parameter.name
+            for parameter in parameters.values()
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        inputs: frozenset[str] | None = None
+        if signature is not None:
+            inputs = frozenset(signature.input_fields) | frozenset(named if not isinstance(module, dspy.Predict) else ())
+        elif not open_ended:
+            inputs = frozenset(named)
+        return cls(
+            module,
+            inputs,
+            None if signature is None else frozenset(signature.fields),
+            _history_parameter(module, parameters, field, strict),
+            _runs_in_thread(module),
+        )
+
+
+def _signature(module: dspy.Module) -> type[dspy.Signature] | None:
+    """The signature that a module declares as its own."""
+    if isinstance(module, dspy.Predict):
+        return own_signature(module)
+    if isinstance(module, dspy.ChainOfThought):
+        return own_signature(module.predict)
+    signature = vars(module).get("signature")
+    return signature if isinstance(signature, type) and issubclass(signature, dspy.Signature) else None
+
+
+def _parameters(module: dspy.Module) -> Mapping[str, inspect.Parameter]:
+    forward = vars(module).get("forward") or getattr(type(module), "forward", None)
+    if forward is None:
+        forward = getattr(type(module), "aforward", None)
+    if forward is None:
+        return {}
+    parameters = dict(inspect.signature(forward).parameters)
+    parameters.pop("self", None)
+    return parameters
+
+
+def _history_parameter(
+    module: dspy.Module, parameters: Mapping[str, inspect.Parameter], field: str, strict: bool
+) -> str | None:
+    if isinstance(module, dspy.Predict):
+        return None
+    if isinstance(module, dspy.ReActV2):
+        return "history"
+    if field in parameters:
+        return field
+    for parameter in parameters.values():
+        if is_history(parameter.annotation, strict):
+            return parameter.name
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    # DSPy's own programs take **kwargs and refuse names that they do not know; their predictors are reached anyway.
+    return field if open_ended and not _is_dspys_own(module) else None
+
+
+def _is_dspys_own(module: dspy.Module) -> bool:
+    forward = vars(module).get("forward") or getattr(type(module), "forward", None)
+    return str(getattr(forward, "__module__", "")).split(".")[0] == "dspy"
+
+
+def _runs_in_thread(module: dspy.Module) -> bool:
+    # CodeAct takes over the aforward of ReAct, which does not fit it (DSPy 3.4).
+    return not hasattr(type(module), "aforward") or isinstance(module, dspy.CodeAct)

@@ -1,0 +1,27 @@
+"""How much of a history fits into a number of tokens."""
+
+from __future__ import annotations
+
+import litellm
+
+from dspy_session.history import Snapshot, whole_message
+
+
+def tokens_window(saw: Snapshot, max_tokens: int) -> int:
+    """How many of the last messages hold at most ``max_tokens`` tokens together.
+
+    Tokens are counted by LiteLLM's default tokenizer over the messages' values: an estimate, some percent off for any
+    one model, that needs no network.
+    """
+    total = 0
+    records = [*saw.seed(), *saw.records()]
+    for fitting, record in enumerate(reversed(records)):
+        values = whole_message(record).values() if fitting < len(saw.records()) else record.values
+        total += sum(_tokens(str(value)) for value in values)
+        if total > max_tokens:
+            return fitting
+    return len(records)
+
+
+def _tokens(text: str) -> int:
+    return int(litellm.token_counter(text=text))

@@ -1,0 +1,254 @@
+"""The memory of one conversation, apart from any session: make one a user, keep it where you like."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import dspy
+
+from dspy_session.history import Snapshot, View, seed_records, whole_message
+from dspy_session.locks import TurnLock
+from dspy_session.turn import Record, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that one successful call changes in a state; applying it to the same state gives the same result.
+
+    Args:
+        turns: The turns to append, in order; a root call appends at most one.
+        cleared: The turns that stood before are gone.
+        new_seed: Replace the seed history by ``seed``.
+        seed: The new seed history.
+        l2_memory: The new long-term memory; None to keep it.
+        nodes: What changes in the children's states, by dotted path.
+        max_stored_turns: How many turns are kept; None for all.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    cleared: bool = False
+    new_seed: bool = False
+    seed: dspy.History | None = None
+    l2_memory: str | None = None
+    nodes: Mapping[str, Outcome] = field(default_factory=dict)
+    max_stored_turns: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing changes."""
+        changes = (self.turns, self.cleared, self.new_seed, self.l2_memory is not None)
+        return not any(changes) and all(node.empty for node in self.nodes.values())
+
+
+class SessionState:
+    """What a conversation remembers: its turns, what came before them, and each child's own state.
+
+    ``len(state)`` is the number of turns.
+
+    Args:
+        turns: Turns to start with.
+        initial_history: Seed history: messages that come before every turn.
+        l2_memory: Long-term memory, a text that consolidators write.
+        node_states: States of the children, by dotted path.
+    """
+
+    def __init__(
+        self,
+        turns: Iterable[Turn] = (),
+        initial_history: dspy.History | None = None,
+        l2_memory: str = "",
+        node_states: Mapping[str, SessionState] | None = None,
+    ) -> None:
+        self.l2_memory = l2_memory
+        self.node_states: dict[str, SessionState] = dict(node_states or {})
+        self.lock = TurnLock()
+        self._guard = threading.Lock()
+        self._seed = seed_records(initial_history)
+        self._seeded = initial_history is not None
+        self._turns = list(turns)
+        self._log: list[Record] = [turn.record for turn in self._turns]
+        self._head = len(self._log)
+        self._first_index = 0
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The turns that are kept, oldest first; a new list each time."""
+        return list(self._turns)
+
+    @property
+    def initial_history(self) -> dspy.History | None:
+        """The seed history, a copy; None if there is none."""
+        if not self._seeded:
+            return None
+        return dspy.History.model_construct(messages=[whole_message(record) for record in self._seed])
+
+    @initial_history.setter
+    def initial_history(self, history: dspy.History | None) -> None:
+        self._seed = seed_records(history)
+        self._seeded = history is not None
+
+    @property
+    def seed(self) -> tuple[Record, ...] | None:
+        """The seed messages as records, for the package's own use; None if there is no seed."""
+        return self._seed if self._seeded else None
+
+    @property
+    def next_index(self) -> int:
+        """The index of the turn that comes next."""
+        return self._turns[-1].index + 1 if self._turns else self._first_index
+
+    @next_index.setter
+    def next_index(self, index: int) -> None:
+        if not self._turns:
+            self._first_index = index
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __bool__(self) -> bool:
+        return True  # a conversation without turns is a conversation
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(list(self._turns))
+
+    def __repr__(self) -> str:
+        return f"SessionState(turns={len(self)}, nodes={sorted(self.node_states)})"
+
+    def saw(self, window: int | None, view: View) -> Snapshot:
+        """The history that a call sees now, under ``view`` and cut to its last ``window`` messages."""
+        with self._guard:
+            self._own_log()
+            return Snapshot.last(window, view, self._log, len(self._turns))
+
+    def append(self, turn: Turn, max_stored_turns: int | None = None) -> None:
+        """Add a turn; drop the oldest beyond ``max_stored_turns``."""
+        with self._guard:
+            self._own_log()
+            self._turns.append(turn)
+            self._log.append(turn.record)
+            self._head += 1
+            if max_stored_turns is not None and (surplus := len(self._turns) - max_stored_turns) > 0:
+                self._first_index = self._turns[surplus - 1].index + 1
+                del self._turns[:surplus]
+
+    def pop(self) -> Turn | None:
+        """Remove and return the newest turn; None if there is none."""
+        with self._guard:
+            if not self._turns:
+                return None
+            turn = self._turns.pop()
+            self._head -= 1
+            if not self._turns:
+                self._first_index = turn.index
+            return turn
+
+    def clear(self) -> None:
+        """Remove every turn; the seed history and the long-term memory stay."""
+        with self._guard:
+            self._turns = []
+            self._log = []
+            self._head = 0
+            self._first_index = 0
+
+    def apply(self, outcome: Outcome) -> None:
+        """Make the changes of one call, all at once."""
+        if outcome.new_seed:
+            self.initial_history = outcome.seed
+        if outcome.cleared:
+            self.clear()
+        for turn in outcome.turns:
+            self.append(turn, outcome.max_stored_turns)
+        if outcome.l2_memory is not None:
+            self.l2_memory = outcome.l2_memory
+        for path, node in outcome.nodes.items():
+            if not node.empty:
+                self.node_states.setdefault(path, SessionState()).apply(node)
+
+    def restore(self, before: SessionState) -> None:
+        """Become what ``before``, a fork of this state, is."""
+        with self._guard:
+            self._seed, self._seeded = before._seed, before._seeded
+            self._turns = before._turns
+            self._log, self._head, self._first_index = before._log, before._head, before._first_index
+            self.l2_memory, self.node_states = before.l2_memory, before.node_states
+
+    def fork(self) -> SessionState:
+        """An independent state that starts from here."""
+        with self._guard:
+            twin = SessionState.__new__(SessionState)
+            twin.l2_memory = self.l2_memory
+            twin.node_states = {path: node.fork() for path, node in self.node_states.items()}
+            twin.lock = TurnLock()
+            twin._guard = threading.Lock()
+            twin._seed, twin._seeded = self._seed, self._seeded
+            twin._turns = [turn.copy() for turn in self._turns]
+            twin._log, twin._head = self._log, self._head  # shared until one of the two goes its own way
+            twin._first_index = self._first_index
+            return twin
+
+    def to_dict(self) -> dict[str, Any]:
+        """This state as JSON values, read back by ``from_dict``.
+
+        Raises:
+            UnsupportedValueError: A value cannot be written and read back equal; the message names its field.
+        """
+        from dspy_session.files import state_to_dict
+
+        return state_to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SessionState:
+        """The state that ``to_dict`` wrote.
+
+        Raises:
+            ValueError: The version is unknown, or the data is damaged.
+        """
+        from dspy_session.files import state_from_dict
+
+        return state_from_dict(data)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write this state to a JSON file, whole or not at all."""
+        from dspy_session.files import write_json
+
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def load_from(cls, path: str | PathLike[str]) -> SessionState:
+        """Read a state from a JSON file.
+
+        Raises:
+            StateFileError: The file is damaged; the message names it and what is wrong.
+        """
+        from dspy_session.files import read_json, state_from_dict
+
+        return state_from_dict(read_json(path), source=str(path))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SessionState):
+            return NotImplemented
+        return (self._turns, self.initial_history, self.l2_memory, self.node_states) == (
+            other._turns,
+            other.initial_history,
+            other.l2_memory,
+            other.node_states,
+        )
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> SessionState:
+        return self.fork()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SessionState:
+        return self.fork()
+
+    def _own_log(self) -> None:
+        """See to it that the log ends with this state's own records and holds little else."""
+        # After an undo or a fork the log goes on with turns that are not ours; after much trimming it is mostly past.
+        if self._head != len(self._log) or self._head > 2 * len(self._turns) + 64:
+            self._log = [turn.record for turn in self._turns]
+            self._head = len(self._log)

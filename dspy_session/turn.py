@@ -1,0 +1,195 @@
+"""One exchange of a conversation, fixed but for its score."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from dspy_session.values import is_atomic, snapshot
+
+if TYPE_CHECKING:
+    import dspy
+
+    from dspy_session.history import Snapshot
+
+
+class Shape:
+    """The field names of a record. Records of the same fields share one shape.
+
+    Args:
+        names: Input names, then output names.
+        inputs: How many of them are inputs.
+    """
+
+    __slots__ = ("inputs", "names", "said")
+
+    def __init__(self, names: tuple[str, ...], inputs: int) -> None:
+        self.names = names
+        self.inputs = inputs
+        self.said = frozenset(names)
+
+
+@lru_cache(maxsize=4096)
+def _shape(names: tuple[str, ...], inputs: int) -> Shape:
+    return Shape(names, inputs)
+
+
+class Record:
+    """The values of one message, held once and shared by every history that contains it; nobody outside sees it.
+
+    ``rendered`` remembers how an adapter last rendered the message: ``(what it depended on, chat messages)``.
+    """
+
+    __slots__ = ("plain", "rendered", "shape", "values")
+
+    def __init__(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        self.shape = _shape((*inputs, *outputs), len(inputs))
+        values = (*inputs.values(), *outputs.values())
+        self.plain = all(is_atomic(value) for value in values)
+        self.values = values if self.plain else tuple(snapshot(value) for value in values)
+        self.rendered: tuple[Any, Any] | None = None
+
+    def inputs(self) -> dict[str, Any]:
+        """The inputs, as copies."""
+        count = self.shape.inputs
+        return self._copies(self.shape.names[:count], self.values[:count])
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs, as copies."""
+        count = self.shape.inputs
+        return self._copies(self.shape.names[count:], self.values[count:])
+
+    def _copies(self, names: tuple[str, ...], values: tuple[Any, ...]) -> dict[str, Any]:
+        if self.plain:
+            return dict(zip(names, values, strict=True))
+        return {name: snapshot(value) for name, value in zip(names, values, strict=True)}
+
+
+class Turn:
+    """One exchange: what went in, what came out, and the history that the call saw.
+
+    ``inputs``, ``outputs`` and ``history_snapshot`` are copies, made each time they are read: changing one changes no
+    turn. Only ``score`` can be assigned.
+
+    Args:
+        index: Position in the conversation, from 0. ``undo`` gives it free again.
+        inputs: What the call was given, less the history.
+        outputs: What it returned.
+        history_snapshot: The history that the call saw; an empty one if None.
+        score: What a metric or a person made of it; None until then.
+        id: Durable identity, never used again; a new one if None.
+        created_at: When the turn was recorded, UTC; None if unknown.
+    """
+
+    __slots__ = ("_created", "_id", "_index", "_record", "_saw", "score")
+    __hash__ = None  # type: ignore[assignment]  # a score can change, so a turn is no key; use turn.id
+
+    def __init__(
+        self,
+        index: int,
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        history_snapshot: dspy.History | Snapshot | None = None,
+        score: float | None = None,
+        *,
+        id: str | None = None,
+        created_at: datetime.datetime | None = None,
+    ) -> None:
+        from dspy_session.history import Snapshot
+
+        self._index = index
+        self._record = Record(inputs, outputs)
+        self._saw = history_snapshot if isinstance(history_snapshot, Snapshot) else Snapshot.of(history_snapshot)
+        self.score = score
+        self._id = id or uuid.uuid4().hex
+        self._created = None if created_at is None else created_at.timestamp()
+
+    @classmethod
+    def of(
+        cls,
+        record: Record,
+        index: int,
+        saw: Snapshot,
+        score: float | None,
+        id: str | None,
+        created: float | None,
+    ) -> Turn:
+        """The turn around a record that stands already. ``created`` is in seconds since 1970, UTC."""
+        turn = cls.__new__(cls)
+        turn._index, turn._record, turn._saw, turn.score = index, record, saw, score
+        turn._id, turn._created = id or uuid.uuid4().hex, created
+        return turn
+
+    @property
+    def index(self) -> int:
+        """Position in the conversation, from 0."""
+        return self._index
+
+    @property
+    def id(self) -> str:
+        """Durable identity: unique and never used again."""
+        return self._id
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the call was given, less the history."""
+        return self._record.inputs()
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What the call returned."""
+        return self._record.outputs()
+
+    @property
+    def history_snapshot(self) -> dspy.History:
+        """The history that the call saw, also after the window has moved on."""
+        return self._saw.history()
+
+    @property
+    def created_at(self) -> datetime.datetime | None:
+        """When the turn was recorded, UTC; None if unknown."""
+        return None if self._created is None else datetime.datetime.fromtimestamp(self._created, datetime.UTC)
+
+    @property
+    def record(self) -> Record:
+        """The values behind this turn, for the package's own use."""
+        return self._record
+
+    @property
+    def saw(self) -> Snapshot:
+        """The compact form of ``history_snapshot``, for the package's own use."""
+        return self._saw
+
+    def at(self, index: int) -> Turn:
+        """The same turn at another position: same identity, same values."""
+        return Turn.of(self._record, index, self._saw, self.score, self._id, self._created)
+
+    def copy(self) -> Turn:
+        """The same turn with a score of its own."""
+        return Turn.of(self._record, self._index, self._saw, self.score, self._id, self._created)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Turn):
+            return NotImplemented
+        return (self.index, self.inputs, self.outputs, self.score, self.history_snapshot) == (
+            other.index,
+            other.inputs,
+            other.outputs,
+            other.score,
+            other.history_snapshot,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Turn(index={self.index}, inputs={self.inputs!r}, outputs={self.outputs!r}, "
+            f"history_snapshot={self.history_snapshot!r}, score={self.score!r})"
+        )
+
+    def __copy__(self) -> Turn:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Turn:
+        return self.copy()  # the values behind it never change, so copies may share them

@@ -1,0 +1,59 @@
+"""Snapshots of values: what a turn keeps must not change when the caller's own list or dict does."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import enum
+import logging
+import uuid
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_ATOMIC: frozenset[type] = frozenset(
+    {
+        str,
+        int,
+        float,
+        bool,
+        bytes,
+        complex,
+        type(None),
+        decimal.Decimal,
+        datetime.datetime,
+        datetime.date,
+        datetime.time,
+        datetime.timedelta,
+        uuid.UUID,
+    }
+)
+
+
+def is_atomic(value: Any) -> bool:
+    """True when ``value`` can be shared: nothing can change it."""
+    return type(value) in _ATOMIC or isinstance(value, (enum.Enum, type))
+
+
+def snapshot(value: Any) -> Any:
+    """A copy of ``value`` that shares nothing that can change with it.
+
+    A value that cannot be copied (an open file, a lock) is kept as it is, and a warning says so.
+    """
+    if type(value) in _ATOMIC:
+        return value
+    kind = type(value)
+    if kind is list:
+        return [snapshot(item) for item in value]
+    if kind is dict:
+        return {snapshot(key): snapshot(item) for key, item in value.items()}
+    if kind is tuple:
+        return tuple(snapshot(item) for item in value)
+    if is_atomic(value):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:
+        logger.warning("A value of type %s cannot be copied; the turn keeps the object itself.", kind.__qualname__)
+        return value
