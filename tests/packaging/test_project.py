@@ -25,7 +25,7 @@ ROOMS = {
 
 COMES_WITH = {
     "aiohttp": {"multidict", "yarl"},
-    "dspy": {"litellm", "pydantic"},
+    "dspy": {"anyio", "litellm", "pydantic"},
     "pydantic-settings": {"pydantic"},
 }
 """Distributions that a declared one brings as a part of its API, so that they need no line of their own."""
@@ -90,8 +90,8 @@ print(json.dumps(sorted({{name.split(".")[0] for name in set(sys.modules) - befo
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     brought = set(json.loads(result.stdout))
+    assert "litellm" not in brought  # it takes seconds to import and asks the network: only where it is used
     extras = {distribution(line) for lines in EXTRAS.values() for line in lines}
     providers = packages_distributions()
     assert [name for name in brought - OWN if extras & set(map(distribution, providers.get(name, [])))] == []
     assert brought & OWN <= {"dspy_session", package}
-    assert "litellm" not in brought  # it takes seconds to import and asks the network: only where it is used
