@@ -9,12 +9,15 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import dspy
 
 from dspy_session.codec import to_json
 from dspy_session.conversation.protocols import TurnEvent
 from dspy_session.errors import ConfigurationError
+from dspy_session.session import Session
+from dspy_session.state import SessionState
 from dspy_session.turn import Turn
 from dspy_session_webhook.address import Endpoint
 from dspy_session_webhook.background import LoopThread
@@ -29,7 +32,7 @@ logger = logging.getLogger(__name__)
 _CANCEL_SECONDS = 1.0
 """How long closing waits for what it has cancelled."""
 
-NameConversation = Callable[[Any, Turn], str]
+NameConversation = Callable[[Session, Turn], str]
 """Names the conversation that a session's turn belongs to."""
 
 
@@ -50,8 +53,8 @@ class Webhook:
         concurrency: Attempts at once, each for another conversation.
         allow_loopback: Whether the URL may be on this machine, and ``http`` then.
         ssl_context: Whom to trust; the usual authorities if None.
-        conversation: Names the conversation of a session's turn, ``(session, turn) -> str``; turns of the same name
-            stay in order. A bot's turns have names already; without this all turns of sessions share an empty one.
+        conversation: Names the conversation of a session's turn, ``(session, turn) -> str``. Without it a state is
+            named after the first of its turns that came here; a bot's turns have names of their own.
         encode: Turns values into JSON; raises ``UnsupportedValueError`` for those that it can't.
         clock: Tells the time.
         random: Spreads retries: returns numbers from 0 up to 1.
@@ -80,6 +83,7 @@ class Webhook:
                 raise ConfigurationError(f"a webhook's {name} must be greater than 0, not {number!r}")
         self._endpoint = Endpoint.parse(url, allow_loopback=allow_loopback)
         self._name_conversation = conversation
+        self._names: WeakKeyDictionary[SessionState, str] = WeakKeyDictionary()
         self._encode = encode
         self._clock = clock if clock is not None else SystemClock()
         self._lanes = Lanes(capacity)
@@ -90,7 +94,7 @@ class Webhook:
         self._lost = 0
         self._lock = threading.Lock()
 
-    def __call__(self, session: Any, turn: Turn) -> None:
+    def __call__(self, session: Session, turn: Turn) -> None:
         """Take over a turn that ``session`` has recorded: an ``on_turn`` hook, with nothing to wait for.
 
         Args:
@@ -99,7 +103,7 @@ class Webhook:
         """
         self._take(
             TurnEvent(
-                key=self._name_conversation(session, turn) if self._name_conversation is not None else "",
+                key=self._conversation(session, turn),
                 turn=turn,
                 author="",
                 author_name="",
@@ -168,6 +172,12 @@ class Webhook:
 
     def __reduce__(self) -> str:
         raise TypeError("a Webhook holds a secret and what is under way, so it is not pickled: make a new one instead")
+
+    def _conversation(self, session: Session, turn: Turn) -> str:
+        if self._name_conversation is not None:
+            return self._name_conversation(session, turn)
+        with self._lock:
+            return self._names.setdefault(session.state, turn.id)
 
     def _take(self, event: TurnEvent) -> None:
         message = turn_message(event, self._encode)

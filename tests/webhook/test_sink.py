@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import logging
 import pickle
 import threading
 from collections import defaultdict
 
-import dspy
 import pytest
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_webhook import Webhook
-from tests.loopback.receiver import SECRET, Abort, DripHead, Hang, Reply, open_receiver
+from tests.loopback.receiver import SECRET, Abort, DripHead, Hang, Reply
 from tests.webhook.events import KEY, make_event, make_turn
 from tests.webhook.fake_clock import FakeClock
 
@@ -37,55 +35,6 @@ async def test_both_keys_sign_while_they_are_rotated(receiver, open_webhook):
     (delivery,) = await receiver.arrived(1)
     assert delivery.verified
     assert delivery.headers["webhook-signature"].count("v1,") == 2
-
-
-async def test_a_hook_of_a_session(receiver, open_webhook, stub_lm_name):
-    webhook = open_webhook(conversation=lambda session, turn: f"{session}/{turn.index}")
-    with dspy.context(lm=stub_lm_name):
-        assert webhook("my session", make_turn(4)) is None
-    (delivery,) = await receiver.arrived(1)
-    data = delivery.payload["data"]
-    assert (data["conversation"]["key"], data["turn_id"], data["author"]) == ("my session/4", "t4", None)
-    assert (data["model"], delivery.payload["timestamp"]) == ("openai/stub", data["created_at"])
-
-
-@pytest.fixture
-def stub_lm_name():
-    return dspy.LM("openai/stub")
-
-
-async def test_a_hook_without_names_and_without_a_model(receiver, open_webhook):
-    webhook = open_webhook()
-    webhook(None, make_turn(0))
-    webhook(None, make_turn(1))
-    deliveries = await receiver.arrived(2)
-    assert turn_ids(deliveries) == ["t0", "t1"]
-    assert [delivery.payload["data"]["model"] for delivery in deliveries] == [None, None]
-    assert deliveries[0].conversation == ""
-
-
-def test_a_hook_where_no_event_loop_runs():
-    """A sync program: the receiver lives in another thread's loop, here there is none."""
-    ready, done = threading.Event(), threading.Event()
-    served = {}
-
-    async def serve():
-        async with open_receiver() as receiver:
-            served["receiver"] = receiver
-            ready.set()
-            await asyncio.to_thread(done.wait)
-
-    server = threading.Thread(target=asyncio.run, args=(serve(),))
-    server.start()
-    assert ready.wait(10)
-    webhook = Webhook(served["receiver"].url, SECRET, allow_loopback=True, conversation=lambda *_: KEY)
-    for index in range(20):
-        webhook(None, make_turn(index))
-    webhook.close(grace=10)
-    done.set()
-    server.join()
-    assert turn_ids(served["receiver"].deliveries) == [f"t{index}" for index in range(20)]
-    assert webhook.waiting == 0
 
 
 async def test_a_turn_never_waits_for_the_network(receiver, open_webhook):
@@ -374,11 +323,6 @@ async def test_many_threads_and_a_flaky_endpoint_lose_nothing_and_mix_nothing_up
         if not heard[delivery.conversation] or heard[delivery.conversation][-1] != delivery.turn_id:
             heard[delivery.conversation].append(delivery.turn_id)
     assert heard == {f"c{lane}": [f"c{lane}#{index}" for index in range(25)] for lane in range(6)}
-
-
-def test_copies_of_a_session_share_the_hook():
-    webhook = Webhook("https://example.com/", SECRET)
-    assert copy.deepcopy({"on_turn": [webhook]})["on_turn"][0] is webhook
 
 
 def test_a_webhook_is_not_pickled():
