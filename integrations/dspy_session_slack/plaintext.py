@@ -1,0 +1,75 @@
+"""What a person wrote, from Slack's markup to plain text: entities, mentions and links as one reads them aloud.
+
+People cannot type ``<``: Slack sends theirs as ``&lt;``, so whatever stands between ``<`` and ``>`` is Slack's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_MARKUP = re.compile(r"<([^<>]*)>")
+_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
+_GROUP = re.compile(r"<!(?:subteam\^|here|channel|everyone)[^<>]*>")
+
+
+def mentions(text: str) -> list[str]:
+    """The ids of the users that ``text`` mentions, in order, each once."""
+    return list(dict.fromkeys(_USER.findall(text)))
+
+
+def addresses(text: str) -> bool:
+    """Whether ``text`` mentions anybody: a user, a user group, or everyone."""
+    return bool(_USER.search(text) or _GROUP.search(text))
+
+
+def without_address(text: str, user_id: str) -> str:
+    """``text`` without the mention of ``user_id`` that it begins or ends with; one amid a sentence is part of it.
+
+    >>> without_address("<@U1>, hello", "U1")
+    'hello'
+    >>> without_address("are you there, <@U1>?", "U1")
+    'are you there?'
+    """
+    mention = rf"<@{re.escape(user_id)}(?:\|[^<>]*)?>"
+    text = re.sub(rf"\A\s*(?:{mention}[\s,:]*)+", "", text)
+    return re.sub(rf"[\s,]*{mention}\s*([.?!]*)\s*\Z", r"\1", text)
+
+
+def plain_text(text: str, names: Mapping[str, str]) -> str:
+    """``text`` with Slack's markup read out.
+
+    Args:
+        text: A message's text as an event carries it.
+        names: What people call the users and channels whose ids may come up.
+
+    >>> plain_text("<@U1> wrote &lt;b&gt; in <#C1|general>", {"U1": "Ann"})
+    '@Ann wrote <b> in #general'
+    """
+    text = _MARKUP.sub(lambda found: _read_out(found[1], names), text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _read_out(markup: str, names: Mapping[str, str]) -> str:
+    target, _, label = markup.partition("|")
+    match target[:1]:
+        case "@":
+            return f"@{names.get(target[1:]) or label or target[1:]}"
+        case "#":
+            return f"#{names.get(target[1:]) or label or target[1:]}"
+        case "!":
+            return _read_special(target[1:], label)
+    address = target.removeprefix("mailto:")
+    # Slack makes a link of every address that is typed: "example.com" arrives as <http://example.com|example.com>.
+    if not label or label in (target, address, re.sub(r"\Ahttps?://", "", target)):
+        return label or target
+    return f"[{label}]({target})"
+
+
+def _read_special(target: str, label: str) -> str:
+    kind = target.partition("^")[0]
+    if kind == "date":
+        return label or target
+    if kind == "subteam":
+        return f"@{label.removeprefix('@') or 'group'}"
+    return f"@{label.removeprefix('@') or kind}"

@@ -1,0 +1,68 @@
+"""Signing in: the tokens are there, of the right kind, accepted, and allowed what the bot cannot do without."""
+
+from __future__ import annotations
+
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from dspy_session.errors import PlatformError
+from dspy_session_slack.address import BotUser
+from dspy_session_slack.refusals import error_code, is_passing, refusal_to_sign_in
+
+HEARING = ("app_mentions:read", "channels:history", "groups:history", "im:history", "mpim:history")
+"""Scopes that let a bot hear people; it needs one of them."""
+
+WRITING = "chat:write"
+
+
+def check_tokens(bot_token: str | None, app_token: str | None) -> None:
+    """See that both tokens are there and look right; neither shows in what is raised.
+
+    Raises:
+        PlatformError: One is missing, or is a token of another kind.
+    """
+    for what, token, prefix, option, variable, page in (
+        ("bot token", bot_token, "xoxb-", "bot_token", "SLACK_BOT_TOKEN", "OAuth & Permissions"),
+        ("app-level token", app_token, "xapp-", "app_token", "SLACK_APP_TOKEN", "Basic Information"),
+    ):
+        where = f"{prefix}…, on the page {page} of the app's settings"
+        if not token:
+            raise PlatformError(f"there is no Slack {what}: give Slack({option}=…) or set {variable} ({where})")
+        if not token.startswith(prefix):
+            raise PlatformError(f"that is no Slack {what}: it starts with {where}")
+
+
+async def sign_in(client: AsyncWebClient) -> BotUser:
+    """Who the bot is, from ``auth.test``.
+
+    Raises:
+        PlatformError: Slack refuses the bot token, the token lacks a scope, or Slack cannot be reached.
+    """
+    try:
+        answer = await client.auth_test()
+    except (SlackApiError, ClientError, OSError) as error:
+        raise sign_in_failure(error, app_level=False) from None
+    granted = answer.headers.get("x-oauth-scopes")
+    if granted is not None:
+        _check_scopes({scope.strip() for scope in granted.split(",")})
+    return BotUser(answer["team_id"], answer["user_id"], answer.get("bot_id") or "", answer.get("user") or "")
+
+
+def sign_in_failure(error: SlackApiError | ClientError | OSError, *, app_level: bool) -> PlatformError:
+    """What went wrong when the bot token, or with ``app_level`` the app-level token, was shown to Slack."""
+    if isinstance(error, SlackApiError) and not is_passing(error):
+        return refusal_to_sign_in(error, app_level=app_level)
+    return PlatformError(f"Slack cannot be reached ({error_code(error)}): check the network and status.slack.com")
+
+
+def _check_scopes(granted: set[str]) -> None:
+    if WRITING not in granted:
+        lacking, remedy = "lets the bot write to nobody", WRITING
+    elif granted.isdisjoint(HEARING):
+        lacking, remedy = "lets the bot hear nobody", "app_mentions:read, im:history and channels:history"
+    else:
+        return
+    raise PlatformError(
+        f"the bot token {lacking}: add {remedy} to its scopes in the app's settings and install it again"
+    )

@@ -1,0 +1,117 @@
+"""``chat.postMessage``, ``chat.update`` and ``chat.delete``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.loopback.slack.calls import Call, Refused, method
+from tests.loopback.slack.conversations import channel_of
+from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message
+
+if TYPE_CHECKING:
+    from tests.loopback.slack.server import FakeSlack
+
+POST_LIMIT = 40_000
+UPDATE_LIMIT = 4_000
+_PING = re.compile(r"<(?:@[UW]|!(?:here|channel|everyone|subteam\^))[^>]*>")
+_PLAIN_PING = re.compile(r"(?<!\w)@(?:here|channel|everyone|group)\b")
+
+
+@dataclass(frozen=True)
+class Post:
+    """A message that the app posted, with the arguments it was posted with.
+
+    Args:
+        channel: Where it stands.
+        ts: Its id in that channel.
+        text: As posted, in Slack's mrkdwn.
+        thread_ts: The thread it is in, or None.
+        call: The call that posted it.
+    """
+
+    channel: str
+    ts: str
+    text: str
+    thread_ts: str | None
+    call: Call
+
+    @property
+    def pings(self) -> list[str]:
+        """What in the text would notify people, by Slack's rules for these arguments."""
+        found = _PING.findall(self.text)
+        if self.call.flag("link_names", default=False) or self.call.get("parse") == "full":
+            found += _PLAIN_PING.findall(self.text)
+        return found
+
+    @property
+    def unfurls(self) -> bool:
+        """Whether Slack would fetch what the text links to."""
+        return self.call.flag("unfurl_links", default=False) or self.call.flag("unfurl_media", default=True)
+
+
+def _place_to_write(slack: FakeSlack, call: Call) -> Channel:
+    channel = channel_of(slack, call)
+    if channel.archived:
+        raise Refused("is_archived")
+    if slack.bot.id not in channel.members:
+        raise Refused("not_in_channel")
+    return channel
+
+
+def _text(call: Call, limit: int) -> str:
+    text = call.get("text")
+    if not text.strip() and not call.get("blocks"):
+        raise Refused("no_text")
+    if len(text) > limit:
+        raise Refused("msg_too_long")
+    return text
+
+
+def _own(slack: FakeSlack, channel: Channel, ts: str, verb: str) -> Message:
+    message = channel.message(ts)
+    if message is None:
+        raise Refused("message_not_found")
+    if message["user"] != slack.bot.id:
+        raise Refused(f"cant_{verb}_message")
+    return message
+
+
+@method("chat.postMessage", "chat:write")
+async def post_message(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    channel = _place_to_write(slack, call)
+    text = _text(call, POST_LIMIT)
+    message: Message = {
+        "type": "message",
+        "user": slack.bot.id,
+        "bot_id": slack.bot.bot_id,
+        "app_id": APP_ID,
+        "team": TEAM_ID,
+        "text": text,
+        "bot_profile": {"id": slack.bot.bot_id, "app_id": APP_ID, "user_id": slack.bot.id, "name": slack.bot.name},
+    }
+    if thread_ts := call.get("thread_ts"):
+        if channel.message(thread_ts) is None:
+            raise Refused("thread_not_found")
+        message["thread_ts"] = thread_ts
+    slack.workspace.write(channel, message)
+    slack.posted(Post(channel.id, message["ts"], text, thread_ts or None, call))
+    slack.announce(channel, message)
+    return {"channel": channel.id, "ts": message["ts"], "message": message}
+
+
+@method("chat.update", "chat:write")
+async def update(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    channel = _place_to_write(slack, call)
+    message = _own(slack, channel, call["ts"], "update")
+    slack.change(channel, message, _text(call, UPDATE_LIMIT))
+    return {"channel": channel.id, "ts": message["ts"], "text": message["text"], "message": message}
+
+
+@method("chat.delete", "chat:write")
+async def delete(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    channel = _place_to_write(slack, call)
+    message = _own(slack, channel, call["ts"], "delete")
+    slack.remove(channel, message)
+    return {"channel": channel.id, "ts": message["ts"]}

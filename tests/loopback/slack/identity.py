@@ -1,0 +1,37 @@
+"""``auth.test``, ``apps.connections.open`` and ``users.info``: who is who."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.loopback.slack.calls import Call, Refused, method
+from tests.loopback.slack.workspace import TEAM_ID
+
+if TYPE_CHECKING:
+    from tests.loopback.slack.server import FakeSlack
+
+
+@method("auth.test")
+async def auth_test(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    return {
+        "url": "https://loopback.slack.com/",
+        "team": "Loopback",
+        "user": slack.bot.name,
+        "team_id": TEAM_ID,
+        "user_id": slack.bot.id,
+        "bot_id": slack.bot.bot_id,
+        "is_enterprise_install": False,
+    }
+
+
+@method("apps.connections.open", "connections:write", token="app")
+async def connections_open(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    return {"url": f"ws://{slack.address}/link/?ticket={slack.sockets.ticket()}"}
+
+
+@method("users.info", "users:read")
+async def users_info(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    user = slack.workspace.users.get(call["user"])
+    if user is None:
+        raise Refused("user_not_found")
+    return {"user": user.profile}

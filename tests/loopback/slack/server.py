@@ -1,0 +1,307 @@
+"""The fake Slack itself: a server on 127.0.0.1, and what a test does and sees in the workspace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from itertools import count
+from typing import Any, Self, TypeVar
+
+from aiohttp import web
+
+from tests.loopback.slack import chat, conversations, identity, reactions
+from tests.loopback.slack.calls import METHODS, Call, Method, Refused
+from tests.loopback.slack.chat import Post
+from tests.loopback.slack.faults import Fault, Faults
+from tests.loopback.slack.socket_mode import Ack, Delivery, SocketMode
+from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message, User, Workspace
+
+T = TypeVar("T")
+
+FAMILIES = (chat, conversations, identity, reactions)
+"""The modules whose functions answer the Web API; importing them registers those."""
+
+ANN = User("U0ANN", "ann", "Ann")
+BEN = User("U0BEN", "ben", "Ben")
+BOT = User("U0BOT", "helper", "Helper", bot_id="B0BOT")
+OTHER_BOT = User("U0OTHERBOT", "ticker", "Ticker", bot_id="B0OTHERBOT")
+
+BOT_SCOPES = frozenset(
+    {"app_mentions:read", "chat:write", "reactions:write", "users:read", *conversations.HISTORY, *conversations.READ}
+)
+EVENTS = frozenset({"app_mention", "message.channels", "message.groups", "message.mpim", "message.im"})
+_SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "mpim": "message.mpim", "im": "message.im"}
+
+PATIENCE = 5.0
+"""Seconds that a test waits for something before it fails."""
+
+
+class FakeSlack:
+    """A workspace with Ann, Ben, two bots and a few channels, served over real sockets.
+
+    ``async with FakeSlack() as slack`` serves it; ``slack.base_url`` is for ``AsyncWebClient(base_url=…)``.
+
+    Args:
+        bot_scopes: Scopes of the bot token.
+        app_scopes: Scopes of the app-level token.
+        events: What the app is subscribed to.
+        ack_timeout: Seconds until an event that was not acknowledged is sent again; Slack waits 3.
+    """
+
+    def __init__(
+        self,
+        *,
+        bot_scopes: Iterable[str] = BOT_SCOPES,
+        app_scopes: Iterable[str] = ("connections:write",),
+        events: Iterable[str] = EVENTS,
+        ack_timeout: float = 3.0,
+    ) -> None:
+        self.bot_token = "xoxb-loopback-secret"
+        self.app_token = "xapp-1-loopback-secret"
+        self.bot = BOT
+        self.scopes = {"bot": frozenset(bot_scopes), "app": frozenset(app_scopes)}
+        self.events = frozenset(events)
+        self.workspace = Workspace()
+        everyone = {user.id for user in (ANN, BEN, BOT, OTHER_BOT)}
+        self.workspace.add(
+            *(ANN, BEN, BOT, OTHER_BOT),
+            Channel("C0GENERAL", "channel", "general", set(everyone)),
+            Channel("C0ELSEWHERE", "channel", "elsewhere", everyone - {BOT.id}),
+            Channel("G0SECRET", "group", "secret", set(everyone)),
+            Channel("D0ANN", "im", members={ANN.id, BOT.id}),
+            Channel("D0BEN", "im", members={BEN.id, BOT.id}),
+        )
+        self.sockets = SocketMode(ack_timeout)
+        self.calls: list[Call] = []
+        self.posts: list[Post] = []
+        self.reactions: dict[tuple[str, str], set[str]] = {}
+        self.address = ""
+        self._faults = Faults()
+        self._new_posts: asyncio.Queue[Post] = asyncio.Queue()
+        self._event_numbers = count(1)
+        application = web.Application()
+        application.router.add_route("*", "/api/{method}", self._answer)
+        application.router.add_get("/link/", self._link)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.address = f"{host}:{port}"
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.sockets.aclose()
+        await self._runner.cleanup()
+
+    @property
+    def base_url(self) -> str:
+        """For ``AsyncWebClient(base_url=…)``."""
+        return f"http://{self.address}/api/"
+
+    @property
+    def acks(self) -> list[Ack]:
+        return self.sockets.acks
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every event that was handed to the app, in order."""
+        return self.sockets.deliveries
+
+    @property
+    def connections(self) -> int:
+        """How many sockets the app has open."""
+        return len(self.sockets.connections)
+
+    # What people do
+
+    async def say(self, text: str, *, channel: str, user: str, thread_ts: str | None = None, **more: Any) -> Message:
+        """Someone writes a message; ``more`` are further fields of the event (``subtype``, ``files``, …)."""
+        message: Message = {"type": "message", "user": user, "text": text, "team": TEAM_ID, **more}
+        if thread_ts is not None:
+            message["thread_ts"] = thread_ts
+        author = self.workspace.users[user]
+        if author.bot_id:
+            message |= {"bot_id": author.bot_id, "app_id": "A0OTHER", "bot_profile": {"id": author.bot_id}}
+        else:
+            message["client_msg_id"] = f"client-{next(self._event_numbers)}"
+        place = self.workspace.channels[channel]
+        self.workspace.write(place, message)
+        self.announce(place, message)
+        return message
+
+    async def edit(self, message: Message, text: str, *, channel: str) -> None:
+        """The author changes a message."""
+        self.change(self.workspace.channels[channel], message, text)
+
+    async def delete(self, message: Message, *, channel: str) -> None:
+        """The author deletes a message."""
+        self.remove(self.workspace.channels[channel], message)
+
+    async def send(self, event: dict[str, Any]) -> Delivery:
+        """Any other event happens."""
+        return self._deliver({"event_ts": self.workspace.now(), **event})
+
+    async def redeliver(self, delivery: Delivery) -> None:
+        """Slack sends an event that it sent before."""
+        self.sockets.redeliver(delivery)
+
+    # What goes wrong
+
+    def fail(self, method: str, fault: Fault, *, times: int = 1) -> None:
+        """Make the next ``times`` calls of a Web API method, or of ``"link"`` (the websocket), go wrong."""
+        self._faults.add(method, fault, times)
+
+    async def refresh(self, reason: str = "refresh_requested") -> None:
+        """Slack asks for a new connection, as it does every few hours."""
+        await self.sockets.disconnect(reason)
+
+    def drop_connections(self) -> None:
+        """Every open socket breaks without a word."""
+        for connection in list(self.sockets.connections):
+            connection.cut()
+
+    # What a test waits for
+
+    async def connected(self, count: int = 1) -> None:
+        """Wait until the app has ``count`` sockets open."""
+        changed = self.sockets.changed
+
+        async def wait() -> None:
+            async with changed:
+                await changed.wait_for(lambda: self.connections == count)
+
+        await self._within(wait(), f"{count} open sockets, not {self.connections}")
+
+    async def next_post(self) -> Post:
+        """The app's next post that was not asked for yet."""
+        return await self._within(self._new_posts.get(), "a post")
+
+    async def settled(self) -> None:
+        """Wait until every event so far was acknowledged or given up."""
+        await self._within(self.sockets.settled(), "acknowledgements")
+
+    def called(self, method: str) -> list[Call]:
+        """The calls of one Web API method so far."""
+        return [call for call in self.calls if call.method == method]
+
+    async def _within(self, awaitable: Awaitable[T], what: str) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await awaitable
+        except TimeoutError:
+            raise AssertionError(f"waited {PATIENCE} s for {what}") from None
+
+    # What the Web API does to the workspace
+
+    def posted(self, post: Post) -> None:
+        self.posts.append(post)
+        self._new_posts.put_nowait(post)
+
+    def announce(self, channel: Channel, message: Message) -> None:
+        """Tell the app about a new message: once as a message and, where it is mentioned, once more as a mention."""
+        about = {"channel": channel.id, "event_ts": message["ts"]}
+        # A thread's root carries facts about its replies in the API, but not in the event that announced it.
+        event = {name: value for name, value in message.items() if name != "reply_count"} | about
+        self._tell(channel, event)
+        mentioned = f"<@{self.bot.id}>" in message["text"] or f"<@{self.bot.id}|" in message["text"]
+        if mentioned and channel.kind != "im" and message["user"] != self.bot.id:
+            self._tell(channel, event | {"type": "app_mention"})
+
+    def change(self, channel: Channel, message: Message, text: str) -> None:
+        before = dict(message)
+        message["text"] = text
+        message["edited"] = {"user": message["user"], "ts": self.workspace.now()}
+        changed = {"type": "message", "subtype": "message_changed", "hidden": True, "channel": channel.id}
+        changed |= {"message": dict(message), "previous_message": before, "ts": self.workspace.now()}
+        self._tell(channel, changed | {"event_ts": changed["ts"]})
+
+    def remove(self, channel: Channel, message: Message) -> None:
+        channel.messages.remove(message)
+        deleted = {"type": "message", "subtype": "message_deleted", "hidden": True, "channel": channel.id}
+        deleted |= {"previous_message": message, "deleted_ts": message["ts"], "ts": self.workspace.now()}
+        self._tell(channel, deleted | {"event_ts": deleted["ts"]})
+
+    def need_scope(self, *scopes: str, token: str = "bot") -> None:
+        provided = self.scopes[token]
+        if scopes and provided.isdisjoint(scopes):
+            raise Refused("missing_scope", needed=",".join(sorted(scopes)), provided=",".join(sorted(provided)))
+
+    def _tell(self, channel: Channel, event: dict[str, Any]) -> None:
+        subscription = "app_mention" if event["type"] == "app_mention" else _SUBSCRIPTIONS[channel.kind]
+        if self.bot.id not in channel.members or subscription not in self.events:
+            return
+        # Slack names the kind of channel in message events alone.
+        self._deliver(event if subscription == "app_mention" else event | {"channel_type": channel.kind})
+
+    def _deliver(self, event: dict[str, Any]) -> Delivery:
+        number = next(self._event_numbers)
+        installed = {"enterprise_id": None, "team_id": TEAM_ID, "user_id": self.bot.id, "is_bot": True}
+        return self.sockets.deliver(
+            {
+                "token": "verification-token",
+                "team_id": TEAM_ID,
+                "api_app_id": APP_ID,
+                "event": event,
+                "type": "event_callback",
+                "event_id": f"Ev{number:08d}",
+                "event_time": int(float(event["event_ts"])),
+                "authorizations": [installed],
+                "is_ext_shared_channel": False,
+            }
+        )
+
+    # The server
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        fault = self._faults.take("link")
+        if fault is not None:
+            self.sockets.spend(request.query.get("ticket", ""))
+            return await self._go_wrong(fault, request)
+        return await self.sockets.serve(request)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        call = await Call.read(request)
+        self.calls.append(call)
+        fault = self._faults.take(call.method)
+        if fault is None:
+            return await self._do(call)
+        if fault.until is not None:
+            await fault.until.wait()
+            return await self._do(call)
+        if fault.after:
+            await self._do(call)
+        return await self._go_wrong(fault, request)
+
+    async def _do(self, call: Call) -> web.StreamResponse:
+        headers: dict[str, str] = {}
+        try:
+            found = METHODS.get(call.method)
+            if found is None:
+                raise Refused("unknown_method", req_method=call.method)
+            self._admit(call, found)
+            headers["x-oauth-scopes"] = ",".join(sorted(self.scopes[found.token]))
+            answer = {"ok": True, **await found.answer(self, call)}
+        except Refused as refusal:
+            answer = refusal.answer
+        return web.json_response(answer, headers=headers)
+
+    def _admit(self, call: Call, found: Method) -> None:
+        tokens = {self.bot_token: "bot", self.app_token: "app"}
+        if not call.token:
+            raise Refused("not_authed")
+        if call.token not in tokens:
+            raise Refused("invalid_auth")
+        if tokens[call.token] != found.token:
+            raise Refused("not_allowed_token_type")
+        self.need_scope(*found.scopes, token=found.token)
+
+    async def _go_wrong(self, fault: Fault, request: web.Request) -> web.StreamResponse:
+        if fault.status is None:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        if isinstance(fault.body, dict):
+            return web.json_response(fault.body, status=fault.status, headers=fault.headers)
+        return web.Response(text=fault.body, status=fault.status, headers=fault.headers, content_type="text/html")
