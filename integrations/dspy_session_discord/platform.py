@@ -83,7 +83,7 @@ class Discord:
 
         Raises:
             PlatformError: There is no token, Discord refuses it or the intents, or cannot be reached at the start.
-            ConfigurationError: It is running already.
+            ConfigurationError: It is running already, or the client to use was closed.
         """
         if self._logged_in is not None:
             raise ConfigurationError("this Discord platform is running already; make one per bot")
@@ -133,9 +133,14 @@ class Discord:
     async def _ready_client(self) -> AsyncIterator[discord.Client]:
         """The client to use; logged in, unless its owner does that."""
         if self._bot is None:
+            connector = self._client_options.get("connector")
+            if connector is not None and connector.closed:
+                raise ConfigurationError("the connector in client_options was closed with the last run; make a new one")
             async with own_client(checked(self._token), self._client_options) as client:
                 yield client
             return
+        if self._bot.is_closed():
+            raise ConfigurationError("the bot was closed, and discord.py cannot open a client again; make a new one")
         if not self._bot.intents.message_content:
             _log.warning(NO_MESSAGE_CONTENT)
         if self._token is None:

@@ -115,19 +115,18 @@ class Gateway:
         ready: Callable[[Session], Payload],
         greet: Callable[[Session], list[tuple[str, Payload]]],
         changed: Callable[[], None],
-        heartbeat_ms: int,
     ) -> None:
         self._token = token
         self._granted = granted
         self._ready = ready
         self._greet = greet
         self._changed = changed
-        self._heartbeat_ms = heartbeat_ms
         self._connections: set[Connection] = set()
         self.sessions: dict[str, Session] = {}
         self.identified = 0
         self.resumed = 0
         self.beats = 0
+        self.heartbeat_ms = 41_250
         self.answers_beats = True
 
     @property
@@ -148,7 +147,7 @@ class Gateway:
         self._connections.add(connection)
         session: Session | None = None
         try:
-            await connection.send(Op.HELLO, {"heartbeat_interval": self._heartbeat_ms})
+            await connection.send(Op.HELLO, {"heartbeat_interval": self.heartbeat_ms})
             async for frame in socket:
                 op, data = _read(frame)
                 if op == Op.HEARTBEAT:

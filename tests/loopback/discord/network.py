@@ -42,7 +42,7 @@ class LoopbackResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         if host not in HOSTS:
-            raise OSError(f"{host} is not part of the loopback world")
+            raise socket.gaierror(socket.EAI_NONAME, f"{host} is not part of the loopback world")
         return [
             ResolveResult(
                 hostname=host,

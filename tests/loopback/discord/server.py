@@ -39,10 +39,9 @@ class FakeDiscord:
 
     Args:
         message_content: Whether the portal's Message Content switch is on.
-        heartbeat_ms: How often the client is to send a heartbeat, in milliseconds.
     """
 
-    def __init__(self, *, message_content: bool = True, heartbeat_ms: int = 41_250) -> None:
+    def __init__(self, *, message_content: bool = True) -> None:
         self.token = "loopback.not-a-secret.token"
         self.message_content = message_content
         self.snowflakes = Snowflakes()
@@ -61,7 +60,6 @@ class FakeDiscord:
             ready=self._ready,
             greet=self._greet,
             changed=self.changed,
-            heartbeat_ms=heartbeat_ms,
         )
         self._certificates = Certificates()
         self._changed = asyncio.Event()
@@ -88,7 +86,11 @@ class FakeDiscord:
 
     def connector(self) -> aiohttp.TCPConnector:
         """A connector for the real client: Discord's host names are this server, no other name resolves."""
-        return aiohttp.TCPConnector(resolver=LoopbackResolver(self._port), ssl=self._certificates.client())
+        return aiohttp.TCPConnector(resolver=self.resolver(), ssl=self._certificates.client())
+
+    def resolver(self) -> LoopbackResolver:
+        """The names alone, for a client that does not trust our certificates."""
+        return LoopbackResolver(self._port)
 
     # the world
 
@@ -186,6 +188,12 @@ class FakeDiscord:
     async def announce_thread(self, event: str, thread: Channel, **extra: object) -> None:
         payload = payloads.channel(thread, me=self.bot.id) | extra
         await self.gateway.dispatch(event, lambda session: payload if Intent.GUILDS & session.intents else None)
+
+    async def announce_role(self, guild: Guild, role: Role) -> None:
+        payload = {"guild_id": str(guild.id), "role": payloads.role(role)}
+        await self.gateway.dispatch(
+            "GUILD_ROLE_CREATE", lambda session: payload if Intent.GUILDS & session.intents else None
+        )
 
     async def announce_members(self, thread: Channel, *, joined: bool) -> None:
         assert thread.guild is not None

@@ -1,0 +1,88 @@
+"""Running the platform in a test: the fake Discord on one side, a bot that echoes on the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import discord
+
+from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.platform import Post, Receive
+from dspy_session_discord import Discord
+from tests.loopback.discord import FakeDiscord
+
+HURRY: dict[str, Any] = {"guild_ready_timeout": 0.01}
+"""Options for a client in a test: do not wait for more guilds."""
+
+INTENTS = discord.Intents(guilds=True, messages=True, message_content=True)
+
+
+class Echo:
+    """The smallest bot: keeps what it receives and says it back."""
+
+    def __init__(self, platform: Discord) -> None:
+        self._platform = platform
+        self.received: list[Inbound] = []
+
+    async def __call__(self, inbound: Inbound) -> None:
+        self.received.append(inbound)
+        await self._platform.post(Post(inbound, f"echo: {inbound.text}", turn_id=f"turn-{inbound.event_id}"))
+
+
+class Keep:
+    """A receiver that only keeps; the test posts."""
+
+    def __init__(self) -> None:
+        self._inbounds: asyncio.Queue[Inbound] = asyncio.Queue()
+
+    async def __call__(self, inbound: Inbound) -> None:
+        self._inbounds.put_nowait(inbound)
+
+    async def next(self) -> Inbound:
+        async with asyncio.timeout(10):
+            return await self._inbounds.get()
+
+    @property
+    def empty(self) -> bool:
+        return self._inbounds.empty()
+
+
+class PromptClient(discord.Client):
+    """A client that identifies anew without discord.py's wait of five seconds."""
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        pass
+
+
+def own(fake: FakeDiscord, **options: Any) -> Discord:
+    """The platform with a client of its own, connected to ``fake``."""
+    return Discord(token=fake.token, client_options={"connector": fake.connector(), **HURRY, **options})
+
+
+@asynccontextmanager
+async def running(platform: Discord, receive: Receive, fake: FakeDiscord) -> AsyncIterator[None]:
+    """``platform`` runs, and has connected to ``fake``."""
+    task = asyncio.create_task(platform.run(receive))
+    connected = asyncio.create_task(fake.connected())
+    try:
+        await asyncio.wait([task, connected], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        yield
+    finally:
+        connected.cancel()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def echoing(fake: FakeDiscord) -> AsyncIterator[Echo]:
+    """An echo bot in ``fake``."""
+    platform = own(fake)
+    echo = Echo(platform)
+    async with running(platform, echo, fake):
+        yield echo
