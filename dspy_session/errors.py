@@ -26,6 +26,10 @@ class StoreError(SessionError):
     """The store cannot be opened, read or written."""
 
 
+class StaleJournalError(StoreError):
+    """Somebody else wrote to this conversation meanwhile; nothing was written."""
+
+
 class PlatformError(SessionError):
     """The platform refuses the bot."""
 

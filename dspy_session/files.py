@@ -54,14 +54,16 @@ def history_from_json(data: Any, where: str = "initial_history") -> dspy.History
     return dspy.History.model_construct(messages=[from_json(message, where) for message in messages])
 
 
-def _record_to_json(record: Record, where: str) -> dict[str, Any]:
+def record_to_json(record: Record, where: str) -> dict[str, Any]:
+    """What was said, as JSON values."""
     return {
         "inputs": to_json(record.inputs(), f"{where}.inputs"),
         "outputs": to_json(record.outputs(), f"{where}.outputs"),
     }
 
 
-def _record_from_json(data: Any, where: str) -> Record:
+def record_from_json(data: Any, where: str) -> Record:
+    """The record that ``record_to_json`` wrote."""
     if not isinstance(data, dict):
         raise StateFileError(f"{where} is damaged: expected an object")
     found = []
@@ -84,7 +86,7 @@ def turns_to_json(turns: Sequence[Turn]) -> tuple[list[dict[str, Any]], dict[str
     written = []
     table = _SnapshotTable(turns)
     for turn in turns:
-        entry: dict[str, Any] = {"index": turn.index, **_record_to_json(turn.record, f"turn {turn.index}")}
+        entry: dict[str, Any] = {"index": turn.index, **record_to_json(turn.record, f"turn {turn.index}")}
         entry["score"] = to_json(turn.score, f"turn {turn.index}.score")
         entry["id"] = turn.id
         if turn.created_at is not None:
@@ -123,7 +125,7 @@ class _SnapshotTable:
         for snapshot, view in self._saw:
             number, _, first, _ = self._logs[id(snapshot.log)]
             saw.append([view, snapshot.seed_from, number, snapshot.start - first, snapshot.stop - first])
-        records = [_record_to_json(record, "records") for record in self._kept[self._turns :]]
+        records = [record_to_json(record, "records") for record in self._kept[self._turns :]]
         return {"records": records, "views": self._views_json, "logs": logs, "saw": saw}
 
     def _runs(self, records: Sequence[Record]) -> list[list[int]]:
@@ -165,7 +167,7 @@ def turns_from_json(entries: Any, snapshots: Any, view: View, window: int | None
     """
     if not isinstance(entries, list):
         raise StateFileError("turns is damaged: expected a list")
-    records = [_record_from_json(entry, f"turn {place}") for place, entry in enumerate(entries)]
+    records = [record_from_json(entry, f"turn {place}") for place, entry in enumerate(entries)]
     if snapshots is None:
         saw = [Snapshot.last(window, view, records[:place], place) for place in range(len(records))]
     else:
@@ -179,7 +181,7 @@ def turns_from_json(entries: Any, snapshots: Any, view: View, window: int | None
 
 
 def _snapshots_from_json(data: Any, records: list[Record]) -> list[Snapshot]:
-    kept = [*records, *(_record_from_json(entry, "records") for entry in data["records"])]
+    kept = [*records, *(record_from_json(entry, "records") for entry in data["records"])]
     views = [_view_from_json(view) for view in data["views"]]
     logs: list[list[Record]] = []
     for runs in data["logs"]:

@@ -97,7 +97,7 @@ class Program:
     def of(cls, module: dspy.Module, field: str, strict: bool) -> Program:
         """Look at ``module`` as the program of a session with the history field ``field``."""
         parameters = _parameters(module)
-        signature = _signature(module)
+        signature = declared_signature(module)
         named = [
             parameter.name
             for parameter in parameters.values()
@@ -118,8 +118,8 @@ class Program:
         )
 
 
-def _signature(module: dspy.Module) -> type[dspy.Signature] | None:
-    """The signature that a module declares as its own."""
+def declared_signature(module: dspy.Module) -> type[dspy.Signature] | None:
+    """The signature that a module declares as its own, without what sessions add; None when it declares none."""
     if isinstance(module, dspy.Predict):
         return own_signature(module)
     if isinstance(module, dspy.ChainOfThought):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -168,7 +168,7 @@ class Session(dspy.Module):
             return await self.engine.arun(inputs)
         return await self.acall(**inputs)
 
-    def astream(self, field: str | None = None, **inputs: Any) -> AsyncIterator[Any]:
+    def astream(self, field: str | None = None, **inputs: Any) -> AsyncGenerator[Any, None]:
         """One turn, shown while it is made.
 
         Args:
@@ -249,10 +249,7 @@ class Session(dspy.Module):
 
     def reset(self) -> None:
         """Start the conversation again: no turns, of the children neither. Seed history and long-term memory stay."""
-        state = self.state
-        state.clear()
-        for node in state.node_states.values():
-            node.clear()
+        self.state.reset()
 
     def fork(self) -> Session:
         """An independent session that starts from here: its own module (by ``copy_mode``), state and children."""

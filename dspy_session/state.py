@@ -154,6 +154,12 @@ class SessionState:
             self._head = 0
             self._first_index = 0
 
+    def reset(self) -> None:
+        """Remove every turn, of the children too."""
+        self.clear()
+        for node in self.node_states.values():
+            node.clear()
+
     def apply(self, outcome: Outcome) -> None:
         """Make the changes of one call, all at once."""
         if outcome.new_seed:

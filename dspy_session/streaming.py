@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -33,7 +33,7 @@ class _Pipe:
             self._loop.call_soon_threadsafe(self.items.put_nowait, item)
 
 
-async def stream(session: Session, field: str | None, inputs: dict[str, Any]) -> AsyncIterator[Any]:
+async def stream(session: Session, field: str | None, inputs: dict[str, Any]) -> AsyncGenerator[Any, None]:
     """``Session.astream``."""
     # Not built on dspy.streamify: its buffer of 16 items blocks a program that sends from the event loop, and closing
     # it early raises in its consumer (DSPy 3.4).
