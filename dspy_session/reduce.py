@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import litellm
-
 from dspy_session.history import Snapshot, whole_message
 
 
@@ -24,4 +22,6 @@ def tokens_window(saw: Snapshot, max_tokens: int) -> int:
 
 
 def _tokens(text: str) -> int:
+    import litellm  # here, because it takes longer to import than everything else together
+
     return int(litellm.token_counter(text=text))
