@@ -1,6 +1,6 @@
 """Sessions that remember, for any DSPy module."""
 
-from dspy_session.errors import SessionError, StateFileError, UnsupportedValueError
+from dspy_session.errors import ConfigurationError, SessionError, StateFileError, UnsupportedValueError
 from dspy_session.projection import (
     get_child_l1_ledger,
     get_current_history,
@@ -15,6 +15,7 @@ from dspy_session.turn import Turn
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConfigurationError",
     "Outcome",
     "Session",
     "SessionError",

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from dspy_session.conversation import Conversations
 from dspy_session_chat.inbound import Inbound
 
 Receive = Callable[[Inbound], Awaitable[None]]
@@ -100,4 +101,13 @@ class CanStream(Protocol):
 
     def stream(self, inbound: Inbound) -> AbstractAsyncContextManager[ReplyStream]:
         """Open a stream for the answer to ``inbound``."""
+        ...
+
+
+@runtime_checkable
+class NeedsConversations(Protocol):
+    """Shows what was said before, and so has to read conversations."""
+
+    def use_conversations(self, conversations: Conversations) -> None:
+        """Called once, before ``run``."""
         ...
