@@ -107,8 +107,8 @@ class Frame:
         """What the node at ``path`` remembers, with what it did in this call so far."""
         with self._guard:
             if path not in self.nodes:
-                base = self.state.node_states.get(path)
-                self.nodes[path] = NodeLedger(base)
+                policy = self.engine.nodes[path].policy
+                self.nodes[path] = NodeLedger(self.state.node_states.get(path), policy.max_stored_turns)
             return self.nodes[path]
 
     def outward(self) -> Iterator[Frame]:
@@ -120,20 +120,26 @@ class Frame:
 
 
 class NodeLedger:
-    """A node's state during one root call: what stood before, and the turns since, which count once the call succeeds."""
+    """A node's state during one root call: what stood before, and the turns since, which count once the call succeeds.
 
-    def __init__(self, base: SessionState | None) -> None:
+    Args:
+        base: What stood before.
+        max_stored_turns: How many turns are kept; None for all.
+    """
+
+    def __init__(self, base: SessionState | None, max_stored_turns: int | None) -> None:
         from dspy_session.state import SessionState
 
         self.working = base.fork() if base is not None else SessionState()
         self.added: list[Turn] = []
+        self._max_stored_turns = max_stored_turns
         self._guard = threading.Lock()
 
-    def add(self, turn: Turn, max_stored_turns: int | None) -> None:
+    def add(self, turn: Turn) -> None:
         """Keep a turn for the end of the root call."""
         with self._guard:
             numbered = turn.at(self.working.next_index)
-            self.working.append(numbered, max_stored_turns)
+            self.working.append(numbered, self._max_stored_turns)
             self.added.append(numbered)
 
 
