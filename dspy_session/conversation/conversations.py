@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import dspy
 
@@ -83,15 +83,15 @@ class Conversations:
     ) -> None:
         self.session = session if isinstance(session, Session) else Session(session)
         self.store: Store = store_from_url(store) if isinstance(store, str) else store
-        self._sinks = tuple(sinks)
+        self.sinks = tuple(sinks)
         self._max_loaded = max_loaded
         self._idle = idle
-        self._clock = clock
+        self.clock = clock
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._opening: asyncio.Lock | None = None
         self._open = False
 
-    async def __aenter__(self) -> Conversations:
+    async def __aenter__(self) -> Self:
         await self.open()
         return self
 
@@ -160,7 +160,7 @@ class Conversations:
     async def reset(self, key: Key) -> None:
         """Start a conversation again; what was said before is no longer remembered."""
         async with self._holding(str(key)) as held:
-            await self._write(str(key), held, journal.reset_entry(self._clock()))
+            await self._write(str(key), held, journal.reset_entry(self.clock()))
 
     async def undo(self, key: Key, steps: int = 1) -> list[Turn]:
         """Take the newest turns back and return them, newest first."""
@@ -170,7 +170,7 @@ class Conversations:
             assert held.state is not None
             removed = list(reversed(held.state.turns))[:steps]
             if removed:
-                await self._write(str(key), held, journal.undo_entry(len(removed), self._clock()))
+                await self._write(str(key), held, journal.undo_entry(len(removed), self.clock()))
             return removed
 
     async def fork(self, key: Key, new_key: Key) -> None:
@@ -213,13 +213,13 @@ class Conversations:
                     raise
         finally:
             held.users -= 1
-            held.last_used = self._clock()
+            held.last_used = self.clock()
             self._held.move_to_end(key)
             self._let_go()
 
     def _let_go(self) -> None:
         """Drop what is idle, and the longest idle beyond what may stay."""
-        now = self._clock()
+        now = self.clock()
         surplus = len(self._held) - self._max_loaded
         for key, held in list(self._held.items()):
             if surplus <= 0 and now - held.last_used < self._idle:
@@ -276,7 +276,7 @@ class TakenTurn:
         conversations, request, held = self._conversations, self._request, self._held
         if held.entries == 0 and not outcome.new_seed and self._state.seed is not None:
             outcome = replace(outcome, new_seed=True, seed=self._state.initial_history)
-        at = conversations._clock()
+        at = conversations.clock()
         entry = journal.call_entry(outcome, self._state, request.event_id, at)
         await conversations.store.append(request.key, entry, held.entries)
         held.entries += 1
@@ -291,7 +291,7 @@ class TakenTurn:
             model=_model(conversations.session),
             occurred_at=datetime.fromtimestamp(at, UTC),
         )
-        for sink in conversations._sinks:
+        for sink in conversations.sinks:
             await sink.send(event)
 
 

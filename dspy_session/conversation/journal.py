@@ -1,7 +1,7 @@
 """A conversation as a journal: what every change looks like in a store, and how a state comes back from them. Pure.
 
-An entry of kind ``"call"`` holds what one call changed (an ``Outcome``), ``"undo"`` and ``"reset"`` what people did. Turns
-say in two numbers which messages they saw, because the messages stand in the entries before.
+An entry of kind ``"call"`` holds what one call changed (an ``Outcome``), ``"undo"`` and ``"reset"`` what people did.
+Turns say in two numbers which messages they saw, because the messages stand in the entries before.
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ def _outcome_from_json(body: dict[str, Any], state: SessionState) -> Outcome:
         new_seed=new_seed,
         seed=seed,
         l2_memory=body.get("memory"),
-        nodes={path: _outcome_from_json(node, state.node_states.get(path, SessionState())) for path, node in nodes.items()},
+        nodes={
+            path: _outcome_from_json(node, state.node_states.get(path, SessionState())) for path, node in nodes.items()
+        },
         max_stored_turns=body.get("keep"),
     )
 

@@ -48,8 +48,8 @@ class ConversationInfo:
 class Store(Protocol):
     """Keeps journals. Everything that was appended stands, in order, whatever happens to the process.
 
-    Verbs may be called from many tasks at once; a cancelled caller leaves nothing half done. Each raises ``StoreError``,
-    in one line that says how to mend it, when the store cannot do its work.
+    Verbs may be called from many tasks at once; a cancelled caller leaves nothing half done. Each raises
+    ``StoreError``, in one line that says how to mend it, when the store cannot do its work.
     """
 
     async def open(self) -> None:

@@ -10,7 +10,7 @@ import signal
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import dspy
 from dspy.streaming import StatusMessage, StreamResponse
@@ -108,7 +108,7 @@ class Bot:
                     task.cancel()
                 await asyncio.gather(stopping, serving, return_exceptions=True)
 
-    async def __aenter__(self) -> Bot:
+    async def __aenter__(self) -> Self:
         self._closing = False
         await self.conversations.open()
         for platform in self._platforms:
@@ -186,7 +186,7 @@ class Bot:
                     text = await self._reply(turn, shown)
                 turn_id = turn.committed.id if turn.committed is not None else ""
                 await platform.post(Post(inbound, text or NO_ANSWER, turn_id))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever failed, the person who asked must hear of it
             await self._apologise(platform, inbound, error)
 
     async def _reply(self, turn: TakenTurn, shown: ReplyStream | None) -> str:

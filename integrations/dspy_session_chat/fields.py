@@ -63,7 +63,8 @@ class AgentFields:
             answers = [name for name, kind in outputs.items() if _is_text(kind)]
             answers = [name for name in answers if name not in _THINKING] or answers
             reply = _one("output", output_field, answers, outputs)
-        return cls(message, reply, {name: inputs[name] for name in CONTEXT_FIELDS if name in inputs and name != message})
+        context = {name: inputs[name] for name in CONTEXT_FIELDS if name in inputs and name != message}
+        return cls(message, reply, context)
 
     def inputs(self, inbound: Inbound, now: datetime) -> dict[str, Any]:
         """The agent's inputs for a message that arrives at ``now``."""
@@ -135,7 +136,9 @@ def _one(
     if len(texts) == 1:
         return texts[0]
     if not texts:
-        raise ConfigurationError(f"the agent has no {what} that is text; it has {_listed(fields)}: name one as {option}=")
+        raise ConfigurationError(
+            f"the agent has no {what} that is text; it has {_listed(fields)}: name one with {option}=..."
+        )
     raise ConfigurationError(
         f"the agent has {len(texts)} text {what}s ({', '.join(texts)}): choose one with {option}={texts[0]!r}"
     )
