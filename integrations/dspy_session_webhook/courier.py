@@ -71,9 +71,7 @@ class Courier:
     async def run(self) -> None:
         """Deliver until ``finish`` was called. When cancelled, what is under way stays in its lane."""
         route = self._route
-        client = open_client(
-            route.endpoint, timeout=route.timeout, connections=route.concurrency, ssl_context=route.ssl_context
-        )
+        client = open_client(route.endpoint, timeout=route.timeout, ssl_context=route.ssl_context)
         async with client, asyncio.TaskGroup() as attempts:
             while True:
                 self._wake.clear()

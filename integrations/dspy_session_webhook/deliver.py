@@ -26,19 +26,16 @@ _DNS_SECONDS = 60
 _USER_AGENT = f"dspy-session-kit/{dspy_session.__version__}"
 
 
-def open_client(
-    endpoint: Endpoint, *, timeout: float, connections: int, ssl_context: ssl.SSLContext | None
-) -> aiohttp.ClientSession:
+def open_client(endpoint: Endpoint, *, timeout: float, ssl_context: ssl.SSLContext | None) -> aiohttp.ClientSession:
     """A client for ``deliver``: it connects to addresses that the endpoint may have, and to no others.
 
     Args:
         endpoint: Where it will post.
         timeout: Seconds for one attempt, from the connection to the answer's status.
-        connections: How many are open at most.
         ssl_context: Whom to trust; the usual authorities if None.
     """
     connector = aiohttp.TCPConnector(
-        limit=connections,
+        limit=0,  # whoever claims messages counts them; a second limit here would eat into their timeouts
         resolver=BlockingResolver(),
         ttl_dns_cache=_DNS_SECONDS,
         socket_factory=endpoint.open_socket,

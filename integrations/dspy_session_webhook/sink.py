@@ -8,7 +8,6 @@ import random as random_numbers
 import ssl
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import dspy
@@ -165,10 +164,6 @@ class Webhook:
 
     def __repr__(self) -> str:
         return f"Webhook({self._endpoint.origin!r}, waiting={self.waiting})"
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copies of a session (optimizers make many) share the hook, so its order and its memory stay one."""
-        return self
 
     def __reduce__(self) -> str:
         raise TypeError("a Webhook holds a secret and what is under way, so it is not pickled: make a new one instead")

@@ -13,7 +13,8 @@ _PATIENCE = 10.0
 class FakeClock:
     """Monotonic seconds from 0; the time of day moves along with them, from now.
 
-    One thread waits by it and another one moves it, so every method may be called from any.
+    One thread waits by it and another one moves it, so every method may be called from any. ``waits`` counts how often
+    anyone began to wait.
 
     Args:
         automatic: Move on by itself, at once, to whatever is waited for; the time of day then stays what it is, so
@@ -21,6 +22,7 @@ class FakeClock:
     """
 
     def __init__(self, *, automatic: bool = False) -> None:
+        self.waits = 0
         self._automatic = automatic
         self._start = datetime.now(UTC)
         self._seconds = 0.0
@@ -35,6 +37,7 @@ class FakeClock:
 
     async def wait(self, wake: asyncio.Event, seconds: float | None) -> None:
         with self._changed:
+            self.waits += 1
             if self._automatic and seconds is not None:
                 self._seconds += seconds
                 wake.set()

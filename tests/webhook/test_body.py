@@ -85,6 +85,17 @@ def test_ids_are_safe_in_a_header_and_never_clash(one, other):
     assert (message_id(one) == message_id(other)) == (one == other)
 
 
+def test_a_lone_surrogate_comes_through():
+    event = make_event(turn=make_turn(turn_id="\ud800", torn="half \ud83d of a smile"))
+    assert message_id("\ud800") == "turn_%ED%A0%80"
+    assert payload(event)["data"]["inputs"]["torn"] == "half \ud83d of a smile"
+
+
+def test_an_encoder_must_not_make_what_is_not_json():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        turn_message(make_event(turn=make_turn(ratio=float("nan"))), lambda value: value)
+
+
 @pytest.mark.parametrize("key", ["", "my own key", "a:b", "slack:T1:C%201:"])
 def test_a_key_of_the_callers_own_has_no_parts(key):
     conversation = payload(make_event(key=key))["data"]["conversation"]

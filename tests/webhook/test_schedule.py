@@ -66,6 +66,7 @@ def test_retry_after_lengthens_a_delay_and_holds_the_endpoint():
 
 def test_retry_after_shortens_nothing():
     assert after(4, 429, "1") == Retry(7_200.0, hold=1.0)
+    assert after(1, 429, "0") == Retry(5.0, hold=0.0)
 
 
 def test_retry_after_is_believed_up_to_a_day():

@@ -192,8 +192,9 @@ async def test_closing_waits_for_what_is_due_in_time(receiver, open_webhook, clo
     webhook = open_webhook()
     await webhook.send(make_event())
     await clock.asleep()
+    waits = clock.waits
     closing = asyncio.create_task(webhook.aclose(grace=5.1))
-    await clock.asleep()
+    await clock.until(lambda: clock.waits > waits)
     clock.advance(5)
     await closing
     assert len(receiver.deliveries) == 2
@@ -272,6 +273,9 @@ async def test_the_first_failure_is_a_warning_and_recovery_is_said(receiver, ope
     levels = [record.levelname for record in caplog.records if "HTTP 503" in record.getMessage()]
     assert levels == ["WARNING", "INFO"]
     assert "HTTP 503 (attempt 1 of 10, turn_" in caplog.text
+    await webhook.send(make_event(1))
+    await clock.until(lambda: webhook.waiting == 0)
+    assert caplog.text.count("delivers again") == 1
 
 
 async def test_a_value_without_a_json_form_is_left_out_aloud(receiver, open_webhook, caplog):
