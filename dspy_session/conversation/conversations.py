@@ -15,12 +15,12 @@ import dspy
 
 from dspy_session.conversation import journal
 from dspy_session.conversation.key import ConversationKey
-from dspy_session.conversation.protocols import ConversationInfo, Entry, Sink, Store, TurnEvent
+from dspy_session.conversation.protocols import Sink, TurnEvent
 from dspy_session.errors import SessionError
 from dspy_session.locks import TurnLock
 from dspy_session.session import Session
 from dspy_session.state import Outcome, SessionState
-from dspy_session.stores import store_from_url
+from dspy_session.stores import ConversationInfo, Entry, Store, store_from_url
 from dspy_session.turn import Turn
 
 Key = str | ConversationKey

@@ -12,11 +12,11 @@ from typing import Any
 
 import dspy
 
-from dspy_session.conversation.protocols import Entry
 from dspy_session.errors import StateFileError
 from dspy_session.files import history_from_json, history_to_json, record_from_json, record_to_json
 from dspy_session.history import Snapshot, View, whole_message
 from dspy_session.state import Outcome, SessionState
+from dspy_session.stores import Entry
 from dspy_session.turn import Record, Turn
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dspy_session.conversation.protocols import Store
 from dspy_session.errors import ConfigurationError
 from dspy_session.stores.memory import MemoryStore
+from dspy_session.stores.protocol import ConversationInfo, Entry, Store
 from dspy_session.stores.sqlite import SqliteStore
 
-__all__ = ["MemoryStore", "SqliteStore", "store_from_url"]
+__all__ = ["ConversationInfo", "Entry", "MemoryStore", "SqliteStore", "Store", "store_from_url"]
 
 
 def store_from_url(url: str) -> Store:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dspy_session.conversation.protocols import ConversationInfo, Entry
 from dspy_session.errors import StaleJournalError
+from dspy_session.stores.protocol import ConversationInfo, Entry
 
 
 class MemoryStore:
@@ -25,13 +25,13 @@ class MemoryStore:
     async def append(self, key: str, entry: Entry, expected: int) -> None:
         """Add an entry."""
         journal = self._journals.get(key, [])
-        if len(journal) != expected or (entry.event_id and await self.has_event(key, entry.event_id)):
+        if len(journal) != expected or await self.has_event(key, entry.event_id):
             raise StaleJournalError
         self._journals.setdefault(key, journal).append(entry)
 
     async def has_event(self, key: str, event_id: str) -> bool:
         """True when an entry of the conversation was brought about by this event."""
-        return any(entry.event_id == event_id for entry in self._journals.get(key, ()))
+        return event_id != "" and any(entry.event_id == event_id for entry in self._journals.get(key, ()))
 
     async def copy(self, key: str, new_key: str) -> None:
         """Give ``new_key`` the journal of ``key``."""

@@ -17,8 +17,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dspy_session.conversation.protocols import ConversationInfo, Entry
 from dspy_session.errors import SessionError, StaleJournalError, StoreError
+from dspy_session.stores.protocol import ConversationInfo, Entry
 
 Result = TypeVar("Result")
 _Work = Callable[[sqlite3.Connection], Any]

@@ -16,7 +16,8 @@ import dspy
 from dspy.streaming import StatusMessage, StreamResponse
 
 from dspy_session import ConfigurationError, Session, SessionError
-from dspy_session.conversation import Conversations, Sink, Store, TakenTurn, TurnRequest
+from dspy_session.conversation import Conversations, Sink, TakenTurn, TurnRequest
+from dspy_session.stores import Store
 from dspy_session_chat.fields import AgentFields
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import CanStream, CanType, NeedsConversations, Platform, Post, ReplyStream
