@@ -134,9 +134,11 @@ def _parameters(module: dspy.Module) -> Mapping[str, inspect.Parameter]:
         forward = getattr(type(module), "aforward", None)
     if forward is None:
         return {}
-    parameters = dict(inspect.signature(forward).parameters)
-    parameters.pop("self", None)
-    return parameters
+    try:
+        signature = inspect.signature(forward, eval_str=True)
+    except Exception:  # noqa: BLE001  # an annotation names what only a type checker imports
+        signature = inspect.signature(forward)
+    return {name: parameter for name, parameter in signature.parameters.items() if name != "self"}
 
 
 def _history_parameter(

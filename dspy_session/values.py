@@ -41,19 +41,32 @@ def snapshot(value: Any) -> Any:
 
     A value that cannot be copied (an open file, a lock) is kept as it is, and a warning says so.
     """
-    if type(value) in _ATOMIC:
-        return value
+    try:
+        return _copied(value)
+    except RecursionError:  # it contains itself, or is nested beyond all measure
+        return _deepcopied(value)
+
+
+def _copied(value: Any) -> Any:
     kind = type(value)
+    if kind in _ATOMIC:
+        return value
     if kind is list:
-        return [snapshot(item) for item in value]
+        return [_copied(item) for item in value]
     if kind is dict:
-        return {snapshot(key): snapshot(item) for key, item in value.items()}
+        return {_copied(key): _copied(item) for key, item in value.items()}
     if kind is tuple:
-        return tuple(snapshot(item) for item in value)
+        return tuple([_copied(item) for item in value])
     if is_atomic(value):
         return value
+    return _deepcopied(value)
+
+
+def _deepcopied(value: Any) -> Any:
     try:
         return copy.deepcopy(value)
-    except Exception:
-        logger.warning("A value of type %s cannot be copied; the turn keeps the object itself.", kind.__qualname__)
+    except Exception:  # noqa: BLE001  # whatever a class of somebody else's raises when it is copied
+        logger.warning(
+            "A value of type %s cannot be copied; the turn keeps the object itself.", type(value).__qualname__
+        )
         return value
