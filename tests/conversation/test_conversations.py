@@ -1,0 +1,385 @@
+"""Many conversations: one turn at a time in each, in order, kept in a store."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from dspy_session import SessionError, StateFileError, sessionify
+from dspy_session.conversation import ConversationKey, Conversations, TurnEvent, TurnRequest
+from dspy_session.errors import StaleJournalError
+from dspy_session.stores import Entry, MemoryStore
+from tests.stub_lm import StubModel
+
+
+class Agent(dspy.Module):
+    """Counts what it was told before; waits where a test wants it to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: list[str] = []
+        self.most = 0
+        self.started: dict[str, asyncio.Event] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+
+    async def aforward(self, message: str, history: dspy.History) -> dspy.Prediction:
+        self.running.append(message)
+        self.most = max(self.most, len(self.running))
+        try:
+            if message in self.started:
+                self.started[message].set()
+            if message in self.gates:
+                await self.gates[message].wait()
+            if message.startswith("fail"):
+                raise RuntimeError(message)
+            return dspy.Prediction(reply=f"{message} after {[m['message'] for m in history.messages]}")
+        finally:
+            self.running.remove(message)
+
+    def gate(self, message: str) -> tuple[asyncio.Event, asyncio.Event]:
+        self.started[message], self.gates[message] = asyncio.Event(), asyncio.Event()
+        return self.started[message], self.gates[message]
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return Agent()
+
+
+def conversations(agent: Agent, store: Any = "memory://", **options: Any) -> Conversations:
+    return Conversations(sessionify(agent, copy_mode="none"), store, **options)
+
+
+async def said(chats: Conversations, key: str) -> list[str]:
+    return [turn.inputs["message"] for turn in (await chats.state(key)).turns]
+
+
+async def test_each_conversation_remembers_its_own(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        await chats.acall("a", message="one")
+        await chats.acall("b", message="two")
+        reply = await chats.acall("a", message="three")
+        assert reply.reply == "three after ['one']"
+        assert (await said(chats, "a"), await said(chats, "b")) == (["one", "three"], ["two"])
+
+
+async def test_a_key_object_and_its_text_are_one_conversation(agent: Agent) -> None:
+    key = ConversationKey("slack", "T1", "C1", "1.2")
+    async with conversations(agent) as chats:
+        await chats.acall(key, message="one")
+        assert await said(chats, "slack:T1:C1:1.2") == ["one"]
+
+
+async def test_turns_of_one_conversation_run_in_order_of_arrival(agent: Agent) -> None:
+    started, gate = agent.gate("m0")
+    async with conversations(agent) as chats:
+        calls = [asyncio.create_task(chats.acall("a", message=f"m{number}")) for number in range(6)]
+        await started.wait()
+        assert agent.running == ["m0"]
+        gate.set()
+        await asyncio.gather(*calls)
+        assert await said(chats, "a") == [f"m{number}" for number in range(6)]
+        assert agent.most == 1
+
+
+async def test_different_conversations_run_side_by_side(agent: Agent) -> None:
+    gates = [agent.gate(f"m{number}") for number in range(20)]
+    async with conversations(agent) as chats:
+        calls = [asyncio.create_task(chats.acall(f"k{number}", message=f"m{number}")) for number in range(20)]
+        for started, _ in gates:
+            await started.wait()
+        assert agent.most == 20
+        for _, gate in gates:
+            gate.set()
+        await asyncio.gather(*calls)
+
+
+async def test_everything_is_there_after_a_restart(agent: Agent, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with conversations(agent, url) as chats:
+        for number in range(5):
+            await chats.acall("a", message=f"m{number}")
+        await chats.undo("a", 2)
+        await chats.fork("a", "b")
+        await chats.acall("b", message="elsewhere")
+        await chats.acall("gone", message="x")
+        await chats.reset("gone")
+        before = {key: await chats.state(key) for key in ("a", "b", "gone")}
+    async with conversations(agent, url) as chats:
+        assert {key: await chats.state(key) for key in before} == before
+        assert (await chats.acall("b", message="more")).reply == "more after ['m0', 'm1', 'm2', 'elsewhere']"
+        assert (await chats.acall("gone", message="new")).reply == "new after []"
+        assert [info.key for info in await chats.list()] == ["gone", "b", "a"]
+
+
+async def test_each_turn_is_appended_and_nothing_is_written_again(agent: Agent) -> None:
+    store = MemoryStore()
+    async with conversations(agent, store) as chats:
+        seen: list[Entry] = []
+        for number in range(4):
+            await chats.acall("a", message=f"m{number}")
+            journal = list(await store.read("a"))
+            assert journal[:-1] == seen
+            assert sum(f"m{earlier}" in journal[-1].body for earlier in range(number)) == 1 if number else True
+            seen = journal
+
+
+async def test_a_failed_turn_leaves_no_trace(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        await chats.acall("a", message="one")
+        with pytest.raises(RuntimeError, match="fail"):
+            await chats.acall("a", message="fail")
+        assert (await chats.acall("a", message="two")).reply == "two after ['one']"
+
+
+async def test_a_cancelled_turn_leaves_no_trace_and_no_lock(agent: Agent) -> None:
+    started, _ = agent.gate("slow")
+    async with conversations(agent) as chats:
+        call = asyncio.create_task(chats.acall("a", message="slow"))
+        await started.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert (await chats.acall("a", message="next")).reply == "next after []"
+
+
+class SlowStore(MemoryStore):
+    """Says when it begins to write, and waits to be let on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def append(self, key: str, entry: Entry, expected: int) -> None:
+        self.begun.set()
+        await self.go_on.wait()
+        await super().append(key, entry, expected)
+
+
+async def test_a_turn_that_is_cancelled_while_it_is_written_is_known_afterwards(agent: Agent) -> None:
+    store = SlowStore()
+    async with conversations(agent, store) as chats:
+        call = asyncio.create_task(chats.acall("a", message="one"))
+        await store.begun.wait()
+        call.cancel()
+        await asyncio.sleep(0)
+        assert not call.done()  # it ends when the store has ended
+        store.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert (await chats.acall("a", message="two")).reply == "two after ['one']"
+
+
+async def test_a_store_that_fails_undoes_the_turn(agent: Agent) -> None:
+    class Broken(MemoryStore):
+        broken = False
+
+        async def append(self, key: str, entry: Entry, expected: int) -> None:
+            if self.broken:
+                raise StaleJournalError
+            await super().append(key, entry, expected)
+
+    hooked: list[int] = []
+    store = Broken()
+    session = sessionify(agent, copy_mode="none", on_turn=lambda session, turn: hooked.append(turn.index))
+    async with Conversations(session, store) as chats:
+        await chats.acall("a", message="one")
+        store.broken = True
+        with pytest.raises(StaleJournalError):
+            await chats.acall("a", message="two")
+        store.broken = False
+        assert await said(chats, "a") == ["one"]
+        assert hooked == [0]
+
+
+async def test_somebody_elses_writing_is_noticed_and_read_at_the_next_turn(agent: Agent) -> None:
+    store = MemoryStore()
+    async with conversations(agent, store) as here, conversations(agent, store) as there:
+        await here.acall("a", message="one")
+        await there.acall("a", message="two")
+        with pytest.raises(StaleJournalError):
+            await here.acall("a", message="three")
+        assert (await here.acall("a", message="three")).reply == "three after ['one', 'two']"
+
+
+async def test_an_event_runs_once(agent: Agent, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    request = TurnRequest("a", {"message": "one"}, event_id="e1")
+
+    async def take(chats: Conversations) -> Any:
+        async with chats.turn(request) as turn:
+            return None if turn is None else await turn.run()
+
+    async with conversations(agent, url) as chats:
+        replies = await asyncio.gather(*(take(chats) for _ in range(3)))
+        assert sum(reply is not None for reply in replies) == 1
+    async with conversations(agent, url) as chats:
+        assert await take(chats) is None
+        assert await said(chats, "a") == ["one"]
+
+
+async def test_an_event_whose_turn_failed_runs_again(agent: Agent) -> None:
+    started, gate = agent.gate("slow")
+    request = TurnRequest("a", {"message": "slow"}, event_id="e1")
+    async with conversations(agent) as chats:
+
+        async def take() -> Any:
+            async with chats.turn(request) as turn:
+                assert turn is not None
+                return await turn.run()
+
+        call = asyncio.create_task(take())
+        await started.wait()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        gate.set()
+        assert (await take()).reply == "slow after []"
+
+
+async def test_hooks_and_sinks_hear_of_turns_that_stand() -> None:
+    class Collector:
+        def __init__(self) -> None:
+            self.events: list[TurnEvent] = []
+
+        async def send(self, event: TurnEvent) -> None:
+            assert list(await store.read(event.key))
+            self.events.append(event)
+
+        async def aclose(self, grace: float = 5.0) -> None: ...
+
+    hooked: list[str] = []
+    store, sink, stub = MemoryStore(), Collector(), StubModel()
+    program = dspy.Predict("message -> reply")
+    program.set_lm(stub.lm)
+    session = sessionify(program, on_turn=lambda session, turn: hooked.append(turn.id))
+    async with Conversations(session, store, sinks=[sink], clock=lambda: 1_000_000.0) as chats:
+        request = TurnRequest("a", {"message": "hello"}, author="U1", author_name="Ann")
+        async with chats.turn(request) as turn:
+            assert turn is not None
+            await turn.run()
+    (event,) = sink.events
+    assert (event.key, event.author, event.author_name, event.model) == ("a", "U1", "Ann", stub.lm.model)
+    assert event.occurred_at.timestamp() == 1_000_000.0
+    assert [event.turn.id] == hooked
+
+
+async def test_a_stream_is_one_turn() -> None:
+    stub = StubModel(lambda prompt: {"reply": "one two three"})
+    async with Conversations(dspy.Predict("message -> reply")) as chats:
+        with dspy.context(lm=stub.lm):
+            items = [item async for item in chats.astream("a", message="hello")]
+        assert "".join(item.chunk for item in items[:-1]) == "one two three"
+        assert items[-1].reply == "one two three"
+        assert len((await chats.state("a")).turns) == 1
+
+
+async def test_a_stream_that_is_left_early_records_nothing_and_frees_the_conversation() -> None:
+    gate = asyncio.Event()
+    stub = StubModel(lambda prompt: ["[[ ## reply ## ]]\n", "one ", "two ", "three\n\n", gate, "[[ ## completed ## ]]"])
+    async with Conversations(dspy.Predict("message -> reply")) as chats:
+        with dspy.context(lm=stub.lm):
+            stream = chats.astream("a", message="hello")
+            assert (await anext(stream)).chunk
+            await stream.aclose()
+            gate.set()
+            assert (await chats.acall("a", message="again")).reply == "one two three"
+        assert [turn.inputs for turn in (await chats.state("a")).turns] == [{"message": "again"}]
+
+
+async def test_the_state_that_is_given_out_is_a_copy(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        await chats.acall("a", message="one")
+        (await chats.state("a")).clear()
+        assert await said(chats, "a") == ["one"]
+
+
+async def test_undo_gives_the_turns_back_newest_first(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        for number in range(3):
+            await chats.acall("a", message=f"m{number}")
+        assert [turn.inputs["message"] for turn in await chats.undo("a", 2)] == ["m2", "m1"]
+        assert [turn.inputs["message"] for turn in await chats.undo("a", 9)] == ["m0"]
+        assert await chats.undo("a") == []
+        with pytest.raises(ValueError, match="negative"):
+            await chats.undo("a", -1)
+
+
+async def test_a_fork_overwrites_nothing(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        await chats.acall("a", message="one")
+        await chats.acall("b", message="two")
+        with pytest.raises(StaleJournalError, match="exists already"):
+            await chats.fork("a", "b")
+        with pytest.raises(SessionError, match="into itself"):
+            await chats.fork("a", "a")
+        assert await said(chats, "b") == ["two"]
+
+
+async def test_the_sessions_seed_comes_first_also_after_a_restart(agent: Agent) -> None:
+    store, seed = MemoryStore(), dspy.History(messages=[{"message": "seed", "reply": "ok"}])
+    async with Conversations(sessionify(agent, copy_mode="none", initial_history=seed), store) as chats:
+        assert (await chats.acall("a", message="one")).reply == "one after ['seed']"
+    async with Conversations(sessionify(agent, copy_mode="none"), store) as chats:
+        assert (await chats.acall("a", message="two")).reply == "two after ['seed', 'one']"
+        assert [len(turn.history_snapshot.messages) for turn in (await chats.state("a")).turns] == [1, 2]
+
+
+class CountingStore(MemoryStore):
+    """Counts how often a journal is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[str] = []
+
+    async def read(self, key: str) -> Any:
+        self.reads.append(key)
+        return await super().read(key)
+
+
+async def test_what_is_not_used_is_let_go(agent: Agent) -> None:
+    store = CountingStore()
+    async with conversations(agent, store, max_loaded=2) as chats:
+        for key in ("a", "b", "c", "a", "a", "c"):
+            await chats.acall(key, message="x")
+        assert store.reads == ["a", "b", "c", "a"]
+
+
+async def test_what_is_idle_is_let_go(agent: Agent) -> None:
+    now = 0.0
+    store = CountingStore()
+    async with conversations(agent, store, idle=60, clock=lambda: now) as chats:
+        await chats.acall("a", message="x")
+        now = 30.0
+        await chats.acall("a", message="x")
+        now = 100.0
+        await chats.acall("b", message="x")
+        await chats.acall("a", message="x")
+        assert store.reads == ["a", "b", "a"]
+
+
+async def test_a_conversation_in_use_is_never_let_go(agent: Agent) -> None:
+    started, gate = agent.gate("slow")
+    async with conversations(agent, max_loaded=0) as chats:
+        slow = asyncio.create_task(chats.acall("a", message="slow"))
+        await started.wait()
+        await chats.acall("b", message="x")
+        next_one = asyncio.create_task(chats.acall("a", message="next"))
+        await asyncio.sleep(0)
+        assert agent.running == ["slow"]
+        gate.set()
+        await slow
+        assert (await next_one).reply == "next after ['slow']"
+
+
+async def test_a_damaged_conversation_is_named_and_the_others_go_on(agent: Agent) -> None:
+    store = MemoryStore()
+    await store.append("bad", Entry("call", "{", "", 1.0), 0)
+    async with conversations(agent, store) as chats:
+        with pytest.raises(StateFileError, match="conversation 'bad': entry 0"):
+            await chats.acall("bad", message="x")
+        assert (await chats.acall("good", message="x")).reply
+        assert len(await store.read("bad")) == 1
