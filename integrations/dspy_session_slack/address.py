@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +23,10 @@ Reason = Literal[
 
 SLACKBOT = "USLACKBOT"
 
-WRITTEN = frozenset({None, "file_share", "thread_broadcast"})
+_ID = re.compile(r"[A-Z][A-Z0-9]*")
+_TS = re.compile(r"[0-9]{1,10}\.[0-9]{1,9}")
+
+WRITTEN = (None, "file_share", "thread_broadcast")
 """The subtypes under which people write; every other one is news about a message or a channel."""
 
 
@@ -92,10 +96,14 @@ def _addressed(event: Mapping[str, Any], bot: BotUser) -> Addressed | Ignored:
 
 
 def _is_well_formed(event: Mapping[str, Any]) -> bool:
-    named = all(isinstance(event.get(name), str) and event[name] for name in ("channel", "user", "ts"))
-    return named and _is_time(event["ts"]) and isinstance(event.get("text") or "", str)
+    place = all(isinstance(event.get(name), str) and _ID.fullmatch(event[name]) for name in ("channel", "user"))
+    return (
+        place
+        and _is_time(event.get("ts"))
+        and (event.get("thread_ts") is None or _is_time(event["thread_ts"]))
+        and isinstance(event.get("text") or "", str)
+    )
 
 
-def _is_time(ts: str) -> bool:
-    seconds, dot, fraction = ts.partition(".")
-    return (seconds + fraction).isdecimal() and (seconds + fraction).isascii() and bool(dot) and len(seconds) <= 10
+def _is_time(ts: object) -> bool:
+    return isinstance(ts, str) and _TS.fullmatch(ts) is not None

@@ -141,8 +141,7 @@ def _plain(node: SyntaxTreeNode) -> str:
 
 
 def _code_line(line: str) -> tuple[str, ...]:
-    # Three backticks would end Slack's code block, whatever stands around them.
-    line = line.replace("```", ZERO_WIDTH_SPACE.join("```"))
+    line = _unfenced(line)
     return tuple(escape(line[at : at + LONGEST_ATOM]) for at in range(0, len(line), LONGEST_ATOM))
 
 
@@ -181,7 +180,12 @@ def _piece(node: SyntaxTreeNode, open_marks: frozenset[str]) -> list[str]:
 
 
 def _text(text: str) -> list[str]:
-    return [escape(piece) for piece in _PIECES.findall(text)]
+    return [escape(piece) for piece in _PIECES.findall(_unfenced(text))]
+
+
+def _unfenced(text: str) -> str:
+    """Three backticks begin or end a code block, wherever they stand: here they are text, and stand apart."""
+    return text.replace("```", ZERO_WIDTH_SPACE.join("```"))
 
 
 def _marked(mark: str, atoms: list[str]) -> list[str]:
@@ -211,9 +215,13 @@ def _link(address: str, label: list[str]) -> list[str]:
 
 
 def _would_stick(before: str, after: str) -> bool:
-    """Whether a mark between two pieces touches a word, where Slack would show it instead of formatting."""
+    """Whether a mark between two pieces touches a word, where Slack shows it instead of formatting, or another mark."""
     marks = tuple(_MARKS.values())
-    return (before.endswith(marks) and after[:1].isalnum()) or (before[-1:].isalnum() and after.startswith(marks))
+    return (
+        (before.endswith(marks) and after[:1].isalnum())
+        or (before[-1:].isalnum() and after.startswith(marks))
+        or (before.endswith("`") and after.startswith("`"))
+    )
 
 
 def _lines(atoms: Sequence[str]) -> tuple[tuple[str, ...], ...]:

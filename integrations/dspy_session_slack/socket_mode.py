@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from time import time
@@ -19,6 +20,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_slack.refusals import is_passing
 from dspy_session_slack.sign_in import sign_in_failure
+
+_log = logging.getLogger(__name__)
 
 GRACE = 2.0
 """Seconds that events under way have for their acknowledgement when we stop, and Slack for its goodbye."""
@@ -111,7 +114,10 @@ class Socket(SocketModeClient):
     async def _dispatch(self, _client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         started = time()
         response = await run_async_bolt_app(self._app, request)
-        await send_async_response(self, request, response, started)
+        try:
+            await send_async_response(self, request, response, started)
+        except ConnectionError:
+            _log.info("Slack hung up before an event was acknowledged, and will send it again")
 
 
 @asynccontextmanager

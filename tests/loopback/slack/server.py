@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from typing import Any, Self, TypeVar
 
@@ -73,6 +73,7 @@ class FakeSlack:
         )
         self.sockets = SocketMode(ack_timeout)
         self.calls: list[Call] = []
+        self.reached: set[str] = set()
         self.posts: list[Post] = []
         self.reactions: dict[tuple[str, str], set[str]] = {}
         self.address = ""
@@ -166,13 +167,17 @@ class FakeSlack:
 
     async def connected(self, count: int = 1) -> None:
         """Wait until the app has ``count`` sockets open."""
+        await self.until(lambda: self.connections == count)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds that calls, deliveries or acknowledgements bring about."""
         changed = self.sockets.changed
 
         async def wait() -> None:
             async with changed:
-                await changed.wait_for(lambda: self.connections == count)
+                await changed.wait_for(holds)
 
-        await self._within(wait(), f"{count} open sockets, not {self.connections}")
+        await self._within(wait(), "something to hold")
 
     async def next_post(self) -> Post:
         """The app's next post that was not asked for yet."""
@@ -255,15 +260,24 @@ class FakeSlack:
     # The server
 
     async def _link(self, request: web.Request) -> web.StreamResponse:
+        await self._reached("link")
         fault = self._faults.take("link")
-        if fault is not None:
+        if fault is not None and fault.until is not None:
+            await fault.until.wait()
+        elif fault is not None:
             self.sockets.spend(request.query.get("ticket", ""))
             return await self._go_wrong(fault, request)
         return await self.sockets.serve(request)
 
+    async def _reached(self, what: str) -> None:
+        self.reached.add(what)
+        async with self.sockets.changed:
+            self.sockets.changed.notify_all()
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         call = await Call.read(request)
         self.calls.append(call)
+        await self._reached(call.method)
         fault = self._faults.take(call.method)
         if fault is None:
             return await self._do(call)

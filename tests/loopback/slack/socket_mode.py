@@ -160,6 +160,7 @@ class SocketMode:
             self._under_way[envelope_id] = delivery
             attempt = len(delivery.envelope_ids)
             delivery.envelope_ids.append(envelope_id)
+            await self._notify()
             try:
                 await connection.send(
                     {
@@ -197,16 +198,17 @@ class SocketMode:
         self.acks.append(ack)
         if ack.envelope_id in self._under_way:
             self._under_way[ack.envelope_id].acked.set()
-        async with self.changed:
-            self.changed.notify_all()
+        await self._notify()
 
     async def _open(self, connection: Connection) -> None:
-        async with self.changed:
-            self.connections.append(connection)
-            self.changed.notify_all()
+        self.connections.append(connection)
+        await self._notify()
 
     async def _leave(self, connection: Connection) -> None:
+        if connection in self.connections:
+            self.connections.remove(connection)
+        await self._notify()
+
+    async def _notify(self) -> None:
         async with self.changed:
-            if connection in self.connections:
-                self.connections.remove(connection)
             self.changed.notify_all()

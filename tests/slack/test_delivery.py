@@ -1,0 +1,214 @@
+"""What is acknowledged, what comes again, and in which order: nothing is lost, nothing is answered twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from dspy_session.errors import StoreError
+from dspy_session_chat.inbound import Inbound
+from tests.loopback.slack import FakeSlack, held, rate_limited, server_error
+from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running
+
+
+async def test_the_twins_of_a_mention_are_answered_once(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.settled()
+
+    twins = [delivery.body for delivery in slack.deliveries if delivery.event["user"] == ANN]
+    assert [body["event"]["type"] for body in twins] == ["message", "app_mention"]
+    assert twins[0]["event_id"] != twins[1]["event_id"]
+    assert echo.texts == ["hello"]
+    assert all(delivery.acked.is_set() for delivery in slack.deliveries)
+
+
+@pytest.mark.parametrize("events", [{"app_mention"}, {"message.channels"}])
+async def test_either_twin_alone_will_do(events: set[str]):
+    async with FakeSlack(events=events) as slack, echoing(slack) as echo:
+        await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.next_post()
+
+    assert echo.texts == ["hello"]
+
+
+async def test_a_repeated_event_is_acknowledged_and_not_answered_again(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+        await slack.settled()
+        delivery = slack.deliveries[0]
+        await slack.redeliver(delivery)
+        await slack.settled()
+
+    assert len(delivery.envelope_ids) == 2
+    assert {ack.envelope_id for ack in slack.acks} >= set(delivery.envelope_ids)
+    assert echo.texts == ["hello"]
+    assert len(slack.posts) == 1
+
+
+async def test_nothing_is_acknowledged_before_the_bot_has_it(slack: FakeSlack):
+    receiving, go_on = asyncio.Event(), asyncio.Event()
+
+    async def receive(inbound: Inbound) -> None:
+        receiving.set()
+        await go_on.wait()
+
+    async with running(platform_of(slack), receive, slack):
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await receiving.wait()
+        assert slack.acks == []
+        go_on.set()
+        await slack.settled()
+        assert len(slack.acks) == 1
+
+
+async def test_what_takes_too_long_comes_again_and_is_taken_once(impatient: FakeSlack):
+    go_on = asyncio.Event()
+    received: list[Inbound] = []
+
+    async def receive(inbound: Inbound) -> None:
+        received.append(inbound)
+        await go_on.wait()
+
+    async with running(platform_of(impatient), receive, impatient):
+        await impatient.say("hello", channel=ANNS_DM, user=ANN)
+        (delivery,) = impatient.deliveries
+        await impatient.until(lambda: len(delivery.envelope_ids) == 2)
+        go_on.set()
+        await impatient.settled()
+
+    assert len(received) == 1
+    assert {ack.envelope_id for ack in impatient.acks} == set(delivery.envelope_ids)
+
+
+@pytest.mark.parametrize("failure", [StoreError("the disk is full"), RuntimeError("a bug")])
+async def test_what_the_bot_could_not_take_comes_again(impatient: FakeSlack, failure: Exception):
+    platform = platform_of(impatient)
+    echo = Echo(platform)
+    failures = [failure]
+
+    async def receive(inbound: Inbound) -> None:
+        if failures:
+            raise failures.pop()
+        await echo(inbound)
+
+    async with running(platform, receive, impatient):
+        await impatient.say("hello", channel=ANNS_DM, user=ANN)
+        post = await impatient.next_post()
+        await impatient.settled()
+
+    assert post.text == "echo: hello"
+    assert len(impatient.posts) == 1
+    assert len(impatient.deliveries[0].envelope_ids) == 2
+
+
+async def test_a_store_that_fails_is_one_line_in_the_log(impatient: FakeSlack, caplog: pytest.LogCaptureFixture):
+    async def receive(inbound: Inbound) -> None:
+        raise StoreError("the disk is full")
+
+    async with running(platform_of(impatient), receive, impatient):
+        await impatient.say("hello", channel=ANNS_DM, user=ANN)
+        await impatient.settled()
+
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert {record.getMessage() for record in warnings} == {
+        "A Slack event was not taken, and Slack will send it again: the disk is full"
+    }
+    assert all(record.exc_info is None for record in warnings)
+
+
+async def test_messages_of_a_conversation_stay_in_order_while_names_are_looked_up(slack: FakeSlack):
+    slow = asyncio.Event()
+    async with echoing(slack) as echo:
+        asked = await slack.say(f"{MENTION} first", channel=GENERAL, user=BEN)
+        await slack.next_post()
+        slack.fail("users.info", held(slow))
+        await slack.say("second", channel=GENERAL, user=ANN, thread_ts=asked["ts"])
+        await slack.say("third", channel=GENERAL, user=BEN, thread_ts=asked["ts"])
+        await slack.say("elsewhere", channel="D0BEN", user=BEN)
+        assert (await slack.next_post()).text == "echo: elsewhere"
+        slow.set()
+        await slack.settled()
+
+    assert echo.texts == ["first", "elsewhere", "second", "third"]
+
+
+async def test_names_that_take_too_long_are_done_without(slack: FakeSlack):
+    never = asyncio.Event()
+    slack.fail("users.info", held(never))
+    async with echoing(slack) as echo:
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+        never.set()
+
+    assert echo.received[0].author.name == ANN
+
+
+async def test_a_refresh_loses_nothing_and_doubles_nothing(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        for number in range(5):
+            await slack.say(f"before {number}", channel=ANNS_DM, user=ANN)
+            await slack.refresh()
+            await slack.say(f"after {number}", channel="D0BEN", user=BEN)
+        await slack.settled()
+        await slack.connected()
+
+    assert sorted(echo.texts) == sorted(f"{when} {number}" for when in ("before", "after") for number in range(5))
+    assert len(slack.posts) == 10
+
+
+async def test_a_broken_connection_is_mended_and_what_was_lost_comes_again(slack: FakeSlack):
+    receiving, go_on = asyncio.Event(), asyncio.Event()
+    received: list[str] = []
+
+    async def receive(inbound: Inbound) -> None:
+        received.append(inbound.text)
+        receiving.set()
+        await go_on.wait()
+
+    async with running(platform_of(slack), receive, slack):
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await receiving.wait()
+        slack.drop_connections()
+        await slack.connected(0)
+        go_on.set()
+        await slack.say("are you back?", channel=ANNS_DM, user=ANN)
+        await slack.settled()
+
+    assert received == ["hello", "are you back?"]
+    assert len(slack.deliveries[0].envelope_ids) == 2
+
+
+async def test_every_new_connection_gets_an_address_of_its_own(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        slack.fail("link", server_error())
+        await slack.refresh()
+        await slack.connected()
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+
+    assert echo.texts == ["hello"]
+    assert len(slack.called("apps.connections.open")) == 3
+
+
+async def test_an_outage_of_slack_is_waited_out(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        slack.fail("apps.connections.open", server_error(502), times=2)
+        slack.drop_connections()
+        await slack.connected(0)
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+
+    assert echo.texts == ["hello"]
+
+
+async def test_the_first_events_do_not_depend_on_bolts_own_sign_in(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        slack.fail("auth.test", rate_limited(), times=3)
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+
+    assert echo.texts == ["hello"]

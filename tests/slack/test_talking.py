@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dspy_session_chat.inbound import Attachment
+from tests.loopback.slack import FakeSlack
+from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, OTHER_BOT, SECRET, echoing
+
+
+@pytest.mark.parametrize("channel", [GENERAL, SECRET])
+async def test_a_mention_is_answered_in_a_thread_on_it(slack: FakeSlack, channel: str):
+    async with echoing(slack) as echo:
+        said = await slack.say(f"{MENTION} hello", channel=channel, user=ANN)
+        post = await slack.next_post()
+
+    assert (post.text, post.channel, post.thread_ts) == ("echo: hello", channel, said["ts"])
+    (inbound,) = echo.received
+    assert (inbound.addressed, inbound.author.name, inbound.author.is_bot) == ("mention", "Ann", False)
+    assert inbound.channel_name == slack.workspace.channels[channel].name
+    assert str(inbound.key) == f"slack:T0LOOPBACK:{channel}:{said['ts']}"
+
+
+async def test_the_thread_goes_on_without_mentions_under_the_same_key(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        said = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.next_post()
+        await slack.say("and then?", channel=GENERAL, user=BEN, thread_ts=said["ts"])
+        post = await slack.next_post()
+
+    assert (post.text, post.thread_ts) == ("echo: and then?", said["ts"])
+    first, second = echo.received
+    assert first.key == second.key
+    assert (second.addressed, second.author.name) == ("thread", "Ben")
+
+
+async def test_every_dm_is_answered_in_the_dm(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        first = await slack.next_post()
+        await slack.say("again", channel=ANNS_DM, user=ANN)
+        second = await slack.next_post()
+
+    assert [(post.text, post.channel, post.thread_ts) for post in (first, second)] == [
+        ("echo: hello", ANNS_DM, None),
+        ("echo: again", ANNS_DM, None),
+    ]
+    assert {str(inbound.key) for inbound in echo.received} == {f"slack:T0LOOPBACK:{ANNS_DM}"}
+    assert {inbound.addressed for inbound in echo.received} == {"direct"}
+
+
+async def test_a_thread_in_a_dm_is_a_conversation_of_its_own(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        said = await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+        await slack.say("more", channel=ANNS_DM, user=ANN, thread_ts=said["ts"])
+        post = await slack.next_post()
+
+    assert post.thread_ts == said["ts"]
+    assert echo.received[0].key != echo.received[1].key
+
+
+async def test_people_among_themselves_are_left_alone(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        lunch = await slack.say("lunch?", channel=GENERAL, user=ANN)
+        await slack.say("sure", channel=GENERAL, user=BEN, thread_ts=lunch["ts"])
+        asked = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.next_post()
+        await slack.say(f"<@{BEN}> did you see that?", channel=GENERAL, user=ANN, thread_ts=asked["ts"])
+        await slack.say("<!here> look", channel=GENERAL, user=ANN, thread_ts=asked["ts"])
+        await slack.settled()
+
+    assert echo.texts == ["hello"]
+    assert len(slack.posts) == 1
+
+
+async def test_bots_are_never_answered_not_even_ourselves(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        await slack.say(f"{MENTION} build 7 failed", channel=GENERAL, user=OTHER_BOT)
+        said = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.next_post()
+        await slack.say("build 8 failed", channel=GENERAL, user=OTHER_BOT, thread_ts=said["ts"])
+        await slack.settled()
+
+    assert echo.texts == ["hello"]
+    delivered = [delivery.event for delivery in slack.deliveries]
+    assert any(event.get("bot_id") == "B0BOT" for event in delivered), "our own post came back as an event"
+    assert len(slack.acks) == len(delivered)
+
+
+async def test_edits_deletions_joins_and_reactions_pass_quietly(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        said = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.next_post()
+        await slack.edit(said, f"{MENTION} hello!", channel=GENERAL)
+        await slack.delete(said, channel=GENERAL)
+        await slack.say("<@U0BEN> has joined the channel", channel=GENERAL, user=BEN, subtype="channel_join")
+        await slack.send({"type": "reaction_added", "user": ANN, "reaction": "eyes", "item": {"type": "message"}})
+        await slack.send({"type": "app_home_opened", "user": ANN, "channel": ANNS_DM})
+        await slack.settled()
+
+    assert echo.texts == ["hello"]
+    assert all(delivery.acked.is_set() for delivery in slack.deliveries)
+
+
+async def test_names_stand_for_ids_and_are_asked_for_once(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        for question in ("is <@U0BEN> in <#C0GENERAL>?", "and now?"):
+            await slack.say(f"{MENTION} {question}", channel=GENERAL, user=ANN)
+            await slack.next_post()
+
+    assert echo.texts == ["is @Ben in #general?", "and now?"]
+    assert sorted(call["user"] for call in slack.called("users.info")) == [ANN, BEN]
+    assert len(slack.called("conversations.info")) == 1
+
+
+async def test_without_the_scopes_for_names_ids_do():
+    async with FakeSlack(bot_scopes={"chat:write", "app_mentions:read"}) as slack, echoing(slack) as echo:
+        for _ in range(2):
+            await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+            await slack.next_post()
+
+    assert [(inbound.author.name, inbound.channel_name) for inbound in echo.received] == [(ANN, "")] * 2
+    assert len(slack.called("users.info")) == 1
+
+
+async def test_files_come_with_the_message(slack: FakeSlack):
+    file: dict[str, Any] = {"id": "F1", "name": "plan.pdf", "mimetype": "application/pdf", "size": 7}
+    file["url_private"] = "https://files.slack.com/F1"
+    async with echoing(slack) as echo:
+        await slack.say("", channel=ANNS_DM, user=ANN, subtype="file_share", files=[file])
+        await slack.next_post()
+
+    assert echo.received[0].attachments == (Attachment("plan.pdf", "application/pdf", 7, "https://files.slack.com/F1"),)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from dspy_session.conversation.key import ConversationKey
+from dspy_session_chat.inbound import Attachment, Author, Inbound
+from dspy_session_slack.translate import translate
+from tests.slack.payloads import BOT, DELETED_FILE, FILE, body, dm, mention, message, reply
+
+NAMES = {"U00ANN": "Ann", "U00BEN": "Ben", "C00CHAN": "general"}
+
+
+def test_a_mention_in_a_channel():
+    assert translate(body(message("<@U00BOT> is <@U00BEN> in?")), "mention", BOT, NAMES) == Inbound(
+        key=ConversationKey("slack", "T00TEAM", "C00CHAN", "1766458026.240809"),
+        event_id="C00CHAN:1766458026.240809",
+        author=Author("U00ANN", "Ann"),
+        text="is @Ben in?",
+        addressed="mention",
+        sent_at=datetime(2025, 12, 23, 2, 47, 6, 240809, tzinfo=UTC),
+        channel_name="general",
+        reply_to={"channel": "C00CHAN", "thread_ts": "1766458026.240809"},
+    )
+
+
+def test_its_twin_is_the_same_inbound():
+    assert translate(body(mention()), "mention", BOT, NAMES) == translate(body(message()), "mention", BOT, NAMES)
+
+
+def test_a_reply_is_answered_in_its_thread():
+    inbound = translate(body(reply()), "thread", BOT, NAMES)
+
+    assert inbound.reply_to == {"channel": "C00CHAN", "thread_ts": "1766458026.240809"}
+    assert inbound.event_id == "C00CHAN:1766458031.859009"
+
+
+def test_a_dm_is_answered_in_the_dm_and_its_thread_in_the_thread():
+    inbound = translate(body(dm()), "direct", BOT, NAMES)
+
+    assert (inbound.reply_to, inbound.channel_name) == ({"channel": "D00ANN"}, "")
+    threaded = translate(body(dm(thread_ts="1766458000.000100")), "direct", BOT, NAMES)
+    assert threaded.reply_to == {"channel": "D00ANN", "thread_ts": "1766458000.000100"}
+
+
+def test_files_come_along_unless_there_is_nothing_to_fetch():
+    inbound = translate(body(dm("", files=[FILE, DELETED_FILE], subtype="file_share")), "direct", BOT, NAMES)
+
+    assert inbound.attachments == (
+        Attachment("plan.pdf", "application/pdf", 48213, FILE["url_private_download"]),  # type: ignore[arg-type]
+    )
+
+
+def test_whoever_has_no_name_keeps_the_id():
+    inbound = translate(body(message("<@U00BOT> ask <@U00BEN>")), "mention", BOT, {})
+
+    assert (inbound.author.name, inbound.text, inbound.channel_name) == ("U00ANN", "ask @U00BEN", "")
+
+
+def test_the_bot_amid_a_sentence_has_a_name():
+    assert translate(body(dm("is <@U00BOT> a bot?")), "direct", BOT, {}).text == "is @helper a bot?"
+
+
+def test_where_the_answer_goes_survives_json():
+    inbound = translate(body(reply()), "thread", BOT, NAMES)
+
+    assert replace(inbound, reply_to=json.loads(json.dumps(inbound.reply_to))) == inbound
