@@ -7,6 +7,8 @@ after ten turns and after ten thousand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import dspy
@@ -33,7 +35,7 @@ class View:
         only: The input names that a message shows; None for all of them.
     """
 
-    __slots__ = ("_chosen", "exclude", "only", "seed")
+    __slots__ = ("_shown", "exclude", "only", "seed")
 
     def __init__(
         self,
@@ -44,41 +46,30 @@ class View:
         self.seed = seed
         self.exclude = exclude
         self.only = only
-        self._chosen: dict[Shape, tuple[int, ...] | None] = {}
+        self._shown: dict[Shape, tuple[str, ...]] = {}
 
-    def shows(self, shape: Shape) -> tuple[int, ...] | None:
-        """The positions of the fields that a message of ``shape`` shows; None for all."""
+    def shows(self, shape: Shape) -> tuple[str, ...]:
+        """The names of the fields that a message of ``shape`` shows; ``shape.names`` itself when it shows all."""
         try:
-            return self._chosen[shape]
+            return self._shown[shape]
         except KeyError:
             pass
-        chosen = tuple(
-            position
-            for position, name in enumerate(shape.names)
-            if name not in self.exclude and (position >= shape.inputs or self.only is None or name in self.only)
-        )
-        answer = None if len(chosen) == len(shape.names) else chosen
-        self._chosen[shape] = answer
-        return answer
-
-    def message(self, record: Record) -> Message:
-        """The message that stands for a turn."""
-        chosen = self.shows(record.shape)
-        if chosen is None:
-            pairs: Iterable[tuple[str, Any]] = zip(record.shape.names, record.values, strict=True)
-        else:
-            pairs = [(record.shape.names[position], record.values[position]) for position in chosen]
-        if record.plain:
-            return dict(pairs)
-        return {name: snapshot(value) for name, value in pairs}
+        only = shape.names if self.only is None else (*self.only, *shape.outputs)
+        shown = tuple(name for name in shape.names if name in only and name not in self.exclude)
+        self._shown[shape] = shape.names if shown == shape.names else shown
+        return self._shown[shape]
 
 
-_WHOLE = View()
+def messages_of(records: Iterable[Record], shape: Shape, names: tuple[str, ...]) -> list[Message]:
+    """The messages that show the fields ``names`` of records of one shape, as copies."""
+    if names is shape.names:
+        return [record.fields.copy() if record.plain else snapshot(record.fields) for record in records]
+    return [{name: snapshot(record.fields[name]) for name in names} for record in records]
 
 
 def whole_message(record: Record) -> Message:
     """A message with every field of a record: what a seed message is."""
-    return _WHOLE.message(record)
+    return messages_of((record,), record.shape, record.shape.names)[0]
 
 
 class Snapshot:
@@ -122,12 +113,18 @@ class Snapshot:
         """The turns' records in it."""
         return self.log[self.start : self.stop]
 
+    def shown(self) -> list[tuple[Record, tuple[str, ...]]]:
+        """Every message as its record and the names of the fields that it shows."""
+        shows = self.view.shows
+        turns = [(record, shows(record.shape)) for record in self.records()]
+        return [(record, record.shape.names) for record in self.seed()] + turns
+
     def messages(self) -> list[Message]:
         """New dicts each time; nothing in them is shared with a turn."""
-        message = self.view.message
-        messages = [message(record) for record in self.records()]
-        if self.seed_from < len(self.view.seed):
-            return [whole_message(record) for record in self.seed()] + messages
+        messages = [whole_message(record) for record in self.seed()]
+        # A shape at a time, because without a window there are thousands of records.
+        for shape, records in groupby(self.records(), attrgetter("shape")):
+            messages += messages_of(records, shape, self.view.shows(shape))
         return messages
 
     def history(self) -> dspy.History:
@@ -136,5 +133,5 @@ class Snapshot:
         return dspy.History.model_construct(messages=self.messages())
 
 
-EMPTY = Snapshot(_WHOLE, 0, (), 0, 0)
+EMPTY = Snapshot(View(), 0, (), 0, 0)
 """No message at all."""

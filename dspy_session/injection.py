@@ -19,7 +19,6 @@ from dspy.signatures.signature import ensure_signature
 from dspy_session import rendering
 from dspy_session.frame import Frame, current
 from dspy_session.rendering import Layout, Signature
-from dspy_session.values import snapshot
 
 _BINDINGS = "session_bindings"
 
@@ -235,7 +234,7 @@ def _arrange(predictor: dspy.Predict, kwargs: dict[str, Any]) -> _Arrangement:
     kwargs["demos"] = rendering.demos_for(layout, demos)
     if layout.text:
         kwargs[layout.text_field] = layout.text
-    own_history = dspy.History.model_construct(messages=[*map(snapshot, layout.own), *since])
+    own_history = dspy.History.model_construct(messages=[*layout.messages(), *since])
     shown = bool(own_history.messages)
     signature = layout.signature
     told_by_demos = any(field in demo for demo in demos)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dspy_session.history import Snapshot, whole_message
+from dspy_session.history import Snapshot
 
 
 def tokens_window(saw: Snapshot, max_tokens: int) -> int:
@@ -12,13 +12,12 @@ def tokens_window(saw: Snapshot, max_tokens: int) -> int:
     one model, that needs no network.
     """
     total = 0
-    records = [*saw.seed(), *saw.records()]
-    for fitting, record in enumerate(reversed(records)):
-        values = whole_message(record).values() if fitting < len(saw.records()) else record.values
-        total += sum(_tokens(str(value)) for value in values)
+    messages = saw.shown()
+    for fitting, (record, names) in enumerate(reversed(messages)):
+        total += sum(_tokens(str(record.fields[name])) for name in names)
         if total > max_tokens:
             return fitting
-    return len(records)
+    return len(messages)
 
 
 def _tokens(text: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,10 +19,11 @@ import dspy
 from dspy.adapters.baml_adapter import BAMLAdapter
 from dspy.adapters.utils import format_field_value
 
-from dspy_session.history import Message, Snapshot, View
+from dspy_session.history import Message, Snapshot, messages_of
 from dspy_session.turn import Record
 
 Signature = type[dspy.Signature]
+Shown = tuple[Record, tuple[str, ...]]
 
 _KNOWN = frozenset({dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, dspy.TwoStepAdapter, BAMLAdapter})
 _MARKER = "<<CUSTOM-TYPE-START-IDENTIFIER>>"
@@ -38,8 +39,7 @@ class Layout:
         signature: The predictor's signature with the fields that carry it.
         plain: The predictor's own signature.
         history_field: Name of the field for ``own``; empty when there is none.
-        own: The messages that the predictor's fields can express.
-        records: The records behind ``own``.
+        own: The messages that the predictor's fields can express, each as its record and the names that it shows.
         text_field: Name of the field for ``text``; empty when there is none.
         text: Everything else, as text.
     """
@@ -47,10 +47,13 @@ class Layout:
     signature: Signature
     plain: Signature
     history_field: str
-    own: tuple[Message, ...]
-    records: tuple[Record, ...]
+    own: tuple[Shown, ...]
     text_field: str
     text: str
+
+    def messages(self) -> list[Message]:
+        """``own`` as copies."""
+        return [message for record, names in self.own for message in messages_of((record,), record.shape, names)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,54 +120,39 @@ def lay_out(saw: Snapshot, memory: str, signature: Signature, field: str, spoken
         field: Name of its history field.
         spoken: Which fields are the conversation itself.
     """
-    inputs, outputs = frozenset(signature.input_fields), tuple(signature.output_fields)
-    messages = list(_shown(saw))
-    first_own = 0
-    fitting: list[Message | None] = []
-    for place, (record, names, _) in enumerate(messages):
-        own = _own_message(record, names, inputs, outputs, spoken)
-        fitting.append(own)
-        if own is None:
-            first_own = place + 1
-    text = _as_text(memory, [(record, names) for record, names, _ in messages[:first_own]], spoken)
+    messages = saw.shown()
+    own = _own(messages, signature, spoken)
+    text = _as_text(memory, messages[: len(messages) - len(own)], spoken)
     declared = _history_field(signature)
-    own_messages = tuple(message for message in fitting[first_own:] if message is not None)
-    history_field = (declared or field) if own_messages or declared else ""
+    history_field = (declared or field) if own or declared else ""
     text_field = ""
     if text:
         text_field = field if not history_field and field not in signature.fields else _free_name(signature, field)
-    return Layout(
-        with_fields(signature, history_field, text_field),
-        signature,
-        history_field,
-        own_messages,
-        tuple(record for record, _, _ in messages[first_own:]),
-        text_field,
-        text,
-    )
+    return Layout(with_fields(signature, history_field, text_field), signature, history_field, own, text_field, text)
 
 
-def _shown(saw: Snapshot) -> Iterator[tuple[Record, tuple[str, ...], View | None]]:
-    """Every message of a snapshot with the names that it shows."""
-    for record in saw.seed():
-        yield record, record.shape.names, None
-    for record in saw.records():
-        chosen = saw.view.shows(record.shape)
-        names = record.shape.names
-        yield record, names if chosen is None else tuple(names[place] for place in chosen), saw.view
+def _own(messages: Sequence[Shown], signature: Signature, spoken: Spoken) -> tuple[Shown, ...]:
+    """The newest messages, as many in a row as the predictor's own fields can express."""
+    outputs = frozenset(signature.output_fields)
+    own: list[Shown] = []
+    names = fitting = None
+    for record, shown in reversed(messages):
+        if shown is not names:
+            names, fitting = shown, _fitting(shown, frozenset(signature.input_fields), outputs, spoken)
+        if fitting is None or any(record.fields[name] is None for name in outputs):
+            break
+        own.append((record, fitting))
+    return tuple(reversed(own))
 
 
-def _own_message(
-    record: Record, names: Sequence[str], inputs: frozenset[str], outputs: Sequence[str], spoken: Spoken
-) -> Message | None:
-    """The message in the predictor's own fields; None if they cannot express all that was said."""
-    values = dict(zip(record.shape.names, record.values, strict=True))
-    shown = set(names)
-    if any(name not in shown or values[name] is None for name in outputs):
+def _fitting(
+    names: tuple[str, ...], inputs: frozenset[str], outputs: frozenset[str], spoken: Spoken
+) -> tuple[str, ...] | None:
+    """What a predictor's own fields show of a message; None if they cannot express all that was said."""
+    if not outputs.issubset(names) or any(name in spoken and name not in inputs | outputs for name in names):
         return None
-    if any(name in spoken and name not in inputs and name not in outputs for name in names):
-        return None
-    return {name: values[name] for name in names if name in outputs or (name in inputs and name in spoken)}
+    fitting = tuple(name for name in names if name in outputs or (name in inputs and name in spoken))
+    return names if fitting == names else fitting
 
 
 def _history_field(signature: Signature) -> str:
@@ -176,10 +164,10 @@ def _free_name(signature: Signature, field: str) -> str:
     return next(name for name in names if name not in signature.fields)
 
 
-def _as_text(memory: str, messages: Sequence[tuple[Record, Sequence[str]]], spoken: Spoken) -> str:
+def _as_text(memory: str, messages: Sequence[Shown], spoken: Spoken) -> str:
     parts = [f"What is remembered from before:\n{_indented(memory)}"] if memory else []
     for record, names in messages:
-        values = dict(zip(record.shape.names, record.values, strict=True))
+        values = record.fields
         said = [name for name in names if name in spoken] or list(names)
         lines = [f"{name}: {_indented(_text_of(values[name]))}" for name in said if values[name] is not None]
         if lines:
@@ -236,11 +224,7 @@ def remembering(adapter: dspy.Adapter, layout: Layout, history: dspy.History) ->
         rest = {name: value for name, value in inputs.items() if name != field}
         messages = kind.format(adapter, plain, demos, rest)
         end = len(messages) - 1 if messages and messages[-1]["role"] == "user" else len(messages)
-        said = [
-            dict(message)
-            for record, own in zip(layout.records, layout.own, strict=True)
-            for message in _rendered(adapter, plain, record, own)
-        ]
+        said = [dict(message) for record, names in layout.own for message in _rendered(adapter, plain, record, names)]
         return [*messages[:end], *said, *messages[end:]]
 
     twin = copy.copy(adapter)  # the same class: DSPy's streaming goes by the adapter's exact class
@@ -248,8 +232,8 @@ def remembering(adapter: dspy.Adapter, layout: Layout, history: dspy.History) ->
     return twin
 
 
-def _rendered(adapter: dspy.Adapter, plain: Signature, record: Record, own: Mapping[str, Any]) -> list[dict[str, Any]]:
-    depends_on = (plain, type(adapter), adapter.use_native_function_calling, frozenset(own))
+def _rendered(adapter: dspy.Adapter, plain: Signature, record: Record, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    depends_on = (plain, type(adapter), adapter.use_native_function_calling, names)
     known = record.rendered
     if known is not None and known[0] == depends_on:
         rendered: list[dict[str, Any]] = known[1]
@@ -257,7 +241,7 @@ def _rendered(adapter: dspy.Adapter, plain: Signature, record: Record, own: Mapp
     field = "history"
     while field in plain.fields:
         field += "_"
-    history = dspy.History.model_construct(messages=[dict(own)])
+    history = dspy.History.model_construct(messages=[{name: record.fields[name] for name in names}])
     rendered = adapter.format_conversation_history(plain, field, {field: history})
     if _MARKER in str(rendered) and type(adapter) is not dspy.TwoStepAdapter:
         # Images and the like become parts of a message only in the adapter's whole rendering.

@@ -20,52 +20,55 @@ class Shape:
     """The field names of a record. Records of the same fields share one shape.
 
     Args:
-        names: Input names, then output names.
-        inputs: How many of them are inputs.
+        inputs: The names of the inputs.
+        outputs: The names of the outputs; one of them may be an input's name too.
     """
 
-    __slots__ = ("inputs", "names", "said")
+    __slots__ = ("inputs", "names", "outputs")
 
-    def __init__(self, names: tuple[str, ...], inputs: int) -> None:
-        self.names = names
+    def __init__(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         self.inputs = inputs
-        self.said = frozenset(names)
+        self.outputs = outputs
+        self.names = tuple(dict.fromkeys((*inputs, *outputs)))
 
 
 @lru_cache(maxsize=4096)
-def _shape(names: tuple[str, ...], inputs: int) -> Shape:
-    return Shape(names, inputs)
+def _shape(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Shape:
+    return Shape(inputs, outputs)
 
 
 class Record:
     """The values of one message, held once and shared by every history that contains it; nobody outside sees it.
 
-    ``rendered`` remembers how an adapter last rendered the message: ``(what it depended on, chat messages)``.
+    ``fields`` is the message itself: a dict, because histories are lists of copies of it. ``plain`` is true when nothing
+    in it can change. ``shadowed`` holds inputs that have the name of an output. ``rendered`` remembers how an adapter
+    last rendered the message: ``(what it depended on, chat messages)``.
     """
 
-    __slots__ = ("plain", "rendered", "shape", "values")
+    __slots__ = ("fields", "plain", "rendered", "shadowed", "shape")
 
     def __init__(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
-        self.shape = _shape((*inputs, *outputs), len(inputs))
-        values = (*inputs.values(), *outputs.values())
-        self.plain = all(is_atomic(value) for value in values)
-        self.values = values if self.plain else tuple(snapshot(value) for value in values)
+        self.shape = _shape(tuple(inputs), tuple(outputs))
+        self.shadowed = {name: snapshot(inputs[name]) for name in inputs if name in outputs} or None
+        self.fields = {**inputs, **outputs}
+        self.plain = all(map(is_atomic, self.fields.values())) and self.shadowed is None
+        if not self.plain:
+            self.fields = {name: snapshot(value) for name, value in self.fields.items()}
         self.rendered: tuple[Any, Any] | None = None
 
     def inputs(self) -> dict[str, Any]:
         """The inputs, as copies."""
-        count = self.shape.inputs
-        return self._copies(self.shape.names[:count], self.values[:count])
+        fields = self.fields if self.shadowed is None else {**self.fields, **self.shadowed}
+        return self._copies(fields, self.shape.inputs)
 
     def outputs(self) -> dict[str, Any]:
         """The outputs, as copies."""
-        count = self.shape.inputs
-        return self._copies(self.shape.names[count:], self.values[count:])
+        return self._copies(self.fields, self.shape.outputs)
 
-    def _copies(self, names: tuple[str, ...], values: tuple[Any, ...]) -> dict[str, Any]:
+    def _copies(self, fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         if self.plain:
-            return dict(zip(names, values, strict=True))
-        return {name: snapshot(value) for name, value in zip(names, values, strict=True)}
+            return {name: fields[name] for name in names}
+        return {name: snapshot(fields[name]) for name in names}
 
 
 class Turn:
