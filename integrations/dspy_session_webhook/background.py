@@ -44,7 +44,11 @@ class LoopThread:
 
     async def ajoin(self, seconds: float) -> bool:
         """``join`` without blocking the running loop."""
-        await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=seconds)
+        ended = asyncio.wrap_future(self._ended)
+        try:
+            await asyncio.wait([ended], timeout=seconds)
+        finally:
+            ended.cancel()  # else the thread would later report to a loop that may be closed by then
         return self._ended.done() and self.join(1.0)  # the thread has nothing left to do but to return
 
     def _run(self) -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import pickle
 import threading
+import weakref
 from collections import defaultdict
 
 import pytest
@@ -208,6 +210,7 @@ async def test_closing_gives_up_after_its_grace(receiver, open_webhook, caplog):
     async with asyncio.timeout(3):
         await webhook.aclose(grace=0.1)
     assert "closed with 1 turns undelivered" in caplog.text
+    assert threads("webhook to") == []
     await webhook.aclose()
     assert caplog.text.count("undelivered") == 1
 
@@ -219,6 +222,7 @@ async def test_a_sync_close_gives_up_after_its_grace_too(receiver, open_webhook,
     await receiver.arrived(1)
     await asyncio.to_thread(webhook.close, 0.1)
     assert "closed with 1 turns undelivered" in caplog.text
+    assert threads("webhook to") == []
 
 
 async def test_closing_at_once_sends_nothing_more(receiver, open_webhook, caplog):
@@ -243,6 +247,16 @@ async def test_a_cancelled_close_leaves_the_rest_to_the_next(receiver, open_webh
     gate.set()
     await webhook.aclose(grace=10)
     assert webhook.waiting == 0
+
+
+async def test_nothing_keeps_a_closed_webhook(receiver):
+    webhook = Webhook(receiver.url, SECRET, allow_loopback=True)
+    await webhook.send(make_event(0))
+    await webhook.aclose(grace=10)
+    kept = weakref.ref(webhook)
+    del webhook
+    gc.collect()
+    assert kept() is None
 
 
 async def test_after_closing_a_turn_is_dropped_aloud(receiver, open_webhook, caplog):
