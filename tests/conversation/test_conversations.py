@@ -124,7 +124,7 @@ async def test_each_turn_is_appended_and_nothing_is_written_again(agent: Agent) 
             await chats.acall("a", message=f"m{number}")
             journal = list(await store.read("a"))
             assert journal[:-1] == seen
-            assert sum(f"m{earlier}" in journal[-1].body for earlier in range(number)) == 1 if number else True
+            assert journal[-1].body.count('"message":') == 1
             seen = journal
 
 
