@@ -117,7 +117,7 @@ class Engine:
         self.program: Program
         self.spoken = rendering.Spoken()
         self._reached: list[dspy.Predict] = []
-        self._view: tuple[Any, View] | None = None
+        self._view: tuple[Options, View] | None = None
 
     # --- the program ----------------------------------------------------------------------------------------------
 
@@ -195,11 +195,11 @@ class Engine:
     def view(self, state: SessionState) -> View:
         """Which fields this session's history shows, over the seed of ``state``."""
         seed = state.seed if state.seed is not None else self.seed or ()
-        depends_on = (self.options, seed)
-        if self._view is None or self._view[0][0] is not self.options or self._view[0][1] is not seed:
-            hidden = self.options.exclude_fields | self.history_names
-            self._view = (depends_on, View(seed, hidden, self.options.history_input_fields))
-        return self._view[1]
+        options, known = self.options, self._view  # read once: other threads put theirs there
+        if known is None or known[0] is not options or known[1].seed is not seed:
+            view = View(seed, options.exclude_fields | self.history_names, options.history_input_fields)
+            known = self._view = (options, view)
+        return known[1]
 
     def saw(self, state: SessionState) -> Snapshot:
         """The history that a call on ``state`` sees."""
@@ -238,7 +238,7 @@ class Engine:
         if explicit is None:
             saw = self.saw(state)
         elif policy == "replace_session":
-            saw = Snapshot.last(self.options.max_turns, View(seed_records(explicit)), (), 0)
+            saw = Snapshot.last(self.options.max_turns, View(seed_records(explicit)), (), 0, 0)
         else:
             saw = Snapshot.of(explicit)
             recording = recording and policy == "use_if_provided"

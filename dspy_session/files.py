@@ -169,7 +169,7 @@ def turns_from_json(entries: Any, snapshots: Any, view: View, window: int | None
         raise StateFileError("turns is damaged: expected a list")
     records = [record_from_json(entry, f"turn {place}") for place, entry in enumerate(entries)]
     if snapshots is None:
-        saw = [Snapshot.last(window, view, records[:place], place) for place in range(len(records))]
+        saw = [Snapshot.last(window, view, records, 0, place) for place in range(len(records))]
     else:
         try:
             saw = _snapshots_from_json(snapshots, records)

@@ -95,12 +95,11 @@ class Snapshot:
         return cls(View(seed_records(history)), 0, (), 0, 0)
 
     @classmethod
-    def last(cls, window: int | None, view: View, log: Sequence[Record], turns: int) -> Snapshot:
-        """The last ``window`` messages of a seed and the last ``turns`` records of ``log``; all of them if None."""
-        stop = len(log)
-        surplus = 0 if window is None else max(0, len(view.seed) + turns - window)
+    def last(cls, window: int | None, view: View, log: Sequence[Record], start: int, stop: int) -> Snapshot:
+        """The last ``window`` messages of a seed and the turns ``log[start:stop]`` after it; all of them if None."""
+        surplus = 0 if window is None else max(0, len(view.seed) + stop - start - window)
         seed_from = min(surplus, len(view.seed))
-        return cls(view, seed_from, log, stop - turns + (surplus - seed_from), stop)
+        return cls(view, seed_from, log, start + surplus - seed_from, stop)
 
     def __len__(self) -> int:
         return len(self.view.seed) - self.seed_from + self.stop - self.start

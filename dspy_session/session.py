@@ -290,8 +290,13 @@ class Session(dspy.Module):
         """Go on with another module, for example an optimized one; the conversation and the policies stay."""
         if not isinstance(module, dspy.Module):
             raise TypeError(f"a session wraps a dspy.Module; got a {type(module).__name__}")
-        self.module = copied(module, self.engine.options.copy_mode)
-        self.engine.take(self.module)
+        new = copied(module, self.engine.options.copy_mode)
+        try:
+            self.engine.take(new)
+        except BaseException:
+            self.engine.take(self.module)
+            raise
+        self.module = new
 
     # --- scores and examples --------------------------------------------------------------------------------------
 

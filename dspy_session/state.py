@@ -122,7 +122,8 @@ class SessionState:
         """The history that a call sees now, under ``view`` and cut to its last ``window`` messages."""
         with self._guard:
             self._own_log()
-            return Snapshot.last(window, view, self._log, len(self._turns))
+            # Not up to the end of the log: a fork that shares it may be adding a turn of its own right now.
+            return Snapshot.last(window, view, self._log, self._head - len(self._turns), self._head)
 
     def append(self, turn: Turn, max_stored_turns: int | None = None) -> None:
         """Add a turn; drop the oldest beyond ``max_stored_turns``."""
