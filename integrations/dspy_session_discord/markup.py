@@ -12,7 +12,7 @@ MESSAGE_LIMIT = 2000
 SMALLEST_LIMIT = 80
 """A part holds the two fences of a cut code block, 50 characters at most, and something between them."""
 
-_FENCE = re.compile(r"(?P<ticks>`{3,8})(?:[\w+\-.#]{0,32}(?=\n))?")
+_OPENING = re.compile(r"^[ \t]*(?P<fence>(?P<ticks>`{3,8})(?:[\w+\-.#]{0,32}(?=\n|\Z))?)", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _LINE = re.compile(r"\n")
 _WORD = re.compile(r"\s")
@@ -49,7 +49,7 @@ def split(text: str, limit: int = MESSAGE_LIMIT) -> list[str]:
     fence = ""
     while rest:
         head = f"{fence}\n" if fence else ""
-        if length(head + rest) <= limit:
+        if _fitting(rest, limit - length(head)) == len(rest):
             parts.append(head + rest)
             break
         cut = _place_to_cut(head, rest, limit)
@@ -82,7 +82,7 @@ def shorten(text: str, limit: int) -> str:
 def _place_to_cut(head: str, rest: str, limit: int) -> int:
     """How many characters of ``rest`` go into the part that begins with ``head``."""
     window = _fitting(rest, limit - length(head))
-    reserve = max((len(fence["ticks"]) + 1 for fence in _FENCE.finditer(head + rest[:window])), default=0)
+    reserve = max((len(opening["ticks"]) + 1 for opening in _OPENING.finditer(head + rest[:window])), default=0)
     window = _fitting(rest, limit - length(head) - reserve)
 
     def outside_code(place: int) -> bool:
@@ -116,6 +116,8 @@ def _last_first(boundary: re.Pattern[str], text: str, window: int) -> Iterator[i
 
 def _fitting(text: str, room: int) -> int:
     """How many characters of ``text`` have a length of ``room`` at most."""
+    if text[:room].isascii():
+        return min(len(text), room)
     used = 0
     for count, character in enumerate(text):
         used += length(character)
@@ -138,13 +140,13 @@ def _grown_together(before: str, after: str) -> bool:
 
 def _open_fence(text: str) -> str:
     """The fence, with its language, of the code block that ``text`` ends in; empty outside of one."""
-    opened = ""
-    for fence in _FENCE.finditer(text):
-        if not opened:
-            opened = fence.group()
-        elif len(fence["ticks"]) >= len(_closing(opened)):
-            opened = ""
-    return opened
+    place = 0
+    while opening := _OPENING.search(text, place):
+        place = text.find(opening["ticks"], opening.end())
+        if place < 0:
+            return opening["fence"]
+        place += len(opening["ticks"])
+    return ""
 
 
 def _closing(fence: str) -> str:

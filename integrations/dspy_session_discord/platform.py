@@ -115,6 +115,8 @@ class Discord:
         client = await self._usable_client()
         try:
             place = await find(client, Destination.from_dict(post.inbound.reply_to))
+            if place.compromise:
+                _log.warning("answering in channel %s, not in a thread: %s", place.channel.id, place.compromise)
             return Posted(await send(place, post))
         except _FAILURES as error:
             raise PlatformError(f"Discord did not take the answer: {explain(error)}") from error
@@ -127,7 +129,7 @@ class Discord:
             yield
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait([task])
 
     @asynccontextmanager
     async def _ready_client(self) -> AsyncIterator[discord.Client]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,6 @@ from dspy_session_discord.destination import Destination
 from dspy_session_discord.markup import split
 from dspy_session_discord.refusal import explain
 
-_log = logging.getLogger(__name__)
-
 THREAD_EXISTS = 160004
 """Discord's error code: a thread has already been created for this message."""
 
@@ -25,10 +22,17 @@ NONCE_LENGTH = 25
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to write: a channel, and the message that the first part replies to."""
+    """Where to write.
+
+    Args:
+        channel: The channel, thread or DM.
+        reference: The message that the first part replies to.
+        compromise: Why this is not the thread that it should be, in one line; empty when it is what was wanted.
+    """
 
     channel: discord.PartialMessageable
     reference: discord.MessageReference | None = None
+    compromise: str = ""
 
 
 async def find(client: discord.Client, destination: Destination) -> Place:
@@ -39,15 +43,16 @@ async def find(client: discord.Client, destination: Destination) -> Place:
     """
     if destination.message is None:
         return Place(client.get_partial_messageable(destination.channel))
-    if destination.thread_name is not None and await _has_thread(
-        client, destination.channel, destination.message, destination.thread_name
-    ):
-        # A thread that was started from a message has the message's id.
-        return Place(client.get_partial_messageable(destination.message))
+    compromise = ""
+    if destination.thread_name is not None:
+        compromise = await _open_thread(client, destination.channel, destination.message, destination.thread_name)
+        if not compromise:
+            # A thread that was started from a message has the message's id.
+            return Place(client.get_partial_messageable(destination.message))
     reference = discord.MessageReference(
         message_id=destination.message, channel_id=destination.channel, fail_if_not_exists=False
     )
-    return Place(client.get_partial_messageable(destination.channel), reference)
+    return Place(client.get_partial_messageable(destination.channel), reference, compromise)
 
 
 async def send(place: Place, post: Post) -> tuple[str, ...]:
@@ -79,20 +84,19 @@ def _nonce(post: Post, number: int, part: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:NONCE_LENGTH]
 
 
-async def _has_thread(client: discord.Client, channel_id: int, message_id: int, name: str) -> bool:
-    """Whether there is a thread on the message, after trying to open one."""
+async def _open_thread(client: discord.Client, channel_id: int, message_id: int, name: str) -> str:
+    """Open a thread on the message unless there is one; why that cannot be, or nothing."""
     if isinstance(client.get_channel(message_id), discord.Thread):
-        return True
+        return ""
     try:
         channel = client.get_channel(channel_id) or await client.fetch_channel(channel_id)
         if not isinstance(channel, discord.TextChannel):
-            return False
+            return "the channel has no threads"
         await channel.get_partial_message(message_id).create_thread(name=name)
     except discord.HTTPException as error:
         if error.code == THREAD_EXISTS:
-            return True
+            return ""
         if error.status == 429 or error.status >= 500:
             raise
-        _log.warning("answering in channel %s, not in a thread: %s", channel_id, explain(error))
-        return False
-    return True
+        return explain(error)
+    return ""

@@ -80,6 +80,16 @@ async def test_a_token_that_is_reset_meanwhile_ends_the_run(fake: FakeDiscord) -
         await run
 
 
+async def test_a_connection_that_discord_ends_for_good_ends_the_run(fake: FakeDiscord) -> None:
+    run = asyncio.create_task(own(fake).run(Keep()))
+    await fake.connected()
+    await fake.gateway.drop(4013)
+
+    with pytest.raises(PlatformError, match=r"ended the connection for good.*4013") as error:
+        await run
+    one_line(error)
+
+
 async def test_an_outage_at_the_start_is_said_in_one_line(fake: FakeDiscord) -> None:
     fake.refuse("GET", "/users/@me", 503, "<html>\ndown</html>")
     with pytest.raises(PlatformError, match="did not let the bot log in: it answered 503") as error:
@@ -221,7 +231,8 @@ async def test_cancelling_the_run_closes_what_it_opened(fake: FakeDiscord, place
 
     assert client.is_closed()
     await fake.until(lambda: not fake.gateway.live)
-    assert {task for task in asyncio.all_tasks() - others if "discord" in repr(task.get_coro())} == set()
+    left = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks() - others}
+    assert left <= {"RequestHandler.start"}  # the fake's own, which ends when it sees the connection gone
     for heartbeat in set(threading.enumerate()) - threads:
         heartbeat.join(timeout=5)
         assert not heartbeat.is_alive()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from dspy_session.conversation.key import ConversationKey
@@ -76,6 +78,19 @@ async def test_the_bot_joins_a_thread_that_it_is_mentioned_in(fake: FakeDiscord,
     assert len({inbound.key for inbound in echo.received}) == 1
 
 
+async def test_a_thread_that_the_bot_may_not_join_is_answered_when_it_is_mentioned(
+    fake: FakeDiscord, place: Place
+) -> None:
+    started = await fake.say(place.general, place.ada, "shall we?")
+    fake.refuse("PUT", "/channels/*/thread-members/@me", 403, {"message": "Missing Access", "code": 50001}, times=2)
+    async with echoing(fake):
+        thread = await fake.open_thread(started, "plans", place.ada)
+        for number in range(2):
+            await fake.say(thread, place.ada, f"{fake.bot.mention} {number}")
+            assert (await fake.next_post()).content == f"echo: {number}"
+            await fake.until(lambda: fake.requested("PUT", "/thread-members/@me") > number)  # noqa: B023 - awaited here
+
+
 async def test_a_thread_of_before_the_start_is_known(fake: FakeDiscord, place: Place) -> None:
     started = await fake.say(place.general, place.ada, "hi")
     thread = await fake.open_thread(started, "of yesterday", fake.bot)
@@ -84,6 +99,19 @@ async def test_a_thread_of_before_the_start_is_known(fake: FakeDiscord, place: P
         await fake.next_post()
 
     assert echo.received[0].addressed == "thread"
+
+
+async def test_a_thread_that_was_archived_is_still_the_bots(fake: FakeDiscord, place: Place) -> None:
+    async with echoing(fake) as echo:
+        await fake.say(place.general, place.ada, f"{fake.bot.mention} hi")
+        thread = (await fake.next_post()).channel
+        for archived in (True, False):
+            thread.archived = archived
+            await fake.announce_thread("THREAD_UPDATE", thread)
+        await fake.say(thread, place.ada, "where were we?")
+        await fake.next_post()
+
+    assert [inbound.addressed for inbound in echo.received] == ["mention", "thread"]
 
 
 @pytest.mark.parametrize("kind", [ChannelType.VOICE, ChannelType.TEXT])
@@ -100,7 +128,8 @@ async def test_where_no_thread_can_be_opened_the_bot_replies_in_place(
     assert answer.pings == []
     thread = None if kind is ChannelType.VOICE else str(asked.id)
     assert echo.received[0].key == ConversationKey("discord", str(place.guild.id), str(channel.id), thread)
-    assert ("Create Public Threads" in caplog.text) == (kind is ChannelType.TEXT)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [("Create Public Threads" in one) for one in warnings] == ([] if kind is ChannelType.VOICE else [True])
 
 
 async def test_what_is_not_for_the_bot_is_left_alone(fake: FakeDiscord, place: Place) -> None:

@@ -114,6 +114,7 @@ async def test_a_bot_that_its_owner_runs_stays_the_owners(fake: FakeDiscord, pla
 
         assert answer.content == "echo: hello"
         assert not bot.is_closed()
+        assert not bot.cogs
         await fake.say(fake.dm(place.ada), place.ada, "!ping")
         assert (await fake.next_post()).content == "pong"
     await owner

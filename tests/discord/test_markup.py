@@ -72,11 +72,22 @@ def test_no_character_that_people_see_is_cut(graphemes: list[str], limit: int) -
         assert set(regex.findall(r"\X", part)) <= whole
 
 
+@pytest.mark.parametrize("grapheme", [one for one in GRAPHEMES if len(one) > 1])
+@pytest.mark.parametrize("offset", range(4))
+def test_no_cut_goes_through_a_grapheme(grapheme: str, offset: int) -> None:
+    parts = split("x" * offset + grapheme * 60, 100)
+
+    assert len(parts) > 1
+    if grapheme != "🇩🇪":  # a row of flags is cut through only where there is no other place
+        assert all(part.lstrip("x") == grapheme * (len(part.lstrip("x")) // len(grapheme)) for part in parts)
+
+
 def test_paragraphs_come_before_lines_and_lines_before_words() -> None:
     paragraph = "word " * 11 + "end"
 
     assert split(f"{paragraph}\n\n{paragraph}", 100) == [paragraph, paragraph]
     assert split(f"{paragraph}\n{paragraph}", 100) == [paragraph, paragraph]
+    assert split(f"{paragraph}\n\nshort\n{paragraph}", 100) == [paragraph, f"short\n{paragraph}"]
     assert split("word " * 30, 100) == [("word " * 20).strip(), ("word " * 10).strip()]
     assert split("x" * 150, 100) == ["x" * 100, "x" * 50]
 
@@ -98,8 +109,32 @@ def test_a_cut_before_a_code_block_is_better_than_one_inside_it() -> None:
     assert split(f"{prose}\n\n{code}", 100) == [prose, code]
 
 
+def test_a_cut_leaves_no_empty_code_block_behind() -> None:
+    parts = split("word " * 8 + "ab\n```python\n" + "x" * 200 + "\n```", 100)
+
+    assert parts[0].startswith("word")
+    assert all("x" in part for part in parts)
+
+
 def test_a_code_block_that_was_never_closed_is_closed() -> None:
     assert split("```sh\nls") == ["```sh\nls\n```"]
+
+
+def test_backticks_in_the_middle_of_a_line_open_no_code_block() -> None:
+    text = "Write ``` before and after it. " * 3
+
+    assert split(text) == [text.strip()]
+
+
+def test_a_character_that_is_longer_than_a_message_is_cut_all_the_same() -> None:
+    zalgo = "o" + "\u0336" * 200
+
+    assert split(zalgo, 100) == [zalgo[:100], zalgo[100:200], zalgo[200:]]
+
+
+def test_a_fence_is_cut_through_only_when_it_fills_the_message() -> None:
+    assert split("x" * 98 + "````", 100) == ["x" * 98, "````"]
+    assert max(map(len, split("`" * 250, 100))) <= 100
 
 
 def test_a_part_of_exactly_the_limit_is_one_message() -> None:

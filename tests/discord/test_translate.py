@@ -33,7 +33,9 @@ class Reader:
     client: discord.Client
 
     async def read(self, payload: Payload) -> discord.Message:
-        waiting = asyncio.ensure_future(self.client.wait_for("message", timeout=10))
+        waiting = asyncio.ensure_future(
+            self.client.wait_for("message", check=lambda one: one.id == int(payload["id"]), timeout=10)
+        )
         await asyncio.sleep(0)  # wait_for listens from here on
         await self.fake.deliver(payload)
         message = await waiting
@@ -126,6 +128,21 @@ async def test_the_text_is_what_was_said_to_the_bot(
 
     assert isinstance(inbound, Inbound)
     assert inbound.text == read
+
+
+async def test_what_is_ignored_has_a_reason(reader: Reader, fake: FakeDiscord, place: Place) -> None:
+    bot = fake.bot.mention
+    for author, text, changes, reason in (
+        (fake.bot, bot, {}, Ignored.OWN),
+        (fake.person("Rival", bot=True), bot, {}, Ignored.BOT),
+        (place.ada, bot, {"webhook_id": "1"}, Ignored.BOT),
+        (place.ada, bot, {"type": 6}, Ignored.SYSTEM),
+        (place.ada, "hi", {}, Ignored.AMBIENT),
+    ):
+        assert await reader.translated(place.general, author, text, **changes) is reason
+    assert await reader.translated(fake.dm(place.ada), place.ada, "") is Ignored.EMPTY
+    thread = await fake.open_thread(await fake.say(place.general, place.ada, "hi"), "hi", fake.bot)
+    assert await reader.translated(thread, place.ada, place.bob.mention) is Ignored.OTHERS
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,8 @@ class FakeDiscord:
 
     async def announce_thread(self, event: str, thread: Channel, **extra: object) -> None:
         payload = payloads.channel(thread, me=self.bot.id) | extra
+        if event == "THREAD_UPDATE":
+            payload.pop("member", None)  # Discord leaves the bot's membership out of updates
         await self.gateway.dispatch(event, lambda session: payload if Intent.GUILDS & session.intents else None)
 
     async def announce_role(self, guild: Guild, role: Role) -> None:
