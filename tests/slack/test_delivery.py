@@ -9,7 +9,7 @@ import pytest
 
 from dspy_session.errors import StoreError
 from dspy_session_chat.inbound import Inbound
-from tests.loopback.slack import FakeSlack, held, rate_limited, server_error
+from tests.loopback.slack import FakeSlack, held, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running
 
 
@@ -207,7 +207,7 @@ async def test_an_outage_of_slack_is_waited_out(slack: FakeSlack):
 
 async def test_the_first_events_do_not_depend_on_bolts_own_sign_in(slack: FakeSlack):
     async with echoing(slack) as echo:
-        slack.fail("auth.test", rate_limited(), times=3)
+        slack.fail("auth.test", refused("internal_error"))
         await slack.say("hello", channel=ANNS_DM, user=ANN)
         await slack.next_post()
 

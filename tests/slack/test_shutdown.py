@@ -21,14 +21,20 @@ async def _nothing_is_left(slack: FakeSlack) -> AsyncIterator[None]:
     """No task and no connection of the platform or its clients, once the test is through."""
     yield
     await slack.connected(0)
-    coroutines = [task.get_coro() for task in asyncio.all_tasks()]
-    assert not [each for each in coroutines if OURS.search(each.cr_code.co_filename)]
+    assert still_running() == []
     gc.collect()  # what was not closed warns now, and warnings are errors
+
+
+def still_running() -> list[str]:
+    """The tasks of the platform and its clients."""
+    coroutines = [task.get_coro() for task in asyncio.all_tasks()]
+    return [str(each) for each in coroutines if OURS.search(each.cr_code.co_filename)]
 
 
 async def test_when_idle(slack: FakeSlack):
     async with echoing(slack):
-        pass
+        assert still_running()
+    assert still_running() == []
 
 
 async def test_after_a_talk_and_a_refresh(slack: FakeSlack):

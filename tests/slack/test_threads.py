@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
 
 import pytest
 
+from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.platform import Post
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, refused, server_error
-from tests.slack.talk import ANN, BEN, GENERAL, MENTION, echoing
+from tests.slack.talk import ANN, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running, some_inbound
 
 
 async def opened(slack: FakeSlack) -> str:
@@ -32,21 +36,38 @@ async def test_it_is_found_again_after_a_restart_and_looked_up_once(slack: FakeS
     assert len(slack.called("conversations.replies")) == 1
 
 
-async def test_nothing_is_looked_up_that_is_known(slack: FakeSlack):
-    async with echoing(slack):
-        said = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
-        await slack.next_post()
-        await slack.say("more", channel=GENERAL, user=ANN, thread_ts=said["ts"])
-        await slack.next_post()
+async def test_nothing_is_looked_up_once_the_bot_was_mentioned(slack: FakeSlack):
+    received: list[str] = []
 
+    async def receive(inbound: Inbound) -> None:
+        received.append(inbound.text)
+
+    async with running(platform_of(slack), receive, slack):
+        said = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.settled()
+        await slack.say("more", channel=GENERAL, user=ANN, thread_ts=said["ts"])
+        await slack.settled()
+
+    assert received == ["hello", "more"]
+    assert slack.called("conversations.replies") == []
+
+
+async def test_nor_once_it_has_posted_there(slack: FakeSlack):
+    lunch = await slack.say("lunch?", channel=GENERAL, user=ANN)
+    platform = platform_of(slack)
+    echo = Echo(platform)
+    await platform.post(Post(some_inbound(GENERAL, lunch["ts"]), "may I suggest soup?"))
+
+    async with running(platform, echo, slack):
+        await slack.say("why not", channel=GENERAL, user=BEN, thread_ts=lunch["ts"])
+        await slack.next_post()
+        await slack.settled()
+
+    assert echo.texts == ["why not"]
     assert slack.called("conversations.replies") == []
 
 
 async def test_a_thread_that_we_began_is_known_by_its_parent(slack: FakeSlack):
-    async with echoing(slack):
-        said = await slack.say("hello", channel="D0ANN", user=ANN)
-        await slack.next_post()
-        assert said
     slack.workspace.channels[GENERAL].messages.append({"ts": "1600000000.000100", "user": "U0BOT", "text": "news"})
 
     async with echoing(slack) as echo:
@@ -98,7 +119,7 @@ async def test_it_is_found_deep_in_a_long_thread(slack: FakeSlack):
 
 @pytest.mark.parametrize("fault", [server_error(502), refused("internal_error"), refused("fatal_error")])
 async def test_a_reply_comes_again_while_slack_cannot_show_the_thread(
-    impatient: FakeSlack, fault, caplog: pytest.LogCaptureFixture
+    impatient: FakeSlack, fault: Any, caplog: pytest.LogCaptureFixture
 ):
     thread = await opened(impatient)
     impatient.fail("conversations.replies", fault)
@@ -113,8 +134,6 @@ async def test_a_reply_comes_again_while_slack_cannot_show_the_thread(
 
 
 async def test_a_reply_waits_while_slack_is_slow(impatient: FakeSlack):
-    import asyncio
-
     thread = await opened(impatient)
     slow = asyncio.Event()
     impatient.fail("conversations.replies", held(slow))
