@@ -45,10 +45,14 @@ class Bound:
     Args:
         state: The state.
         commit: Awaited with what a call changes, before the state changes; raising undoes the call.
+        rehearsed: True when it was bound inside an evaluated example, which may change it as it likes.
+        rehearsal: As in ``Frame``.
     """
 
     state: SessionState
     commit: Commit | None = None
+    rehearsed: bool = False
+    rehearsal: dict[SessionState, SessionState] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,19 @@ class Engine:
         found = states.get(self.key) if states else None
         return found if found is not None else Bound(self.home())
 
+    def _bound_or_rehearsed(self) -> Bound:
+        """The state of a call made here and now; for an evaluated or optimized program, one of this example alone."""
+        bound, outer = self.bound, current()
+        rehearsal = outer.rehearsal if outer is not None else None
+        if rehearsal is None:
+            if not is_replay():
+                return bound
+            rehearsal = {}
+        state = bound.state
+        if not bound.rehearsed:  # from the seed on, and what was said before stays as it is
+            state = rehearsal.setdefault(state, SessionState(initial_history=state.initial_history))
+        return Bound(state, rehearsal=rehearsal)
+
     def view(self, state: SessionState) -> View:
         """Which fields this session's history shows, over the seed of ``state``."""
         seed = state.seed if state.seed is not None else self.seed or ()
@@ -222,17 +239,15 @@ class Engine:
 
     # --- a call: plan ---------------------------------------------------------------------------------------------
 
-    def plan(self, state: SessionState, given: dict[str, Any]) -> Plan:
-        """What a call with the arguments ``given`` does to ``state``.
+    def plan(self, bound: Bound, given: dict[str, Any]) -> Plan:
+        """What a call with the arguments ``given`` does to the state that is bound.
 
         Raises:
             TypeError: The history given is no ``dspy.History``.
         """
+        state = bound.state
         explicit = self._explicit(given)
         outer = current()
-        replay = is_replay()
-        if replay:
-            state = self._passing(state, outer)
         policy = self.options.history_policy
         recording = self.options.lifespan != "stateless"
         if explicit is None:
@@ -242,11 +257,12 @@ class Engine:
         else:
             saw = Snapshot.of(explicit)
             recording = recording and policy == "use_if_provided"
-        frame = Frame(self, state, saw, outer=outer, recording=recording)
-        if outer is not None and not replay:
+        frame = Frame(self, state, saw, outer=outer, recording=recording, rehearsal=bound.rehearsal)
+        if outer is not None:
             self._keep_for_outer(outer, state)
         replaces = explicit if policy == "replace_session" else None
-        return Plan(frame, self._kwargs(frame, given), self._kept_inputs(given), replaces, recording and not replay)
+        kept = recording and bound.rehearsal is None
+        return Plan(frame, self._kwargs(frame, given), self._kept_inputs(given), replaces, kept)
 
     def plan_as_child(self, root: Frame, node: Node, path: str, given: dict[str, Any]) -> Plan:
         """What a call does when the session is a child in another session's call."""
@@ -278,14 +294,6 @@ class Engine:
         kept = recorded_inputs(given, self.program.inputs, self.history_names)
         return {name: snapshot(value) for name, value in kept.items()}  # the program may change what it is given
 
-    def _passing(self, state: SessionState, outer: Frame | None) -> SessionState:
-        """A state for one example: the seed, and nothing of other examples."""
-        if outer is not None:
-            for frame in outer.outward():
-                if frame.engine is self:
-                    return frame.state
-        return SessionState(initial_history=state.initial_history)
-
     def _keep_for_outer(self, outer: Frame, state: SessionState) -> None:
         """A call from inside a turn of the same conversation goes when that turn fails: keep what stood before."""
         for frame in outer.outward():
@@ -303,11 +311,11 @@ class Engine:
                 result = self.program.module(**plan.kwargs)
             self._keep_in_ledger(plan, result)
             return result
-        bound = self.bound
+        bound = self._bound_or_rehearsed()
         with self._held(bound.state):
             for hook in self.options.before_turn:
                 given = _changed(given, run_coroutine(hook(self.face, dict(given))))
-            plan = self.plan(bound.state, given)
+            plan = self.plan(bound, given)
             with opened(plan.frame):
                 result = self.program.module(**plan.kwargs)
                 turn = self.turn(plan, result)
@@ -335,11 +343,11 @@ class Engine:
                 result = await self._call_program(plan.kwargs)
             self._keep_in_ledger(plan, result)
             return result
-        bound = self.bound
+        bound = self._bound_or_rehearsed()
         async with self._aheld(bound.state):
             for hook in self.options.before_turn:
                 given = _changed(given, await _awaited(hook(self.face, dict(given))))
-            plan = self.plan(bound.state, given)
+            plan = self.plan(bound, given)
             with opened(plan.frame):
                 result = await self._call_program(plan.kwargs)
                 turn = self.turn(plan, result)

@@ -31,6 +31,8 @@ class Frame:
         path: The node's dotted path; empty for the session itself.
         outer: The frame around this one.
         recording: False when nothing of this call is kept.
+        rehearsal: In an evaluation or an optimizer, the states that stand in for the real ones in this example; None
+            elsewhere.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class Frame:
         "outer",
         "path",
         "recording",
+        "rehearsal",
         "saw",
         "state",
     )
@@ -58,6 +61,7 @@ class Frame:
         path: str = "",
         outer: Frame | None = None,
         recording: bool = True,
+        rehearsal: dict[SessionState, SessionState] | None = None,
     ) -> None:
         self.engine = engine
         self.state = state
@@ -65,6 +69,7 @@ class Frame:
         self.path = path
         self.outer = outer
         self.recording = recording
+        self.rehearsal = rehearsal if rehearsal is not None or outer is None else outer.rehearsal
         self.closed = False
         self.failed = False
         self.handed: list[tuple[dspy.History, int]] = []

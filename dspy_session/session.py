@@ -138,9 +138,7 @@ class Session(dspy.Module):
                 }
             )
         )
-        self._wrap(
-            copied(module, options.copy_mode), options, _rules or ChildRules(), initial_history, SessionState()
-        )
+        self._wrap(copied(module, options.copy_mode), options, _rules or ChildRules(), initial_history, SessionState())
 
     def _wrap(
         self,
@@ -210,7 +208,7 @@ class Session(dspy.Module):
         """
         if not isinstance(state, SessionState):
             raise TypeError(f"use_state takes a SessionState; got a {type(state).__name__}")
-        return Binding(self.engine.key, Bound(state, commit))
+        return Binding(self.engine.key, Bound(state, commit, rehearsed=is_replay()))
 
     @property
     def turns(self) -> list[Turn]:
@@ -241,7 +239,10 @@ class Session(dspy.Module):
         child = Session.__new__(Session)
         dspy.Module.__init__(child)
         options = self.engine.options.with_(
-            copy_mode="none", on_turn=None, before_turn=None, **{name: getattr(policy, name) for name in policy.__slots__}
+            copy_mode="none",
+            on_turn=None,
+            before_turn=None,
+            **{name: getattr(policy, name) for name in policy.__slots__},
         )
         child._wrap(node.module, options, ChildRules(), None, SessionState())
         child.engine.home = lambda: self.state.node_states.setdefault(path, SessionState())
@@ -401,8 +402,11 @@ class Session(dspy.Module):
             options, seed = _saved_options(data)
             session = cls(module, **{"initial_history": seed, **options, **overrides})
             engine = session.engine
-            view = View(engine.seed or (), engine.options.exclude_fields | engine.history_names,
-                        engine.options.history_input_fields)
+            view = View(
+                engine.seed or (),
+                engine.options.exclude_fields | engine.history_names,
+                engine.options.history_input_fields,
+            )
             state = files.read_state({**data, "initial_history": None}, view, engine.options.max_turns)
         engine.home = lambda: state
         return session
@@ -468,8 +472,7 @@ class Session(dspy.Module):
     def __repr__(self) -> str:
         engine = self.engine
         return (
-            f"Session({type(self.module).__name__}, turns={len(self)}, "
-            f"history_field={engine.options.history_field!r})"
+            f"Session({type(self.module).__name__}, turns={len(self)}, history_field={engine.options.history_field!r})"
         )
 
     # --- options --------------------------------------------------------------------------------------------------
