@@ -45,7 +45,7 @@ class Slack:
         app_token: The app-level token, ``xapp-…``; by default ``SLACK_APP_TOKEN``.
         app: A Bolt app to join.
         client: A client to call Slack with, set up with a proxy, an address or TLS of your own.
-        ping_interval: Seconds between two pings on the socket; a connection that went silent is replaced after four.
+        ping_interval: Seconds between two pings on the socket; one that stays silent for four is replaced.
 
     Raises:
         ConfigurationError: ``client`` together with ``app``, which has one.

@@ -43,7 +43,7 @@ class Echo:
 
 def platform_of(slack: FakeSlack, **options: Any) -> Slack:
     """A platform with a client of its own, which knows as little as after a restart."""
-    standard = {
+    standard: dict[str, Any] = {
         "bot_token": slack.bot_token,
         "app_token": slack.app_token,
         "client": AsyncWebClient(base_url=slack.base_url),
