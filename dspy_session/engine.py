@@ -6,21 +6,21 @@ import datetime
 import inspect
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dspy
 
 from dspy_session import consolidate, rendering
-from dspy_session.frame import FRAME, Frame, NodeLedger, current
+from dspy_session.frame import FRAME, Frame, NodeLedger, current, holding, is_held
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.injection import Binding, bind, own_signature, unbind
 from dspy_session.policy import ChildRules, NodePolicy, Options
 from dspy_session.program import Program, history_field, modules_below
 from dspy_session.record import recorded_inputs, recorded_outputs
-from dspy_session.reduce import tokens_window
+from dspy_session.reduce import load_tokenizer, tokens_window
 from dspy_session.replay import is_replay
 from dspy_session.state import Outcome, SessionState
 from dspy_session.threads import arun_in_thread, run_coroutine
@@ -112,6 +112,8 @@ class Engine:
     ) -> None:
         self.face = face
         self.options = options
+        if options.max_tokens is not None:
+            load_tokenizer()
         self.rules = rules
         self.seed = None if initial_history is None else seed_records(initial_history)
         self.key = uuid.uuid4().hex
@@ -228,7 +230,7 @@ class Engine:
             return Snapshot.of(history)
         window = options.max_turns
         if options.max_tokens is not None:
-            window = tokens_window(state.saw(window, view), options.max_tokens)
+            window = tokens_window(state.saw(window, view), options.max_tokens, self.spoken.left_out)
         return state.saw(window, view)
 
     @property
@@ -253,7 +255,7 @@ class Engine:
         if explicit is None:
             saw = self.saw(state)
         elif policy == "replace_session":
-            saw = Snapshot.last(self.options.max_turns, View(seed_records(explicit)), (), 0, 0)
+            saw = self.saw(SessionState((), explicit, state.l2_memory))
         else:
             saw = Snapshot.of(explicit)
             recording = recording and policy == "use_if_provided"
@@ -373,17 +375,28 @@ class Engine:
             return await arun_in_thread(lambda: module(**kwargs))
         return await module.acall(**kwargs)
 
-    def _held(self, state: SessionState) -> AbstractContextManager[None]:
-        return nullcontext() if self._needs_no_lock(state) else state.lock.hold()
+    @contextmanager
+    def _held(self, state: SessionState) -> Iterator[None]:
+        if self._needs_no_lock(state):
+            yield
+        else:
+            with state.lock.hold(), holding(state):
+                yield
 
-    def _aheld(self, state: SessionState) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._needs_no_lock(state) else state.lock.ahold()
+    @asynccontextmanager
+    async def _aheld(self, state: SessionState) -> AsyncIterator[None]:
+        if self._needs_no_lock(state):
+            yield
+        else:
+            async with state.lock.ahold():
+                with holding(state):
+                    yield
 
     def _needs_no_lock(self, state: SessionState) -> bool:
-        if self.options.lock == "none":
+        if self.options.lock == "none" or is_held(state):
             return True
         frame = current()
-        return frame is not None and any(around.state is state for around in frame.outward())
+        return frame is not None and any(around.state is state and around.counts for around in frame.outward())
 
     def _as_child(self) -> tuple[Frame, Node, str] | None:
         """The call under way in which this session is a child; None when it stands for itself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 FRAME = "dspy_session_frame"
 """Name of the DSPy setting that holds the innermost ``Frame``."""
+
+HELD = "dspy_session_held"
+"""Name of the DSPy setting that holds which locks the calls around hold."""
 
 
 class Frame:
@@ -104,6 +108,11 @@ class Frame:
         return None
 
     @property
+    def counts(self) -> bool:
+        """False once the call has ended well: what lives on after it is outside. A failed call is never left."""
+        return not self.closed or self.failed
+
+    @property
     def abandoned(self) -> bool:
         """True when this call, or one around it, has failed or was cancelled: what goes on in its threads counts no more."""
         return any(frame.failed for frame in self.outward())
@@ -151,4 +160,38 @@ class NodeLedger:
 def current() -> Frame | None:
     """The innermost call under way here; None outside."""
     frame: Frame | None = dspy.settings.get(FRAME)
-    return frame if frame is None or not frame.closed or frame.failed else None
+    if frame is None or frame.counts:
+        return frame
+    return next((around for around in frame.outward() if around.counts), None)
+
+
+class _Hold:
+    """A state's lock, held by a call around this one until ``over``."""
+
+    __slots__ = ("around", "over", "state")
+
+    def __init__(self, state: SessionState, around: _Hold | None) -> None:
+        self.state = state
+        self.around = around
+        self.over = False
+
+
+@contextmanager
+def holding(state: SessionState) -> Iterator[None]:
+    """Whoever is called in this block, hooks included, knows that the lock of ``state`` is held for it."""
+    hold = _Hold(state, dspy.settings.get(HELD))
+    try:
+        with dspy.context(**{HELD: hold}):
+            yield
+    finally:
+        hold.over = True  # for tasks that live on
+
+
+def is_held(state: SessionState) -> bool:
+    """True when a call around this one holds the lock of ``state``."""
+    hold: _Hold | None = dspy.settings.get(HELD)
+    while hold is not None:
+        if hold.state is state and not hold.over:
+            return True
+        hold = hold.around
+    return False

@@ -14,10 +14,11 @@ from dspy_session.errors import SessionError
 class _Waiter:
     """One call in the queue. ``grant`` may come from any thread."""
 
-    __slots__ = ("_event", "_future", "loop")
+    __slots__ = ("_event", "_future", "granted", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.loop = loop
+        self.granted = False
         self._future: asyncio.Future[None] | None = None if loop is None else loop.create_future()
         self._event: threading.Event | None = threading.Event() if loop is None else None
 
@@ -65,6 +66,10 @@ class TurnLock:
     def locked(self) -> bool:
         """True while a call holds the lock."""
         return self._locked
+
+    def waiting(self) -> int:
+        """How many calls wait for the lock."""
+        return len(self._queue)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -126,7 +131,8 @@ class TurnLock:
             while self._queue:
                 waiter = self._queue.popleft()
                 self._holder_loop = waiter.loop
-                if waiter.grant():
+                waiter.granted = waiter.grant()
+                if waiter.granted:
                     return
             self._locked = False
             self._holder_loop = None
@@ -136,5 +142,6 @@ class TurnLock:
         with self._guard:
             if waiter in self._queue:
                 self._queue.remove(waiter)
+            if not waiter.granted:
                 return
         self._release()
