@@ -121,7 +121,6 @@ class Engine:
         self.nodes: dict[str, Node] = {}
         self.adopted: dict[str, str] = {}
         self.program: Program
-        self.spoken = rendering.Spoken()
         self._reached: list[dspy.Predict] = []
         self._view: tuple[Options, View] | None = None
 
@@ -132,7 +131,6 @@ class Engine:
         self.release()
         self._follow_declared_name(module)
         self.program = Program.of(module, self.options.history_field, self.options.strict_history_annotation)
-        self.spoken = rendering.Spoken(self.program.spoken, self.options.include_trajectory)
         inherited = NodePolicy.inherited(self.options)
         for path, found in modules_below(module):
             child = bool(path) and self.rules.admits(path, found)
@@ -230,7 +228,7 @@ class Engine:
             return Snapshot.of(history)
         window = options.max_turns
         if options.max_tokens is not None:
-            window = tokens_window(state.saw(window, view), options.max_tokens, self.spoken.left_out)
+            window = tokens_window(state.saw(window, view), options.max_tokens, self.spoken().left_out)
         return state.saw(window, view)
 
     @property
@@ -498,8 +496,11 @@ class Engine:
 
     def lay_out(self, frame: Frame, signature: rendering.Signature, field: str) -> rendering.Layout:
         """What a predictor of ``signature`` is shown in ``frame``."""
-        spoken = rendering.Spoken(None, self.options.include_trajectory) if frame.path else self.spoken
-        return rendering.lay_out(frame.saw, frame.state.l2_memory, signature, field, spoken)
+        return rendering.lay_out(frame.saw, frame.state.l2_memory, signature, field, self.spoken(frame.path))
+
+    def spoken(self, path: str = "") -> rendering.Spoken:
+        """Which fields are the conversation of the program, or of the node at ``path``."""
+        return rendering.Spoken(None if path else self.program.spoken, self.options.include_trajectory)
 
     def _node_frame(self, engine: Engine, root: Frame, node: Node, path: str) -> tuple[Frame, NodeLedger | None]:
         if node.policy.isolation == "shared":

@@ -68,6 +68,11 @@ class Spoken:
     fields: frozenset[str] | None = None
     trajectories: bool = False
 
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Names of fields that no prompt shows."""
+        return frozenset() if self.trajectories else _BY_PRODUCTS
+
     def __contains__(self, name: str) -> bool:
         if name in _BY_PRODUCTS:
             return self.trajectories

@@ -38,6 +38,9 @@ _SAVED = (
     "include_trajectory",
 )
 
+_REACHES_PREDICTORS = ("history_field", "strict_history_annotation")
+"""Options that the predictors have to learn of when they change."""
+
 
 class Session(dspy.Module):
     """A DSPy module that remembers: each call sees the turns before it and becomes a turn itself.
@@ -515,6 +518,8 @@ def _option(name: str) -> property:
 
     def set(session: Session, value: Any) -> None:
         session.engine.options = session.engine.options.with_(**{name: value})
+        if name in _REACHES_PREDICTORS:
+            session.engine.take(session.module)
 
     return property(get, set, doc=f"The option ``{name}``.")
 

@@ -8,8 +8,9 @@ import dspy
 import pytest
 
 import dspy_session
-from dspy_session import Session, SessionState, sessionify, with_memory
+from dspy_session import Session, SessionState, Turn, sessionify, with_memory
 from tests.session.programs import Scripted, Team
+from tests.stub_lm import StubModel
 
 DEFAULTS = {
     "history_field": "history",
@@ -142,6 +143,25 @@ def test_options_can_be_changed_on_a_session_and_are_checked_again() -> None:
     session(question="a")
     session(question="b")
     assert len(session.session_history.messages) == 1
+
+
+def test_a_changed_option_reaches_the_predictors(stub: StubModel) -> None:
+    session = sessionify(dspy.Predict("question -> answer, trajectory"))
+    session(question="a")
+    session.history_field = "dialogue"
+    session(question="b")
+    assert "dialogue" in session.predictors()[0].signature.input_fields
+    assert session(question="c", dialogue=dspy.History(messages=[])).answer == "c (after 0 messages)"
+    assert [sorted(turn.inputs) for turn in session.turns] == [["question"]] * 2
+
+    editor = sessionify(Team())
+    editor(question="a")
+    editor.state.append(Turn(1, {"question": "b"}, {"trajectory": "by the river", "answer": "b"}))
+    editor(question="c")
+    assert "by the river" not in stub.prompts[-1].text
+    editor.include_trajectory = True
+    editor(question="d")
+    assert "by the river" in stub.prompts[-1].text
 
 
 def test_initial_history_can_be_changed_on_a_session() -> None:
