@@ -213,10 +213,16 @@ async def test_cancelling_the_run_closes_what_it_opened(fake: FakeDiscord, place
     threads = set(threading.enumerate())
     others = asyncio.all_tasks()
     waiting = asyncio.Event()
+    tidied: list[bool] = []
 
     async def receive(_: object) -> None:
         waiting.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(3):
+                await asyncio.sleep(0)  # a receiver may have things to put away
+            tidied.append(not client.is_closed())
 
     client = discord.Client(intents=INTENTS, connector=fake.connector(), **HURRY)
     platform = Discord(bot=client, token=fake.token)
@@ -229,6 +235,7 @@ async def test_cancelling_the_run_closes_what_it_opened(fake: FakeDiscord, place
     with suppress(asyncio.CancelledError):
         await run
 
+    assert tidied == [True]
     assert client.is_closed()
     await fake.until(lambda: not fake.gateway.live)
     left = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks() - others}
