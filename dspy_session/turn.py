@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import uuid
+import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ def _shape(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Shape:
 class Record:
     """The values of one message, held once and shared by every history that contains it; nobody outside sees it.
 
-    ``fields`` is the message itself: a dict, because histories are lists of copies of it. ``plain`` is true when nothing
+    ``fields`` is the message itself: a dict, since histories are lists of copies of it. ``plain`` is true when nothing
     in it can change. ``shadowed`` holds inputs that have the name of an output. ``rendered`` remembers how an adapter
     last rendered the message: ``(what it depended on, chat messages)``.
     """
@@ -49,9 +49,11 @@ class Record:
 
     def __init__(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
         self.shape = _shape(tuple(inputs), tuple(outputs))
-        self.shadowed = {name: snapshot(inputs[name]) for name in inputs if name in outputs} or None
         self.fields = {**inputs, **outputs}
-        self.plain = all(map(is_atomic, self.fields.values())) and self.shadowed is None
+        self.shadowed: dict[str, Any] | None = None
+        if len(self.fields) < len(inputs) + len(outputs):
+            self.shadowed = {name: snapshot(inputs[name]) for name in inputs if name in outputs}
+        self.plain = self.shadowed is None and all(map(is_atomic, self.fields.values()))
         if not self.plain:
             self.fields = {name: snapshot(value) for name, value in self.fields.items()}
         self.rendered: tuple[Any, Any] | None = None
@@ -107,7 +109,7 @@ class Turn:
         self._record = Record(inputs, outputs)
         self._saw = history_snapshot if isinstance(history_snapshot, Snapshot) else Snapshot.of(history_snapshot)
         self.score = score
-        self._id = id or uuid.uuid4().hex
+        self._id = id or secrets.token_hex(16)
         self._created = None if created_at is None else created_at.timestamp()
 
     @classmethod
@@ -123,7 +125,7 @@ class Turn:
         """The turn around a record that stands already. ``created`` is in seconds since 1970, UTC."""
         turn = cls.__new__(cls)
         turn._index, turn._record, turn._saw, turn.score = index, record, saw, score
-        turn._id, turn._created = id or uuid.uuid4().hex, created
+        turn._id, turn._created = id or secrets.token_hex(16), created
         return turn
 
     @property
