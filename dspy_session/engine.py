@@ -17,7 +17,7 @@ from dspy_session import consolidate, rendering
 from dspy_session.frame import FRAME, Frame, NodeLedger, current, holding, is_held
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.injection import Binding, bind, own_signature, unbind
-from dspy_session.policy import ChildRules, NodePolicy, Options
+from dspy_session.policy import ChildRules, NodePolicy, Options, is_below
 from dspy_session.program import Program, history_field, modules_below
 from dspy_session.record import recorded_inputs, recorded_outputs
 from dspy_session.reduce import load_tokenizer, tokens_window
@@ -154,17 +154,19 @@ class Engine:
         self._reached, self.nodes, self.adopted, self._view = [], {}, {}, None
 
     def _add_node(self, path: str, module: dspy.Module, policy: NodePolicy, *history_names: str) -> None:
-        policy = policy.changed(path, self.rules.configs.get(path, {}))
+        policy = policy.changed(path, self.rules.config(path))
         hidden = policy.exclude_fields | frozenset(history_names)
         self.nodes[path] = Node(module, policy, View((), hidden, policy.history_input_fields))
 
     def _check_configs(self) -> None:
-        known = {path for path, _ in modules_below(self.program.module)}
+        module = self.program.module
+        predictors = sorted(path for path, _ in modules_below(module) if path)
+        known = {*predictors, *(name.removeprefix("self.") for name, _ in module.named_sub_modules())}
         for path in self.rules.configs:
-            if path not in known:
+            if path not in known and not any(is_below(predictor, path) for predictor in predictors):
                 raise ValueError(
-                    f"child_configs names {path!r}, which is no predictor of this program; there are: "
-                    f"{', '.join(sorted(path for path in known if path)) or 'none'}"
+                    f"child_configs names {path!r}, which is no module of this program; its predictors are: "
+                    f"{', '.join(predictors) or 'none'}"
                 )
 
     def _follow_declared_name(self, module: dspy.Module) -> None:

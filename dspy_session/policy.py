@@ -162,7 +162,7 @@ class ChildRules:
         include: Paths (and everything below them) that become children; None for all.
         exclude: Paths (and everything below them) that do not.
         where: Called with ``(path, module)``; a falsy answer leaves the module out.
-        configs: Options by path.
+        configs: Options by path; what stands for a module counts for everything below it, and the closest wins.
     """
 
     recursive: bool = False
@@ -171,16 +171,22 @@ class ChildRules:
     where: Callable[[str, Any], bool] | None = None
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def config(self, path: str) -> dict[str, Any]:
+        """What ``configs`` says for the module at ``path``."""
+        around = sorted((prefix for prefix in self.configs if is_below(path, prefix)), key=len)
+        return {name: value for prefix in around for name, value in self.configs[prefix].items()}
+
     def admits(self, path: str, module: Any) -> bool:
         """True when the module at ``path`` becomes a child."""
-        if not self.recursive or self.configs.get(path, {}).get("enabled") is False:
+        if not self.recursive or self.config(path).get("enabled") is False:
             return False
-        if self.include is not None and not any(_below(path, prefix) for prefix in self.include):
+        if self.include is not None and not any(is_below(path, prefix) for prefix in self.include):
             return False
-        if any(_below(path, prefix) for prefix in self.exclude):
+        if any(is_below(path, prefix) for prefix in self.exclude):
             return False
         return self.where is None or bool(self.where(path, module))
 
 
-def _below(path: str, prefix: str) -> bool:
+def is_below(path: str, prefix: str) -> bool:
+    """True when the module at ``path`` is the one at ``prefix``, or a part of it."""
     return path == prefix or path.startswith((f"{prefix}.", f"{prefix}["))

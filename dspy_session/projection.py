@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import dspy
 
 from dspy_session.consolidate import transcript
 from dspy_session.frame import Frame, current
+from dspy_session.policy import is_below
 
 
 def get_current_history() -> dspy.History | None:
@@ -30,7 +33,8 @@ def get_child_l1_ledger(path: str) -> str:
     """What a child has said, this call included: three lines a turn.
 
     Args:
-        path: The child's dotted path, with or without ``root.``, or an ending of it that only one child has.
+        path: The child's dotted path, with or without ``root.``; an ending of it that only one child has, or the path
+            of a module (a ``ChainOfThought``) with only one child in it, will do.
 
     Returns:
         The transcript; empty for an unknown child, and outside a call.
@@ -38,14 +42,17 @@ def get_child_l1_ledger(path: str) -> str:
     root = _root()
     if root is None:
         return ""
-    wanted = path.removeprefix("root.")
-    nodes = root.engine.nodes
-    if wanted not in nodes:
-        matches = [known for known in nodes if known.endswith(f".{wanted}")]
-        if len(matches) != 1:
-            return ""
-        wanted = matches[0]
-    return transcript(root.ledger(wanted).working)
+    found = _found(root.engine.nodes, path.removeprefix("root."))
+    return "" if found is None else transcript(root.ledger(found).working)
+
+
+def _found(paths: Collection[str], wanted: str) -> str | None:
+    """The path that is meant; None when there is none, or more than one."""
+    if wanted in paths:
+        return wanted
+    endings = [path for path in paths if path.endswith(f".{wanted}")]
+    matches = endings or [path for path in paths if is_below(path, wanted)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def get_execution_trace() -> str:

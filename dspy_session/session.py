@@ -594,8 +594,9 @@ def with_memory(
         include: Dotted paths of the children; what is below a path counts. All predictors if None.
         exclude: Dotted paths that get no memory of their own.
         where: Called with ``(path, module)`` to choose the children.
-        child_configs: Options by path: ``isolation``, ``lifespan``, ``consolidator``, ``max_turns``,
-            ``max_stored_turns``, ``exclude_fields``, ``history_input_fields``, ``enabled``.
+        child_configs: Options by dotted path: ``isolation``, ``lifespan``, ``consolidator``, ``max_turns``,
+            ``max_stored_turns``, ``exclude_fields``, ``history_input_fields``, ``enabled``. What stands for a module
+            (a ``ReAct``) counts for every predictor in it; what stands closer to a predictor wins.
         copy_mode: As for ``Session``.
         options: The other options of ``Session``.
     """

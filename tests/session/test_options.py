@@ -184,7 +184,7 @@ def test_with_memory_works_on_the_module_itself() -> None:
     [
         ({"draft": {"lifespan": "weekly"}}, "lifespan must be one of"),
         ({"draft": {"lock": "async"}}, "unknown option 'lock'"),
-        ({"writer": {"lifespan": "stateless"}}, r"'writer', which is no predictor .*draft, edit"),
+        ({"writer": {"lifespan": "stateless"}}, r"'writer', which is no module .*draft, edit"),
     ],
 )
 def test_child_configs_are_checked(config: dict, message: str) -> None:

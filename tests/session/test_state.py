@@ -463,7 +463,7 @@ def test_a_module_that_does_not_fit_changes_nothing(stub: StubModel) -> None:
     module = team.module
     talk(team, "a")
     other = dspy.Predict("question -> answer")
-    with pytest.raises(ValueError, match="'draft', which is no predictor"):
+    with pytest.raises(ValueError, match="'draft', which is no module"):
         team.update_module(other)
     assert team.module is module
     assert type(other) is dspy.Predict
