@@ -38,6 +38,8 @@ _SAVED = (
     "include_trajectory",
 )
 
+Hooks = Callable[..., Any] | list[Callable[..., Any]] | None
+
 _REACHES_PREDICTORS = ("history_field", "strict_history_annotation")
 """Options that the predictors have to learn of when they change."""
 
@@ -68,11 +70,12 @@ class Session(dspy.Module):
         lifespan: ``"persistent"``; ``"episodic"`` keeps turns for one root call, then consolidates them;
             ``"stateless"`` records nothing.
         consolidator: Turns an episode into long-term memory: called with ``past_memory`` and ``episode_transcript``.
-        before_turn: A hook or a list of hooks, called with ``(session, inputs)`` before a turn starts; what they
-            return, if anything, replaces the inputs; raising stops the turn.
-        max_tokens: How many tokens of history a call sees at most, estimated; None for no limit.
-        reducer: Called with the state, returns the ``dspy.History`` that a call sees; instead of ``max_turns`` and
-            ``max_tokens``.
+        before_turn: A hook or a list of hooks, called with ``(session, inputs)`` before each call, also one that records
+            nothing; what they return, if anything, replaces the inputs; raising stops the call.
+        max_tokens: How many tokens of history a call sees at most, the newest messages that fit; estimated. None for no
+            limit.
+        reducer: Called with the state, returns the ``dspy.History`` that a call sees, seed included; instead of
+            ``max_turns`` and ``max_tokens``.
         include_trajectory: Show past ``trajectory`` outputs (the steps of a ReAct) in prompts.
         status_provider: What ``astream`` says while tools and modules work; DSPy's own words if None.
 
@@ -96,11 +99,11 @@ class Session(dspy.Module):
         strict_history_annotation: bool = False,
         copy_mode: str = "deep",
         lock: str = "none",
-        on_turn: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        on_turn: Hooks = None,
         isolation: str = "isolated",
         lifespan: str = "persistent",
         consolidator: Callable[..., Any] | None = None,
-        before_turn: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        before_turn: Hooks = None,
         max_tokens: int | None = None,
         reducer: Callable[[SessionState], dspy.History] | None = None,
         include_trajectory: bool = False,
@@ -502,14 +505,26 @@ class Session(dspy.Module):
         self.engine.options = self.engine.options.with_(exclude_fields=names)
 
     @property
-    def on_turn(self) -> Callable[..., Any] | list[Callable[..., Any]] | None:
+    def on_turn(self) -> Hooks:
         """The hook, or the list of hooks; None if there is none."""
-        hooks = self.engine.options.on_turn
-        return list(hooks) if len(hooks) > 1 else next(iter(hooks), None)
+        return _as_given(self.engine.options.on_turn)
 
     @on_turn.setter
-    def on_turn(self, hooks: Callable[..., Any] | list[Callable[..., Any]] | None) -> None:
+    def on_turn(self, hooks: Hooks) -> None:
         self.engine.options = self.engine.options.with_(on_turn=hooks)
+
+    @property
+    def before_turn(self) -> Hooks:
+        """The hook, or the list of hooks; None if there is none."""
+        return _as_given(self.engine.options.before_turn)
+
+    @before_turn.setter
+    def before_turn(self, hooks: Hooks) -> None:
+        self.engine.options = self.engine.options.with_(before_turn=hooks)
+
+
+def _as_given(hooks: tuple[Callable[..., Any], ...]) -> Hooks:
+    return list(hooks) if len(hooks) > 1 else next(iter(hooks), None)
 
 
 def _option(name: str) -> property:

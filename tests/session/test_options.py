@@ -164,6 +164,31 @@ def test_a_changed_option_reaches_the_predictors(stub: StubModel) -> None:
     assert "by the river" in stub.prompts[-1].text
 
 
+@pytest.mark.parametrize("option", ["on_turn", "before_turn"])
+def test_hooks_can_be_changed_on_a_session(option: str) -> None:
+    heard: list[str] = []
+    session = sessionify(Scripted())
+    assert getattr(session, option) is None
+
+    def first(session: Session, subject: object) -> None:
+        heard.append("first")
+
+    def second(session: Session, subject: object) -> None:
+        heard.append("second")
+
+    setattr(session, option, first)
+    assert getattr(session, option) is first
+    session(question="a")
+    setattr(session, option, [first, second])
+    assert getattr(session, option) == [first, second]
+    session(question="b")
+    setattr(session, option, None)
+    session(question="c")
+    assert heard == ["first", "first", "second"]
+    with pytest.raises(TypeError, match=f"{option} must be callable"):
+        setattr(session, option, "me")
+
+
 def test_initial_history_can_be_changed_on_a_session() -> None:
     session = sessionify(Scripted())
     assert session.initial_history is None
