@@ -1,0 +1,117 @@
+// What happened behind the conversation: the turn log, and what went to the webhook. Newest first.
+
+import { byId, make } from "/static/dom.js";
+import { jsonView } from "/static/json.js";
+import { fullTime, logTime } from "/static/time.js";
+
+const turns = byId("turns");
+const deliveries = byId("deliveries");
+const indexes = new Map(); // turn id → index
+
+/** Show these, and nothing of what was shown before. `arrived` is null when there is no webhook. */
+export function showInspector(log, arrived) {
+  indexes.clear();
+  turns.replaceChildren();
+  deliveries.replaceChildren();
+  for (const turn of log) putTurn(turn);
+  for (const delivery of arrived ?? []) putDelivery(delivery);
+  byId("webhook").hidden = arrived === null;
+  count();
+}
+
+/** A turn was recorded. */
+export function putTurn(turn) {
+  if (indexes.has(turn.id)) return;
+  indexes.set(turn.id, turn.index);
+  const facts = {
+    id: turn.id,
+    recorded: turn.at === null ? "" : fullTime(turn.at),
+    model: turn.model,
+    score: turn.score,
+    history: turn.history,
+  };
+  const entry = make(
+    "li",
+    { "data-turn": turn.id },
+    make(
+      "details",
+      {},
+      make(
+        "summary",
+        {},
+        make("span", { class: "tag" }, `#${turn.index}`),
+        make("span", { class: "gist" }, gist(turn.inputs)),
+        make("time", {}, turn.at === null ? "" : logTime(turn.at)),
+        make("span", { class: "more" }, `history ${turn.history} · ${turn.id.slice(0, 8)}`),
+      ),
+      section("Inputs", turn.inputs),
+      section("Outputs", turn.outputs),
+      section("Turn", withoutBlanks(facts)),
+    ),
+  );
+  turns.prepend(entry);
+  count();
+}
+
+/** Something arrived at the webhook. */
+export function putDelivery(delivery) {
+  const turn = delivery.signed ? (delivery.body.data?.index ?? "?") : "!";
+  const verdict = delivery.signed
+    ? make("span", { class: "verdict good" }, "signature valid")
+    : make("span", { class: "verdict bad" }, "not signed by us");
+  deliveries.prepend(
+    make(
+      "li",
+      {},
+      make(
+        "details",
+        {},
+        make(
+          "summary",
+          {},
+          make("span", { class: "tag" }, delivery.signed ? `#${turn}` : "!"),
+          make("span", { class: "gist code" }, delivery.type || "refused"),
+          make("time", {}, logTime(delivery.at)),
+          make("span", { class: "more" }, verdict, delivery.id ? ` · ${delivery.id.slice(0, 13)}` : ""),
+        ),
+        section("webhook-id", delivery.id || "none"),
+        section("Body", delivery.body),
+      ),
+    ),
+  );
+  count();
+}
+
+/** A turn's place in the conversation; undefined when it is not in the log. */
+export const turnIndex = (id) => indexes.get(id);
+
+/** Unfold a turn in the log and bring it into sight. */
+export function openTurn(id) {
+  const entry = turns.querySelector(`[data-turn="${CSS.escape(id)}"]`);
+  if (!entry) return;
+  document.dispatchEvent(new CustomEvent("show-inspector"));
+  entry.querySelector("details").open = true;
+  entry.querySelector("summary").focus({ preventScroll: true });
+  entry.scrollIntoView({ block: "nearest" });
+}
+
+function section(title, value) {
+  return make("div", { class: "section" }, make("h3", {}, title), jsonView(value));
+}
+
+/** The first text among the inputs, to tell turns apart. */
+function gist(inputs) {
+  return Object.values(inputs).find((value) => typeof value === "string") ?? "";
+}
+
+function withoutBlanks(facts) {
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== "" && value !== null));
+}
+
+function count() {
+  for (const [list, name] of [[turns, "turns"], [deliveries, "deliveries"]]) {
+    const length = list.childElementCount;
+    byId(`${name}-count`).textContent = length || "";
+    byId(`no-${name}`).hidden = length > 0;
+  }
+}

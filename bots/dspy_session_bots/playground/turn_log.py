@@ -1,0 +1,48 @@
+"""A turn as the turn log shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dspy_session import Turn
+from dspy_session.codec import to_json
+from dspy_session.errors import UnsupportedValueError
+
+LONGEST_TEXT = 4000
+"""Characters of one text that are shown: an image in a field is megabytes of base64."""
+
+
+def entry(turn: Turn, model: str = "") -> dict[str, Any]:
+    """The log's line for ``turn``, as JSON values.
+
+    Args:
+        turn: The turn.
+        model: The language model that answered; empty when it is not known, as for a turn out of the store.
+    """
+    return {
+        "id": turn.id,
+        "index": turn.index,
+        "at": None if turn.created_at is None else turn.created_at.timestamp(),
+        "history": len(turn.history_snapshot.messages),
+        "inputs": {name: _shown(value) for name, value in turn.inputs.items()},
+        "outputs": {name: _shown(value) for name, value in turn.outputs.items()},
+        "score": _shown(turn.score),
+        "model": model,
+    }
+
+
+def _shown(value: Any) -> Any:
+    try:
+        return _shortened(to_json(value))
+    except (UnsupportedValueError, RecursionError):
+        return f"({type(value).__qualname__}, which JSON cannot hold)"
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"{value[:LONGEST_TEXT]}… ({len(value) - LONGEST_TEXT} characters more)"
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _shortened(item) for name, item in value.items()}
+    return value
