@@ -21,7 +21,7 @@ def web_client(given: AsyncWebClient | None, token: str | None) -> AsyncWebClien
         given: The caller's client, which stays as it is.
         token: The bot token; None keeps the one of ``given``.
     """
-    client = AsyncWebClient() if given is None else given
+    client = AsyncWebClient() if given is None else copy(given)
     if token is not None:
         client.token = token
     # The SDK's default is to try again when the connection breaks, and only then.
