@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import dspy
+
+from dspy_session.injection import unbind_all
+from dspy_session.program import modules_below
 
 
 def copied(module: dspy.Module, mode: str) -> dspy.Module:
@@ -17,26 +21,39 @@ def copied(module: dspy.Module, mode: str) -> dspy.Module:
     """
     if mode == "none":
         return module
+    twin: dspy.Module
     if mode == "shallow":
-        twin: dspy.Module = _shallow(module, {})
-        return twin
-    twin = module.deepcopy()
-    _give_callbacks(module, twin)
+        twin = _shallow(module, {})
+    else:
+        twin = module.deepcopy()
+        _give_callbacks(module, twin)
+    forget_sessions(twin)
     return twin
+
+
+def forget_sessions(module: dspy.Module) -> None:
+    """Let go of the sessions that reached what ``module`` was copied from; sessions inside keep what is theirs."""
+    for _, found in modules_below(module):
+        if isinstance(found, dspy.Predict):
+            unbind_all(found)
 
 
 def _give_callbacks(source: dspy.Module, twin: dspy.Module) -> None:
     """DSPy leaves callbacks out when it copies."""
-    for (_, original), (_, copy) in zip(source.named_sub_modules(), twin.named_sub_modules(), strict=False):
-        if isinstance(original, dspy.Module) and type(original) is type(copy):
-            copy.callbacks = list(original.callbacks)
+    for (_, original), (_, copied_one) in zip(source.named_sub_modules(), twin.named_sub_modules(), strict=False):
+        if isinstance(original, dspy.Module) and type(original) is type(copied_one):
+            copied_one.callbacks = list(original.callbacks)
 
 
 def _shallow(item: Any, made: dict[int, Any]) -> Any:
+    from dspy_session.session import Session
+
     if not isinstance(item, (dspy.Module, list, tuple, dict)):
         return item
     if id(item) in made:
         return made[id(item)]
+    if isinstance(item, Session):
+        return made.setdefault(id(item), copy.copy(item))
     if isinstance(item, dspy.Module):
         twin = made[id(item)] = type(item).__new__(type(item))
         for name, value in vars(item).items():

@@ -48,10 +48,16 @@ def bind(predictor: dspy.Predict, session_key: str, binding: Binding) -> None:
 
 def unbind(predictor: dspy.Predict, session_key: str) -> None:
     """Let go of ``predictor``; it becomes what it was once no session reaches it."""
-    bindings = {key: held for key, held in predictor.__dict__.get(_BINDINGS, {}).items() if key != session_key}
+    bindings = {key: held for key, held in _bindings(predictor).items() if key != session_key}
     if bindings:
         predictor.__dict__[_BINDINGS] = bindings
-    elif predictor.__dict__.pop(_BINDINGS, None) is not None:
+    else:
+        unbind_all(predictor)
+
+
+def unbind_all(predictor: dspy.Predict) -> None:
+    """Let every session go of ``predictor``: it becomes what it was."""
+    if predictor.__dict__.pop(_BINDINGS, None) is not None:
         predictor.__class__ = type(predictor).__mro__[1]
 
 

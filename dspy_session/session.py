@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 
 from dspy_session import examples, files
-from dspy_session.copies import copied
+from dspy_session.copies import copied, forget_sessions
 from dspy_session.engine import BOUND, Bound, Commit, Engine
 from dspy_session.history import View, seed_records, whole_message
 from dspy_session.policy import ChildRules, Options, clean
@@ -37,6 +37,8 @@ _SAVED = (
     "max_tokens",
     "include_trajectory",
 )
+
+_CHILD_OPTIONS = ("recursive", "include", "exclude", "where", "child_configs")
 
 Hooks = Callable[..., Any] | list[Callable[..., Any]] | None
 
@@ -366,6 +368,8 @@ class Session(dspy.Module):
         data: dict[str, Any] = {"version": FILE_VERSION}
         data |= {name: getattr(options, name) for name in _SAVED}
         only = options.history_input_fields
+        if engine.rules.recursive:
+            data |= engine.rules.to_json()
         data["exclude_fields"] = sorted(options.exclude_fields | {options.history_field})
         data["history_input_fields"] = None if only is None else sorted(only)
         data |= files.state_to_dict(state) | {"version": FILE_VERSION}
@@ -397,7 +401,8 @@ class Session(dspy.Module):
         Args:
             path: A file of version 1 or 2, also one of dspy-session 0.1.2.
             module: The program.
-            overrides: Options that replace the saved ones.
+            overrides: Options of ``Session`` or ``with_memory`` that replace the saved ones. Hooks, reducers and
+                consolidators are code and not in the file: give them again.
 
         Raises:
             ValueError: The file has another version.
@@ -405,8 +410,10 @@ class Session(dspy.Module):
         """
         data = files.read_json(path)
         with files.naming(str(path)):
-            options, seed = _saved_options(data)
-            session = cls(module, **{"initial_history": seed, **options, **overrides})
+            options, rules, seed = _saved_options(data)
+            rules |= {name: overrides.pop(name) for name in _CHILD_OPTIONS if name in overrides}
+            options |= {"initial_history": seed, **overrides}
+            session = cls(module, **options, _rules=ChildRules.of(**rules) if rules else None)
             engine = session.engine
             view = View(
                 engine.seed or (),
@@ -453,6 +460,9 @@ class Session(dspy.Module):
             parameter.reset()
         return fresh
 
+    def __copy__(self) -> Session:
+        return self._twin(copied(self.module, "shallow"), self.state.fork())
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Session:
         # An optimizer that copies its student wants the program, not what somebody said to it.
         state = self._turnless() if is_replay() else self.state.fork()
@@ -473,6 +483,7 @@ class Session(dspy.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         options, rules, initial_history = state.pop("pickled")
         super().__setstate__(state)
+        forget_sessions(state["module"])
         self._wrap(state["module"], options, rules, initial_history, SessionState())
 
     def __repr__(self) -> str:
@@ -543,17 +554,22 @@ for _name in (*_SAVED, "history_input_fields", "consolidator", "reducer", "statu
     setattr(Session, _name, _option(_name))
 
 
-def _saved_options(data: Any) -> tuple[dict[str, Any], dspy.History | None]:
-    """The options and the seed in a saved session."""
+def _saved_options(data: Any) -> tuple[dict[str, Any], dict[str, Any], dspy.History | None]:
+    """The options, the rules for children and the seed in a saved session."""
     if not isinstance(data, dict):
         raise files.StateFileError("a saved session is an object")
     version = data.get("version", 1)
     if version not in (1, FILE_VERSION):
         raise files.StateFileError(f"Unsupported session state version: {version}")
-    options = {name: data[name] for name in (*_SAVED, "history_input_fields") if name in data}
-    field = options.get("history_field", "history")
-    options["exclude_fields"] = [name for name in data.get("exclude_fields") or () if name != field]
-    return options, files.history_from_json(data.get("initial_history"))
+    options = {name: data[name] for name in (*_SAVED, "history_input_fields", "exclude_fields") if name in data}
+    rules = {name: data[name] for name in _CHILD_OPTIONS if name in data}
+    try:
+        found = Options(**clean(options))
+        ChildRules.of(**rules)
+    except (TypeError, ValueError) as error:
+        raise files.StateFileError(f"an option is damaged: {error}") from error
+    options["exclude_fields"] = found.exclude_fields - {found.history_field}
+    return options, rules, files.history_from_json(data.get("initial_history"))
 
 
 class Binding:
@@ -615,11 +631,7 @@ def with_memory(
         copy_mode: As for ``Session``.
         options: The other options of ``Session``.
     """
-    rules = ChildRules(
-        recursive,
-        None if include is None else tuple([include] if isinstance(include, str) else include),
-        tuple([exclude] if isinstance(exclude, str) else exclude or ()),
-        where,
-        dict(child_configs or {}),
+    rules = ChildRules.of(
+        recursive=recursive, include=include, exclude=exclude, where=where, child_configs=child_configs
     )
     return Session(module, copy_mode=copy_mode, _rules=rules, **options)
