@@ -171,6 +171,37 @@ class ChildRules:
     where: Callable[[str, Any], bool] | None = None
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        recursive: bool = True,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        where: Callable[[str, Any], bool] | None = None,
+        child_configs: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> ChildRules:
+        """The rules that the arguments of ``with_memory`` ask for.
+
+        Raises:
+            TypeError: An argument has a value of the wrong kind.
+        """
+        if not isinstance(recursive, bool):
+            raise TypeError(f"recursive must be True or False; got {recursive!r}")
+        configs = {} if child_configs is None else child_configs
+        if not isinstance(configs, Mapping) or not all(isinstance(config, Mapping) for config in configs.values()):
+            raise TypeError(f"child_configs must be a dict of options by path; got {child_configs!r}")
+        return cls(recursive, _paths("include", include), _paths("exclude", exclude) or (), where, dict(configs))
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``of`` needs to make these rules again, less the code: ``where`` and consolidators."""
+        return {
+            "recursive": self.recursive,
+            "include": None if self.include is None else list(self.include),
+            "exclude": list(self.exclude),
+            "child_configs": {path: _plain(config) for path, config in self.configs.items()},
+        }
+
     def config(self, path: str) -> dict[str, Any]:
         """What ``configs`` says for the module at ``path``."""
         around = sorted((prefix for prefix in self.configs if is_below(path, prefix)), key=len)
@@ -185,6 +216,21 @@ class ChildRules:
         if any(is_below(path, prefix) for prefix in self.exclude):
             return False
         return self.where is None or bool(self.where(path, module))
+
+
+def _paths(option: str, given: Any) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    paths = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+    if isinstance(given, Mapping) or not all(isinstance(path, str) for path in paths):
+        raise TypeError(f"{option} must be dotted paths of modules; got {given!r}")
+    return paths
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A child's options as JSON values."""
+    cleaned = clean({name: value for name, value in config.items() if name != "consolidator"})
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in cleaned.items()}
 
 
 def is_below(path: str, prefix: str) -> bool:

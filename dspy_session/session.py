@@ -72,8 +72,8 @@ class Session(dspy.Module):
         lifespan: ``"persistent"``; ``"episodic"`` keeps turns for one root call, then consolidates them;
             ``"stateless"`` records nothing.
         consolidator: Turns an episode into long-term memory: called with ``past_memory`` and ``episode_transcript``.
-        before_turn: A hook or a list of hooks, called with ``(session, inputs)`` before each call, also one that records
-            nothing; what they return, if anything, replaces the inputs; raising stops the call.
+        before_turn: A hook or a list of hooks, called with ``(session, inputs)`` before each call, also one that
+            records nothing; what they return, if anything, replaces the inputs; raising stops the call.
         max_tokens: How many tokens of history a call sees at most, the newest messages that fit; estimated. None for no
             limit.
         reducer: Called with the state, returns the ``dspy.History`` that a call sees, seed included; instead of
