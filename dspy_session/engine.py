@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -24,7 +24,7 @@ from dspy_session.reduce import load_tokenizer, tokens_window
 from dspy_session.replay import is_replay
 from dspy_session.state import Outcome, SessionState
 from dspy_session.threads import arun_in_thread, run_coroutine
-from dspy_session.turn import Turn
+from dspy_session.turn import Record, Turn
 from dspy_session.values import snapshot
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 BOUND = "dspy_session_bound"
 """Name of the DSPy setting that holds which state each session works on, by the session's key."""
+
+Place = tuple[str, ...]
+"""A child's path, before it the path of the adopted session that it is a child of; empty for the root."""
 
 Commit = Callable[[Outcome], Awaitable[None]]
 
@@ -63,11 +66,17 @@ class Node:
         module: The predictor, or the session that the user put there.
         policy: How it remembers.
         view: Which fields its history shows.
+        engine: Of the session that the user put there; None for a predictor.
     """
 
     module: dspy.Module
     policy: NodePolicy
     view: View
+    engine: Engine | None = None
+
+    def over(self, seed: tuple[Record, ...]) -> View:
+        """The view with the messages that come before all turns."""
+        return View(seed, self.view.exclude, self.view.only) if seed else self.view
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,7 @@ class Engine:
         self.home: Callable[[], SessionState] = lambda: state
         self.nodes: dict[str, Node] = {}
         self.adopted: dict[str, str] = {}
+        self.children: dict[str, Session] = {}
         self.program: Program
         self._reached: list[dspy.Predict] = []
         self._view: tuple[Options, View] | None = None
@@ -140,23 +150,35 @@ class Engine:
                 bind(found, self.key, Binding(path, declared or self.options.history_field, declared is not None))
                 self._reached.append(found)
                 if child:
-                    self._add_node(path, found, inherited, self.options.history_field)
+                    self._add_node(path, found, inherited, frozenset((self.options.history_field,)))
             elif child:
-                engine = found.engine
-                self._add_node(path, found, NodePolicy.of(engine.options), *engine.history_names)
-                self.adopted[engine.key] = path
+                self._adopt(path, found)
         self._check_configs()
 
     def release(self) -> None:
         """Let go of the program's predictors."""
         for predictor in self._reached:
             unbind(predictor, self.key)
-        self._reached, self.nodes, self.adopted, self._view = [], {}, {}, None
+        for child in self.children.values():
+            child.engine.release()
+        self._reached, self.nodes, self.adopted, self.children, self._view = [], {}, {}, {}, None
 
-    def _add_node(self, path: str, module: dspy.Module, policy: NodePolicy, *history_names: str) -> None:
+    def _add_node(
+        self,
+        path: str,
+        module: dspy.Module,
+        policy: NodePolicy,
+        history_names: frozenset[str],
+        engine: Engine | None = None,
+    ) -> None:
         policy = policy.changed(path, self.rules.config(path))
-        hidden = policy.exclude_fields | frozenset(history_names)
-        self.nodes[path] = Node(module, policy, View((), hidden, policy.history_input_fields))
+        view = View((), policy.exclude_fields | history_names, policy.history_input_fields)
+        self.nodes[path] = Node(module, policy, view, engine)
+
+    def _adopt(self, path: str, session: Session) -> None:
+        engine = session.engine
+        self._add_node(path, session, NodePolicy.of(engine.options), engine.history_names, engine)
+        self.adopted[engine.key] = path
 
     def _check_configs(self) -> None:
         module = self.program.module
@@ -211,6 +233,14 @@ class Engine:
             state = rehearsal.setdefault(state, SessionState(initial_history=state.initial_history))
         return Bound(state, rehearsal=rehearsal)
 
+    def ledger_state(self, state: SessionState, path: str) -> SessionState | None:
+        """What the child at ``path`` remembers in ``state``; None when nothing yet."""
+        found = state.node_states.get(path)
+        engine = self.nodes[path].engine
+        if found is None and engine is not None and state is self.home():
+            return engine.home()  # unbound, an adopted session goes on with its own conversation
+        return found
+
     def view(self, state: SessionState) -> View:
         """Which fields this session's history shows, over the seed of ``state``."""
         seed = state.seed if state.seed is not None else self.seed or ()
@@ -222,13 +252,16 @@ class Engine:
 
     def saw(self, state: SessionState) -> Snapshot:
         """The history that a call on ``state`` sees."""
-        options, view = self.options, self.view(state)
+        return self.shortened(state, self.options.max_turns, self.view(state))
+
+    def shortened(self, state: SessionState, window: int | None, view: View) -> Snapshot:
+        """What of the turns of ``state`` a call sees under this session's options."""
+        options = self.options
         if options.reducer is not None:
             history = options.reducer(state)
             if not isinstance(history, dspy.History):
                 raise TypeError(f"the reducer must return a dspy.History; it returned a {type(history).__name__}")
             return Snapshot.of(history)
-        window = options.max_turns
         if options.max_tokens is not None:
             window = tokens_window(state.saw(window, view), options.max_tokens, self.spoken().left_out)
         return state.saw(window, view)
@@ -300,7 +333,7 @@ class Engine:
         """A call from inside a turn of the same conversation goes when that turn fails: keep what stood before."""
         for frame in outer.outward():
             if frame.state is state and frame.before is None:
-                frame.before = state.fork()
+                frame.before = state.branch()
 
     # --- a call: run ----------------------------------------------------------------------------------------------
 
@@ -327,7 +360,7 @@ class Engine:
             outcome = self.outcome(plan, turn, memories)
             if plan.kept and bound.commit is not None:
                 run_coroutine(bound.commit(outcome))
-            plan.frame.state.apply(outcome)
+            self.apply(plan.frame.state, outcome)
             if turn is not None and plan.kept:
                 for hook in self.options.on_turn:
                     try:
@@ -360,7 +393,7 @@ class Engine:
             outcome = self.outcome(plan, turn, memories)
             if plan.kept and bound.commit is not None:
                 await bound.commit(outcome)
-            plan.frame.state.apply(outcome)
+            self.apply(plan.frame.state, outcome)
             if turn is not None and plan.kept:
                 for hook in self.options.on_turn:
                     try:
@@ -419,29 +452,47 @@ class Engine:
         now = datetime.datetime.now(datetime.UTC)
         return Turn(index, plan.inputs, recorded_outputs(result), plan.frame.saw, created_at=now)
 
-    def episodes(self, plan: Plan, turn: Turn | None) -> dict[str, tuple[Callable[..., Any], str, list[Turn]]]:
-        """What is to be consolidated after a call: by path, the consolidator, the past memory and the episode."""
+    def episodes(self, plan: Plan, turn: Turn | None) -> dict[Place, tuple[Callable[..., Any], str, list[Turn]]]:
+        """What is to be consolidated after a call: by place, the consolidator, the past memory and the episode."""
         if not plan.frame.recording or plan.frame.abandoned:
             return {}
         found = {}
-        for path, ledger in plan.frame.nodes.items():
-            policy = self.nodes[path].policy
+        for place, policy, ledger in self.ledgers(plan.frame.nodes):
             if policy.lifespan == "episodic" and policy.consolidator is not None and len(ledger.working):
-                found[path] = (policy.consolidator, ledger.working.l2_memory, ledger.working.turns)
+                found[place] = (policy.consolidator, ledger.working.l2_memory, ledger.working.turns)
         if self.options.lifespan == "episodic" and self.options.consolidator is not None and turn is not None:
             state = plan.frame.state
-            found[""] = (self.options.consolidator, state.l2_memory, [*state.turns, turn])
+            found[()] = (self.options.consolidator, state.l2_memory, [*state.turns, turn])
         return found
 
-    def outcome(self, plan: Plan, turn: Turn | None, memories: Mapping[str, str | None]) -> Outcome:
+    def ledgers(
+        self, nodes: Mapping[str, NodeLedger], at: Place = ()
+    ) -> Iterator[tuple[Place, NodePolicy, NodeLedger]]:
+        """The ledgers of the children, and of their children, with their places and policies."""
+        for path, ledger in nodes.items():
+            node = self.nodes[path]
+            yield (*at, path), node.policy, ledger
+            if node.engine is not None:
+                yield from node.engine.ledgers(ledger.nodes, (*at, path))
+
+    def node_outcomes(
+        self, nodes: Mapping[str, NodeLedger], memories: Mapping[Place, str | None], at: Place = ()
+    ) -> dict[str, Outcome]:
+        """What a successful call changes in the states of the children."""
+        outcomes = {}
+        for path, ledger in nodes.items():
+            node, place = self.nodes[path], (*at, path)
+            inner = {} if node.engine is None else node.engine.node_outcomes(ledger.nodes, memories, place)
+            own = self._remembered(node.policy, tuple(ledger.added), memories.get(place))
+            outcomes[path] = replace(own, nodes=inner)
+        return outcomes
+
+    def outcome(self, plan: Plan, turn: Turn | None, memories: Mapping[Place, str | None]) -> Outcome:
         """What a successful call changes in its state."""
         if not plan.frame.recording or plan.frame.abandoned:
             return Outcome()
-        nodes = {
-            path: self._remembered(self.nodes[path].policy, tuple(ledger.added), path, memories)
-            for path, ledger in plan.frame.nodes.items()
-        }
-        root = self._remembered(NodePolicy.of(self.options), () if turn is None else (turn,), "", memories)
+        turns = () if turn is None else (turn,)
+        root = self._remembered(NodePolicy.of(self.options), turns, memories.get(()))
         replaced = plan.replaces is not None
         return Outcome(
             turns=root.turns,
@@ -449,19 +500,22 @@ class Engine:
             new_seed=replaced,
             seed=plan.replaces,
             l2_memory=root.l2_memory,
-            nodes=nodes,
+            nodes=self.node_outcomes(plan.frame.nodes, memories),
             max_stored_turns=self.options.max_stored_turns,
         )
 
+    def apply(self, state: SessionState, outcome: Outcome) -> None:
+        """Make the changes of a call; unbound, those of an adopted session are changes of its own conversation."""
+        for path, changes in outcome.nodes.items():
+            own = self.ledger_state(state, path)
+            if own is not None and not changes.empty:
+                state.node_states[path] = own
+        state.apply(outcome)
+
     @staticmethod
-    def _remembered(
-        policy: NodePolicy, turns: tuple[Turn, ...], path: str, memories: Mapping[str, str | None]
-    ) -> Outcome:
-        if policy.lifespan == "episodic":
-            if policy.consolidator is None:
-                return Outcome(cleared=True)
-            if path in memories and memories[path] is not None:
-                return Outcome(cleared=True, l2_memory=memories[path])
+    def _remembered(policy: NodePolicy, turns: tuple[Turn, ...], memory: str | None) -> Outcome:
+        if policy.lifespan == "episodic" and (policy.consolidator is None or memory is not None):
+            return Outcome(cleared=True, l2_memory=memory)
         return Outcome(turns=turns, max_stored_turns=policy.max_stored_turns)
 
     # --- the children in a call -----------------------------------------------------------------------------------
@@ -508,9 +562,16 @@ class Engine:
         if node.policy.isolation == "shared":
             return Frame(engine, root.state, root.saw, path, root, recording=False), None
         ledger = root.ledger(path)
-        saw = ledger.working.saw(node.policy.max_turns, node.view)
+        working, seed = ledger.working, ledger.working.seed
+        if node.engine is None:
+            saw = working.saw(node.policy.max_turns, node.over(seed or ()))
+        else:
+            view = node.over(node.engine.seed or () if seed is None else seed)
+            saw = node.engine.shortened(working, node.policy.max_turns, view)
         recording = root.recording and node.policy.lifespan != "stateless"
-        return Frame(engine, ledger.working, saw, path, root, recording), ledger
+        frame = Frame(engine, working, saw, path, root, recording)
+        frame.nodes = ledger.nodes
+        return frame, ledger
 
     @staticmethod
     def _node_inputs(predictor: dspy.Predict, binding: Binding, kwargs: dict[str, Any]) -> dict[str, Any]:

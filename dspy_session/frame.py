@@ -1,5 +1,6 @@
 """The call that is under way, and which state a session works on. Both travel in ``dspy.context``, so that DSPy's own
-threads (``Parallel``, ``asyncify``, tools) see them."""
+threads (``Parallel``, ``asyncify``, tools) see them.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,6 @@ class Frame:
     """
 
     __slots__ = (
-        "_guard",
         "_injected",
         "before",
         "closed",
@@ -80,13 +80,12 @@ class Frame:
         self.layouts: dict[Any, Layout] = {}
         self.nodes: dict[str, NodeLedger] = {}
         self.before: SessionState | None = None
-        self._guard = threading.Lock()
         self._injected: dspy.History | None = None
 
     @property
     def root(self) -> Frame:
-        """The frame of the session's own call, when this one is a node's."""
-        return next(frame for frame in self.outward() if frame.engine is self.engine and not frame.path)
+        """The frame of the session's own call, when this one is a node's; an adopted session's frame is its own root."""
+        return self.outer if self.path and self.outer is not None and self.outer.engine is self.engine else self
 
     def injected(self) -> dspy.History:
         """The history that predictors are called with, the same object throughout the call."""
@@ -119,11 +118,12 @@ class Frame:
 
     def ledger(self, path: str) -> NodeLedger:
         """What the node at ``path`` remembers, with what it did in this call so far."""
-        with self._guard:
-            if path not in self.nodes:
-                policy = self.engine.nodes[path].policy
-                self.nodes[path] = NodeLedger(self.state.node_states.get(path), policy.max_stored_turns)
-            return self.nodes[path]
+        ledger = self.nodes.get(path)
+        if ledger is None:
+            base = self.engine.ledger_state(self.state, path)
+            made = NodeLedger(base, self.engine.nodes[path].policy.max_stored_turns)
+            ledger = self.nodes.setdefault(path, made)  # the first thread's counts
+        return ledger
 
     def outward(self) -> Iterator[Frame]:
         """This frame, the one around it, and so on."""
@@ -136,6 +136,8 @@ class Frame:
 class NodeLedger:
     """A node's state during one root call: what stood before, and the turns since, which count once the call succeeds.
 
+    ``nodes`` are the ledgers of the children that the node, an adopted session, has itself.
+
     Args:
         base: What stood before.
         max_stored_turns: How many turns are kept; None for all.
@@ -144,8 +146,9 @@ class NodeLedger:
     def __init__(self, base: SessionState | None, max_stored_turns: int | None) -> None:
         from dspy_session.state import SessionState
 
-        self.working = base.fork() if base is not None else SessionState()
+        self.working = base.branch() if base is not None else SessionState()
         self.added: list[Turn] = []
+        self.nodes: dict[str, NodeLedger] = {}
         self._max_stored_turns = max_stored_turns
         self._guard = threading.Lock()
 

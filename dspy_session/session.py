@@ -240,21 +240,30 @@ class Session(dspy.Module):
         return {path: self._child(path) for path in self.engine.nodes}
 
     def _child(self, path: str) -> Session:
-        node = self.engine.nodes[path]
-        if isinstance(node.module, Session):
-            return node.module
-        policy = node.policy
+        engine = self.engine
+        if path in engine.children:
+            return engine.children[path]
+        node = engine.nodes[path]
+        own = node.engine or engine
         child = Session.__new__(Session)
         dspy.Module.__init__(child)
-        options = self.engine.options.with_(
+        options = own.options.with_(
             copy_mode="none",
             on_turn=None,
             before_turn=None,
-            **{name: getattr(policy, name) for name in policy.__slots__},
+            **{name: getattr(node.policy, name) for name in node.policy.__slots__},
         )
-        child._wrap(node.module, options, ChildRules(), None, SessionState())
-        child.engine.home = lambda: self.state.node_states.setdefault(path, SessionState())
+        module = node.module.module if isinstance(node.module, Session) else node.module
+        rules = ChildRules() if node.engine is None else own.rules
+        child._wrap(module, options, rules, None if node.engine is None else node.module.initial_history, SessionState())
+        child.engine.home = lambda: self._ledger(path)
+        engine.children[path] = child
         return child
+
+    def _ledger(self, path: str) -> SessionState:
+        state = self.state
+        known = self.engine.ledger_state(state, path)
+        return known if known is not None else state.node_states.setdefault(path, SessionState())
 
     def reset(self) -> None:
         """Start the conversation again: no turns, of the children neither. Seed history and long-term memory stay."""

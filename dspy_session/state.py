@@ -176,23 +176,35 @@ class SessionState:
                 self.node_states.setdefault(path, SessionState()).apply(node)
 
     def restore(self, before: SessionState) -> None:
-        """Become what ``before``, a fork of this state, is."""
+        """Become what ``before``, a branch of this state, is."""
         with self._guard:
             self._seed, self._seeded = before._seed, before._seeded
             self._turns = before._turns
             self._log, self._head, self._first_index = before._log, before._head, before._first_index
-            self.l2_memory, self.node_states = before.l2_memory, before.node_states
+            self.l2_memory = before.l2_memory
+            nodes = self.node_states
+            self.node_states = {path: nodes.get(path, node) for path, node in before.node_states.items()}
+        for path, node in self.node_states.items():
+            if node is not before.node_states[path]:  # whoever holds a child's state goes on holding it
+                node.restore(before.node_states[path])
 
     def fork(self) -> SessionState:
         """An independent state that starts from here."""
+        twin = self.branch()
+        twin._turns = [turn.copy() for turn in twin._turns]
+        twin.node_states = {path: node.fork() for path, node in twin.node_states.items()}
+        return twin
+
+    def branch(self) -> SessionState:
+        """A fork that holds the very same turns, scores included: for the time of one call."""
         with self._guard:
             twin = SessionState.__new__(SessionState)
             twin.l2_memory = self.l2_memory
-            twin.node_states = {path: node.fork() for path, node in self.node_states.items()}
+            twin.node_states = {path: node.branch() for path, node in self.node_states.items()}
             twin.lock = TurnLock()
             twin._guard = threading.Lock()
             twin._seed, twin._seeded = self._seed, self._seeded
-            twin._turns = [turn.copy() for turn in self._turns]
+            twin._turns = list(self._turns)
             twin._log, twin._head = self._log, self._head  # shared until one of the two goes its own way
             twin._first_index = self._first_index
             return twin
