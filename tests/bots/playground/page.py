@@ -1,0 +1,138 @@
+"""A playground on a real bot, and a page that reads its events as a browser does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import dspy
+
+from dspy_session.conversation import Sink
+from dspy_session.stores import Store
+from dspy_session_bots.playground import Playground
+from dspy_session_chat import Bot
+from tests.stub_lm import Reply, StubModel, echo
+
+PATIENCE = 20.0
+"""Seconds after which a test that waits in vain fails."""
+
+JSON = dict[str, Any]
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    store: str | Store = "memory://",
+    *,
+    reply: Reply = echo,
+    agent: dspy.Module | None = None,
+    sinks: Callable[[Playground], list[Sink]] = lambda playground: [],
+    output_field: str | None = None,
+    **options: Any,
+) -> AsyncIterator[Visitor]:
+    """A bot on a playground whose model answers with ``reply``, and somebody who visits it."""
+    ready = asyncio.Event()
+    playground = Playground(on_ready=lambda url: ready.set(), output_field=output_field, **options)
+    playground.bind()
+    bot = Bot(
+        agent or dspy.Predict("question -> answer"),
+        platforms=[playground],
+        store=store,
+        sinks=[playground, *sinks(playground)],
+        output_field=output_field,
+        lm=StubModel(reply).lm,
+    )
+    async with bot, asyncio.timeout(PATIENCE):
+        waiting, serve = asyncio.create_task(ready.wait()), asyncio.create_task(bot.serve())
+        try:
+            await asyncio.wait([waiting, serve], return_when=asyncio.FIRST_COMPLETED)
+            if serve.done():
+                await serve
+            async with aiohttp.ClientSession(playground.url) as http:
+                yield Visitor(http, playground, bot)
+        finally:
+            for task in (waiting, serve):
+                task.cancel()
+            await asyncio.gather(waiting, serve, return_exceptions=True)
+
+
+class Visitor:
+    """Somebody with a browser."""
+
+    def __init__(self, http: aiohttp.ClientSession, playground: Playground, bot: Bot) -> None:
+        self.http = http
+        self.playground = playground
+        self.bot = bot
+        self.origin = playground.url.removesuffix("/")
+
+    @contextlib.asynccontextmanager
+    async def page(self, thread: str = "one") -> AsyncIterator[Page]:
+        """Look at a thread."""
+        async with self.http.get("/api/events", params={"thread": thread}) as response:
+            assert response.status == 200, await response.text()
+            yield Page(response)
+
+    async def say(self, text: str, thread: str = "one") -> str:
+        """Write a message; its id."""
+        status, body = await self.post(f"/api/threads/{thread}/messages", json={"text": text})
+        assert status == 202, body
+        return str(body["id"])
+
+    async def ask(self, text: str, thread: str = "one") -> JSON:
+        """Write a message and wait for its answer."""
+        async with self.page(thread) as page:
+            return await page.answer(await self.say(text, thread))
+
+    async def post(self, path: str, headers: dict[str, str] | None = None, **body: Any) -> tuple[int, JSON]:
+        """Post as the page does; the answer's status and what it says."""
+        headers = {"Origin": self.origin, **(headers or {})}
+        async with self.http.post(path, headers=headers, **body) as response:
+            text = await response.text()
+            return response.status, json.loads(text) if text else {}
+
+
+class Page:
+    """The events of one thread."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.heartbeats = 0
+
+    async def next(self) -> tuple[str, JSON]:
+        """The next event: its name and what it holds.
+
+        Raises:
+            EOFError: The server let the page go.
+        """
+        name = ""
+        async for line in self._response.content:
+            word, _, rest = line.decode().rstrip("\n").partition(": ")
+            if word == "event":
+                name = rest
+            elif word == "data":
+                return name, json.loads(rest)
+            elif line.startswith(b":"):
+                self.heartbeats += 1
+        raise EOFError
+
+    async def until(self, name: str, holds: Callable[[JSON], bool] = lambda data: True) -> JSON:
+        """The next event with this name that is as wanted."""
+        while True:
+            event, data = await self.next()
+            if event == name and holds(data):
+                return data
+
+    async def whole(self) -> JSON:
+        """The first event: everything that there is."""
+        name, data = await self.next()
+        assert name == "whole"
+        return data
+
+    async def answer(self, message: str) -> JSON:
+        """The exchange of a message once it is answered."""
+        return await self.until(
+            "exchange", lambda exchange: exchange["id"] == message and exchange["phase"] in ("answered", "notice")
+        )
