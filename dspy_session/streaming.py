@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import dspy
 from dspy.streaming.messages import StatusStreamingCallback
@@ -18,6 +18,35 @@ if TYPE_CHECKING:
     from dspy_session.session import Session
 
 _END = object()
+
+
+class Listener(Protocol):
+    """Finds the text of one output field in the chunks that a model sends; ``dspy.streaming.StreamListener`` is one."""
+
+    predict: Any
+
+    def receive(self, chunk: Any) -> Any:
+        """What a chunk adds to the field, as a ``dspy.streaming.StreamResponse``; None when that is nothing."""
+        ...
+
+    def finalize(self) -> Any:
+        """What is still held back once the last chunk was received; None when that is nothing."""
+        ...
+
+
+@runtime_checkable
+class CanListen(Protocol):
+    """An adapter that knows how its answers stream. DSPy's own listener reads the answers of DSPy's adapters only."""
+
+    def listener(self, field: str, predict: dspy.Predict, name: str) -> Listener:
+        """A fresh listener.
+
+        Args:
+            field: The output field to find.
+            predict: The predictor that the chunks come from.
+            name: The predictor's dotted path in the program.
+        """
+        ...
 
 
 class _Pipe:
@@ -39,13 +68,12 @@ async def stream(session: Session, field: str | None, inputs: dict[str, Any]) ->
     # it early raises in its consumer (DSPy 3.4).
     pipe = _Pipe()
     adapter = dspy.settings.adapter or dspy.ChatAdapter()
-    listener = _listener(session.module, field)
-    readable = listener is not None and type(adapter) in ADAPTER_SUPPORT_STREAMING
+    listener = _listener(session.module, field, adapter)
     callbacks = list(dspy.settings.callbacks)
     if not any(isinstance(callback, StatusStreamingCallback) for callback in callbacks):
         callbacks.append(StatusStreamingCallback(session.engine.options.status_provider))
     # A listener of nobody keeps predictors from streaming what could not be read.
-    listeners = [listener if readable else dspy.streaming.StreamListener("", predict=_END, predict_name="")]
+    listeners = [listener or dspy.streaming.StreamListener("", predict=_END, predict_name="")]
     with dspy.context(send_stream=pipe, stream_listeners=listeners, callbacks=callbacks):
         task = asyncio.create_task(session.acall(**inputs))
     task.add_done_callback(lambda _: pipe.items.put_nowait(_END))
@@ -53,13 +81,13 @@ async def stream(session: Session, field: str | None, inputs: dict[str, Any]) ->
         while (item := await pipe.items.get()) is not _END:
             if isinstance(item, dspy.streaming.StatusMessage):
                 yield item
-            elif readable and getattr(item, "predict_id", None) == id(listener.predict):
+            elif listener is not None and getattr(item, "predict_id", None) == id(listener.predict):
                 with dspy.context(adapter=adapter):
                     piece = listener.receive(item)
                 if piece:
                     yield piece
         result = await task
-        if readable:
+        if listener is not None:
             with dspy.context(adapter=adapter):
                 piece = listener.finalize()
             if piece:
@@ -72,18 +100,20 @@ async def stream(session: Session, field: str | None, inputs: dict[str, Any]) ->
                 await task
 
 
-def _listener(module: dspy.Module, field: str | None) -> Any:
-    """A fresh listener for the output to stream; None when no predictor has it."""
+def _listener(module: dspy.Module, field: str | None, adapter: dspy.Adapter) -> Listener | None:
+    """A fresh listener for the output to stream; None when no predictor has it, or nobody can read the adapter."""
     found = [
-        (path, predictor, name)
-        for path, predictor in _predictors(module)
-        for name in _streamable(predictor, field)
+        (path, predictor, name) for path, predictor in _predictors(module) for name in _streamable(predictor, field)
     ]
     if not found:
         return None
     path, predictor, _ = found[-1]
     name = next(name for _, candidate, name in found if candidate is predictor)
-    return dspy.streaming.StreamListener(name, predict=predictor, predict_name=path)
+    if isinstance(adapter, CanListen):
+        return adapter.listener(name, predictor, path)
+    if type(adapter) not in ADAPTER_SUPPORT_STREAMING:
+        return None
+    return dspy.streaming.StreamListener(name, predict=predictor, predict_name=path)  # type: ignore[no-any-return]
 
 
 def _predictors(module: dspy.Module, prefix: str = "") -> Iterator[tuple[str, dspy.Predict]]:
