@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import dspy
@@ -53,10 +54,15 @@ def memory_of(result: Any) -> str:
     return str(fields[name])
 
 
+def _apart() -> AbstractContextManager[None]:
+    """A consolidator is no part of the program: what was said is its input, not its history; no trace shows it."""
+    return dspy.context(**{FRAME: None}, trace=[])
+
+
 def consolidated(consolidator: Callable[..., Any], past_memory: str, turns: Iterable[Turn]) -> str | None:
     """The new memory; None when the consolidator failed, which is logged."""
     try:
-        with dspy.context(**{FRAME: None}):  # what was said reaches a consolidator as its input, not as history
+        with _apart():
             result = run_coroutine(consolidator(past_memory=past_memory, episode_transcript=transcript(turns)))
         return memory_of(result)
     except Exception:
@@ -68,7 +74,7 @@ async def aconsolidated(consolidator: Callable[..., Any], past_memory: str, turn
     """The same from a task; a synchronous consolidator runs in a thread."""
     inputs = {"past_memory": past_memory, "episode_transcript": transcript(turns)}
     try:
-        with dspy.context(**{FRAME: None}):
+        with _apart():
             if isinstance(consolidator, dspy.Module) and hasattr(type(consolidator), "aforward"):
                 result = await consolidator.acall(**inputs)
             elif inspect.iscoroutinefunction(consolidator):

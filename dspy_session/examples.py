@@ -20,7 +20,8 @@ def example_of(turn: Turn, history_field: str | None) -> dspy.Example:
     if history_field is not None:
         inputs[history_field] = turn.history_snapshot
     # An output that is named like an input must not change what a replay is called with.
-    return dspy.Example(**{**turn.outputs, **inputs}).with_inputs(*inputs)
+    # As one dict, because a field may be named like a parameter of Example.
+    return dspy.Example({**turn.outputs, **inputs}).with_inputs(*inputs)
 
 
 def from_turns(

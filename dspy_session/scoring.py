@@ -20,10 +20,9 @@ def scored(
 ) -> float:
     """Score one turn and keep the score with it."""
     example = gold if gold is not None else example_of(turn, history_field)
-    prediction = dspy.Prediction(**turn.outputs)
+    prediction = dspy.Prediction(turn.outputs)
     try:
-        result = metric(example, prediction, trace=None) if _takes_trace(metric) else metric(example, prediction)
-        score = _number(result)
+        score = _number(_asked(metric, example, prediction))
     except Exception:
         if on_error == "raise":
             raise
@@ -33,18 +32,32 @@ def scored(
     return score
 
 
+def _asked(metric: Callable[..., Any], example: dspy.Example, prediction: dspy.Prediction) -> Any:
+    """What a metric says; called once, in the way that its parameters ask for."""
+    try:
+        signature = inspect.signature(metric)
+    except (TypeError, ValueError):  # written in C
+        return metric(example, prediction, trace=None)
+    if _fits(signature, example, prediction, trace=None):
+        return metric(example, prediction, trace=None)
+    if _fits(signature, example, prediction):
+        return metric(example, prediction)
+    # The trace under another name, or the five arguments of a metric for GEPA.
+    rest = [None] * (sum(parameter.default is parameter.empty for parameter in signature.parameters.values()) - 2)
+    return metric(example, prediction, *rest)
+
+
+def _fits(signature: inspect.Signature, *args: Any, **kwargs: Any) -> bool:
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
 def _number(result: Any) -> float:
     if result is None:
         return 0.0
     if isinstance(result, dspy.Prediction):  # a GEPA metric returns its score with feedback
         return float(result.score)
     return float(result)
-
-
-def _takes_trace(metric: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(metric).parameters
-    except (TypeError, ValueError):
-        return True
-    kinds = [parameter.kind for parameter in parameters.values()]
-    return "trace" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
