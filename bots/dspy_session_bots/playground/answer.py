@@ -33,6 +33,7 @@ class LiveAnswer:
     async def append(self, text: str) -> None:
         """Show more of the answer."""
         self._text += text
+        self._status = ""  # whatever it did, now it writes
         self._change()
 
     def close(self) -> None:

@@ -79,7 +79,7 @@ class Thread:
         return cls(
             thread,
             [Exchange.of_turn(turn, fields) for turn in shown],
-            [turn_log.entry(turn) for turn in shown],
+            [turn_log.entry(turn, message_in(turn, fields)) for turn in shown],
             len(state.turns) - len(shown),
         )
 

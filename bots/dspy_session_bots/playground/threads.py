@@ -124,10 +124,11 @@ class Threads:
         """A turn was committed."""
         thread = self._open.get(thread_of(event.key) or "")
         if thread is not None:
-            entry = turn_log.entry(event.turn, event.model)
+            message = message_in(event.turn, self._fields)
+            entry = turn_log.entry(event.turn, message, event.model)
             if thread.log(entry):
                 self.feed.publish("turn", entry, thread.id)
-                self._list(thread.id, event.occurred_at.timestamp(), title_of(message_in(event.turn, self._fields)))
+                self._list(thread.id, event.occurred_at.timestamp(), title_of(message))
 
     def _find(self, inbound: Inbound) -> tuple[Thread | None, Exchange | None]:
         thread = self._open.get(str(inbound.key.thread))

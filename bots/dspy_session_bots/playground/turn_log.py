@@ -12,16 +12,18 @@ LONGEST_TEXT = 4000
 """Characters of one text that are shown: an image in a field is megabytes of base64."""
 
 
-def entry(turn: Turn, model: str = "") -> dict[str, Any]:
+def entry(turn: Turn, message: str, model: str = "") -> dict[str, Any]:
     """The log's line for ``turn``, as JSON values.
 
     Args:
         turn: The turn.
+        message: What was said to the agent.
         model: The language model that answered; empty when it is not known, as for a turn out of the store.
     """
     return {
         "id": turn.id,
         "index": turn.index,
+        "message": _shortened(message),
         "at": None if turn.created_at is None else turn.created_at.timestamp(),
         "history": len(turn.history_snapshot.messages),
         "inputs": {name: _shown(value) for name, value in turn.inputs.items()},

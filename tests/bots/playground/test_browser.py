@@ -64,7 +64,7 @@ async def test_a_newcomer_is_led_through_the_idea(tab: Tab):
         await tab.click("#thread-list li:nth-child(2) a")
         await tab.until_text(".exchange:nth-child(2) .prose", "Ada.")
         await tab.click(".exchange:nth-child(1) .to-turn")
-        await tab.until_text("#turns [data-turn] details[open]", "Hello, **Ada**!")
+        await tab.until_text("#turns details[open]", "Hello, **Ada**!")
     assert tab.complaints == []
 
 

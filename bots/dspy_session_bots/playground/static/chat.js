@@ -10,10 +10,13 @@ const conversation = byId("conversation");
 const latest = byId("latest");
 const shown = new Map(); // id → {exchange, article}
 
+let current = ""; // the thread
 let readable = true;
 
 /** Show a thread, and nothing of what was shown before. */
 export function showConversation(thread) {
+  const place = thread.id === current && !atTheEnd() ? chat.scrollTop : null; // somebody reads what was said before
+  current = thread.id;
   shown.clear();
   conversation.replaceChildren();
   readable = !thread.trouble;
@@ -24,28 +27,27 @@ export function showConversation(thread) {
   }
   for (const exchange of thread.exchanges) put(exchange);
   guideOn();
-  toTheEnd();
+  if (place === null) toTheEnd();
+  else chat.scrollTop = place;
 }
 
 /** An exchange is new, or further than it was. */
 export function putExchange(exchange) {
+  const following = atTheEnd() || !shown.has(exchange.id);
   put(exchange);
   guideOn();
+  if (following) toTheEnd();
 }
 
 function put(exchange) {
-  const following = atTheEnd() || !shown.has(exchange.id);
   const article = shown.get(exchange.id)?.article ?? make("article", { class: "exchange" }, question(exchange), answer());
   if (!article.isConnected) conversation.append(article);
   shown.set(exchange.id, { exchange, article });
   fill(article, exchange);
-  if (following) toTheEnd();
 }
 
 function guideOn() {
-  const following = atTheEnd();
   guide([...shown.values()].map((one) => one.exchange), readable);
-  if (following) toTheEnd();
 }
 
 function question(exchange) {

@@ -4,19 +4,21 @@ import { byId, make } from "/static/dom.js";
 import { jsonView } from "/static/json.js";
 import { fullTime, logTime } from "/static/time.js";
 
+const inspector = byId("inspector");
 const turns = byId("turns");
 const deliveries = byId("deliveries");
 const indexes = new Map(); // turn id → index
 
 /** Show these, and nothing of what was shown before. `arrived` is null when there is no webhook. */
 export function showInspector(log, arrived) {
+  const unfolded = [...inspector.querySelectorAll("li:has(> details[open])")].map((entry) => entry.id);
   indexes.clear();
   turns.replaceChildren();
   deliveries.replaceChildren();
   for (const turn of log) putTurn(turn);
   for (const delivery of arrived ?? []) putDelivery(delivery);
   byId("webhook").hidden = arrived === null;
-  count();
+  for (const id of unfolded) unfold(byId(id)); // whoever comes back to a thread finds it as it was
 }
 
 /** A turn was recorded. */
@@ -32,7 +34,7 @@ export function putTurn(turn) {
   };
   const entry = make(
     "li",
-    { "data-turn": turn.id },
+    { id: `turn-${turn.id}` },
     make(
       "details",
       {},
@@ -40,7 +42,7 @@ export function putTurn(turn) {
         "summary",
         {},
         make("span", { class: "tag" }, `#${turn.index}`),
-        make("span", { class: "gist" }, gist(turn.inputs)),
+        make("span", { class: "gist" }, turn.message),
         make("time", {}, turn.at === null ? "" : logTime(turn.at)),
         make("span", { class: "more" }, `history ${turn.history} · ${turn.id.slice(0, 8)}`),
       ),
@@ -62,7 +64,7 @@ export function putDelivery(delivery) {
   deliveries.prepend(
     make(
       "li",
-      {},
+      { id: `delivery-${delivery.number}` },
       make(
         "details",
         {},
@@ -87,21 +89,20 @@ export const turnIndex = (id) => indexes.get(id);
 
 /** Unfold a turn in the log and bring it into sight. */
 export function openTurn(id) {
-  const entry = turns.querySelector(`[data-turn="${CSS.escape(id)}"]`);
+  const entry = byId(`turn-${id}`);
   if (!entry) return;
   document.dispatchEvent(new CustomEvent("show-inspector"));
-  entry.querySelector("details").open = true;
+  unfold(entry);
   entry.querySelector("summary").focus({ preventScroll: true });
   entry.scrollIntoView({ block: "nearest" });
 }
 
-function section(title, value) {
-  return make("div", { class: "section" }, make("h3", {}, title), jsonView(value));
+function unfold(entry) {
+  if (entry) entry.querySelector("details").open = true;
 }
 
-/** The first text among the inputs, to tell turns apart. */
-function gist(inputs) {
-  return Object.values(inputs).find((value) => typeof value === "string") ?? "";
+function section(title, value) {
+  return make("div", { class: "section" }, make("h3", {}, title), jsonView(value));
 }
 
 function withoutBlanks(facts) {

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import asyncio
+
+from dspy_session_bots.playground.answer import LiveAnswer
+
+
+async def test_the_first_piece_is_shown_at_once_and_the_next_ones_together():
+    views: list[tuple[str, str]] = []
+    third = asyncio.Event()
+
+    def show(text: str, status: str) -> None:
+        views.append((text, status))
+        if len(views) == 3:
+            third.set()
+
+    answer = LiveAnswer(show)
+    await answer.status("searching")
+    assert views == [("", "searching")]
+    for word in ("one ", "two ", "three "):
+        await answer.append(word)
+    assert len(views) == 1
+    while len(views) < 2:
+        await asyncio.sleep(0)
+    assert views[1] == ("one two three ", "")  # it searches no more, it writes
+    await answer.append("four")
+    async with asyncio.timeout(10):
+        await third.wait()
+    assert views[2] == ("one two three four", "")
+
+
+async def test_nothing_is_shown_after_the_end():
+    views: list[str] = []
+    answer = LiveAnswer(lambda text, status: views.append(text))
+    await answer.append("one ")
+    await answer.append("two ")
+    answer.close()
+    loop, past = asyncio.get_running_loop(), asyncio.Event()
+    loop.call_later(0.1, past.set)  # longer than the pace
+    await past.wait()
+    assert views == ["one "]
+
+
+async def test_an_answer_that_never_began_ends_well():
+    LiveAnswer(lambda text, status: None).close()
