@@ -5,14 +5,19 @@ import asyncio
 from dspy_session_bots.playground.answer import LiveAnswer
 
 
+async def next_view(shown: asyncio.Event) -> None:
+    shown.clear()
+    async with asyncio.timeout(10):
+        await shown.wait()
+
+
 async def test_the_first_piece_is_shown_at_once_and_the_next_ones_together():
     views: list[tuple[str, str]] = []
-    third = asyncio.Event()
+    shown = asyncio.Event()
 
     def show(text: str, status: str) -> None:
         views.append((text, status))
-        if len(views) == 3:
-            third.set()
+        shown.set()
 
     answer = LiveAnswer(show)
     await answer.status("searching")
@@ -20,12 +25,10 @@ async def test_the_first_piece_is_shown_at_once_and_the_next_ones_together():
     for word in ("one ", "two ", "three "):
         await answer.append(word)
     assert len(views) == 1
-    while len(views) < 2:
-        await asyncio.sleep(0)
+    await next_view(shown)
     assert views[1] == ("one two three ", "")  # it searches no more, it writes
     await answer.append("four")
-    async with asyncio.timeout(10):
-        await third.wait()
+    await next_view(shown)
     assert views[2] == ("one two three four", "")
 
 
