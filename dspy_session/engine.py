@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
 import inspect
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dspy
 
 from dspy_session import consolidate, rendering
-from dspy_session.frame import FRAME, Frame, NodeLedger, current, holding, is_held
+from dspy_session.frame import FRAME, Frame, NodeLedger, current, holding, is_held, setting
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.injection import Binding, bind, own_signature, unbind
 from dspy_session.policy import ChildRules, NodePolicy, Options, is_below
@@ -216,7 +222,7 @@ class Engine:
     @property
     def bound(self) -> Bound:
         """The state of a call made here and now."""
-        states: Mapping[str, Bound] | None = dspy.settings.get(BOUND)
+        states: Mapping[str, Bound] | None = setting(BOUND)
         found = states.get(self.key) if states else None
         return found if found is not None else Bound(self.home())
 
@@ -408,22 +414,11 @@ class Engine:
             return await arun_in_thread(lambda: module(**kwargs))
         return await module.acall(**kwargs)
 
-    @contextmanager
-    def _held(self, state: SessionState) -> Iterator[None]:
-        if self._needs_no_lock(state):
-            yield
-        else:
-            with state.lock.hold(), holding(state):
-                yield
+    def _held(self, state: SessionState) -> AbstractContextManager[None]:
+        return nullcontext() if self._needs_no_lock(state) else _locked(state)
 
-    @asynccontextmanager
-    async def _aheld(self, state: SessionState) -> AsyncIterator[None]:
-        if self._needs_no_lock(state):
-            yield
-        else:
-            async with state.lock.ahold():
-                with holding(state):
-                    yield
+    def _aheld(self, state: SessionState) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._needs_no_lock(state) else _alocked(state)
 
     def _needs_no_lock(self, state: SessionState) -> bool:
         if self.options.lock == "none" or is_held(state):
@@ -448,9 +443,7 @@ class Engine:
         """The turn that a call's result makes; None when nothing is recorded."""
         if not plan.frame.recording or plan.frame.abandoned:
             return None
-        index = 0 if plan.replaces is not None else plan.frame.state.next_index
-        now = datetime.datetime.now(datetime.UTC)
-        return Turn(index, plan.inputs, recorded_outputs(result), plan.frame.saw, created_at=now)
+        return _turn(plan, result, 0 if plan.replaces is not None else plan.frame.state.next_index)
 
     def episodes(self, plan: Plan, turn: Turn | None) -> dict[Place, tuple[Callable[..., Any], str, list[Turn]]]:
         """What is to be consolidated after a call: by place, the consolidator, the past memory and the episode."""
@@ -492,17 +485,12 @@ class Engine:
         if not plan.frame.recording or plan.frame.abandoned:
             return Outcome()
         turns = () if turn is None else (turn,)
-        root = self._remembered(NodePolicy.of(self.options), turns, memories.get(()))
-        replaced = plan.replaces is not None
-        return Outcome(
-            turns=root.turns,
-            cleared=root.cleared or replaced,
-            new_seed=replaced,
-            seed=plan.replaces,
-            l2_memory=root.l2_memory,
-            nodes=self.node_outcomes(plan.frame.nodes, memories),
-            max_stored_turns=self.options.max_stored_turns,
-        )
+        root = self._remembered(self.options, turns, memories.get(()))
+        if plan.frame.nodes:
+            root = replace(root, nodes=self.node_outcomes(plan.frame.nodes, memories))
+        if plan.replaces is not None:
+            root = replace(root, cleared=True, new_seed=True, seed=plan.replaces)
+        return root
 
     def apply(self, state: SessionState, outcome: Outcome) -> None:
         """Make the changes of a call; unbound, those of an adopted session are changes of its own conversation."""
@@ -513,7 +501,7 @@ class Engine:
         state.apply(outcome)
 
     @staticmethod
-    def _remembered(policy: NodePolicy, turns: tuple[Turn, ...], memory: str | None) -> Outcome:
+    def _remembered(policy: NodePolicy | Options, turns: tuple[Turn, ...], memory: str | None) -> Outcome:
         if policy.lifespan == "episodic" and (policy.consolidator is None or memory is not None):
             return Outcome(cleared=True, l2_memory=memory)
         return Outcome(turns=turns, max_stored_turns=policy.max_stored_turns)
@@ -583,8 +571,7 @@ class Engine:
     def _keep_in_ledger(plan: Plan, result: Any) -> None:
         if plan.ledger is None or not plan.frame.recording or plan.frame.abandoned:
             return
-        now = datetime.datetime.now(datetime.UTC)
-        plan.ledger.add(Turn(0, plan.inputs, recorded_outputs(result), plan.frame.saw, created_at=now))
+        plan.ledger.add(_turn(plan, result, 0))
 
 
 @contextmanager
@@ -599,6 +586,24 @@ def opened(frame: Frame) -> Iterator[None]:
             frame.state.restore(frame.before)
         raise
     frame.closed = True
+
+
+@contextmanager
+def _locked(state: SessionState) -> Iterator[None]:
+    with state.lock.hold(), holding(state):
+        yield
+
+
+@asynccontextmanager
+async def _alocked(state: SessionState) -> AsyncIterator[None]:
+    async with state.lock.ahold():
+        with holding(state):
+            yield
+
+
+def _turn(plan: Plan, result: Any, index: int) -> Turn:
+    record = Record(plan.inputs, recorded_outputs(result))
+    return Turn.of(record, index, plan.frame.saw, created=time.time())
 
 
 def _with_history(frame: Frame, binding: Binding, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,10 @@ class Frame:
     @property
     def abandoned(self) -> bool:
         """True when this call, or one around it, has failed or was cancelled: what goes on in its threads counts no more."""
-        return any(frame.failed for frame in self.outward())
+        frame: Frame | None = self
+        while frame is not None and not frame.failed:
+            frame = frame.outer
+        return frame is not None
 
     def ledger(self, path: str) -> NodeLedger:
         """What the node at ``path`` remembers, with what it did in this call so far."""
@@ -160,9 +163,14 @@ class NodeLedger:
             self.added.append(numbered)
 
 
+def setting(name: str) -> Any:
+    """A DSPy setting of ours; None where it is not set."""
+    return dspy.settings[name] if name in dspy.settings else None  # noqa: SIM401  # get raises and catches when unset
+
+
 def current() -> Frame | None:
     """The innermost call under way here; None outside."""
-    frame: Frame | None = dspy.settings.get(FRAME)
+    frame: Frame | None = setting(FRAME)
     if frame is None or frame.counts:
         return frame
     return next((around for around in frame.outward() if around.counts), None)

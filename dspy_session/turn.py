@@ -118,9 +118,9 @@ class Turn:
         record: Record,
         index: int,
         saw: Snapshot,
-        score: float | None,
-        id: str | None,
-        created: float | None,
+        score: float | None = None,
+        id: str | None = None,
+        created: float | None = None,
     ) -> Turn:
         """The turn around a record that stands already. ``created`` is in seconds since 1970, UTC."""
         turn = cls.__new__(cls)
