@@ -7,7 +7,7 @@ from typing import Any
 
 import dspy
 
-from dspy_session.injection import unbind_all
+from dspy_session.injection import unbind
 from dspy_session.program import modules_below
 
 
@@ -21,54 +21,58 @@ def copied(module: dspy.Module, mode: str) -> dspy.Module:
     """
     if mode == "none":
         return module
-    twin: dspy.Module
-    if mode == "shallow":
-        twin = _shallow(module, {})
-    else:
-        twin = module.deepcopy()
-        _give_callbacks(module, twin)
+    twin: dspy.Module = module.deepcopy() if mode == "deep" else _shallow(module, {})
+    _give_callbacks(module, twin)
     forget_sessions(twin)
     return twin
 
 
 def forget_sessions(module: dspy.Module) -> None:
     """Let go of the sessions that reached what ``module`` was copied from; sessions inside keep what is theirs."""
-    for _, found in modules_below(module):
-        if isinstance(found, dspy.Predict):
-            unbind_all(found)
+    unbind(found for _, found in modules_below(module) if isinstance(found, dspy.Predict))
 
 
 def _give_callbacks(source: dspy.Module, twin: dspy.Module) -> None:
     """DSPy leaves callbacks out when it copies."""
-    for (_, original), (_, copied_one) in zip(source.named_sub_modules(), twin.named_sub_modules(), strict=False):
-        if isinstance(original, dspy.Module) and type(original) is type(copied_one):
+    copies = dict(twin.named_sub_modules())
+    for name, original in source.named_sub_modules():
+        copied_one = copies.get(name)
+        if isinstance(original, dspy.Module) and type(copied_one) is type(original):
             copied_one.callbacks = list(original.callbacks)
 
 
-def _shallow(item: Any, made: dict[int, Any]) -> Any:
+def for_a_file(module: dspy.Module) -> dspy.Module:
+    """A copy whose language models have forgotten what they were asked: they log it, and it is nobody's business."""
+    twin: dspy.Module = _shallow(module, {}, quiet=True)
+    forget_sessions(twin)
+    return twin
+
+
+def _shallow(item: Any, made: dict[int, Any], *, quiet: bool = False) -> Any:
+    """Modules, and what holds modules, as copies; the rest as it is, but for language models when ``quiet``."""
     from dspy_session.session import Session
 
-    if not isinstance(item, (dspy.Module, list, tuple, dict)):
-        return item
     if id(item) in made:
         return made[id(item)]
-    if isinstance(item, Session):
-        return made.setdefault(id(item), copy.copy(item))
-    if isinstance(item, dspy.Module):
+    if isinstance(item, Session):  # what is said to the copy is not said to the original
+        made[id(item)] = copy.copy(item)
+    elif isinstance(item, dspy.Module):
         twin = made[id(item)] = type(item).__new__(type(item))
         for name, value in vars(item).items():
-            twin.__dict__[name] = list(value) if name in ("callbacks", "demos") else _shallow(value, made)
-        return twin
-    if not _holds_modules(item):
-        return item
-    if isinstance(item, dict):
-        return {key: _shallow(value, made) for key, value in item.items()}
-    return type(item)(_shallow(value, made) for value in item)
+            copied_value = list(value) if name in ("callbacks", "demos") else _shallow(value, made, quiet=quiet)
+            vars(twin)[name] = copied_value
+    elif isinstance(item, dspy.BaseLM) and quiet:
+        made[id(item)] = item.copy()
+    elif isinstance(item, dict) and _holds_modules(item):
+        return {key: _shallow(value, made, quiet=quiet) for key, value in item.items()}
+    elif isinstance(item, (list, tuple)) and _holds_modules(item):
+        return type(item)(_shallow(value, made, quiet=quiet) for value in item)
+    return made.get(id(item), item)
 
 
 def _holds_modules(item: Any) -> bool:
-    values = item.values() if isinstance(item, dict) else item
-    return any(
-        isinstance(value, dspy.Module) or (isinstance(value, (list, tuple, dict)) and _holds_modules(value))
-        for value in values
-    )
+    if isinstance(item, (dspy.Module, dspy.BaseLM)):
+        return True
+    if isinstance(item, dict):
+        return any(map(_holds_modules, item.values()))
+    return isinstance(item, (list, tuple)) and any(map(_holds_modules, item))

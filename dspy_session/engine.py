@@ -6,6 +6,7 @@ import inspect
 import logging
 import time
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -20,14 +21,16 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from dspy_session import consolidate, rendering
-from dspy_session.frame import FRAME, Frame, NodeLedger, current, holding, is_held, setting
+from dspy_session.binding import Binding, own_signature
+from dspy_session.frame import FRAME, Frame, NodeLedger, Rehearsal, current, holding, is_held, setting
 from dspy_session.history import Snapshot, View, seed_records
-from dspy_session.injection import Binding, bind, own_signature, unbind
+from dspy_session.injection import bind, unbind
 from dspy_session.policy import ChildRules, NodePolicy, Options, is_below
-from dspy_session.program import Program, history_field, modules_below
+from dspy_session.program import Program, modules_below
 from dspy_session.record import recorded_inputs, recorded_outputs
 from dspy_session.reduce import load_tokenizer, tokens_window
 from dspy_session.replay import is_replay
+from dspy_session.signatures import Signature, field_for, history_field
 from dspy_session.state import Outcome, SessionState
 from dspy_session.threads import arun_in_thread, run_coroutine
 from dspy_session.turn import Record, Turn
@@ -55,13 +58,13 @@ class Bound:
         state: The state.
         commit: Awaited with what a call changes, before the state changes; raising undoes the call.
         rehearsed: True when it was bound inside an evaluated example, which may change it as it likes.
-        rehearsal: As in ``Frame``.
+        rehearsal: In an evaluation or an optimizer, that of this example.
     """
 
     state: SessionState
     commit: Commit | None = None
     rehearsed: bool = False
-    rehearsal: dict[SessionState, SessionState] | None = None
+    rehearsal: Rehearsal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,8 @@ class Engine:
         self.children: dict[str, Session] = {}
         self.program: Program
         self._reached: list[dspy.Predict] = []
+        # A predictor that sessions share (copy_mode "none") outlives them and must not keep their claims.
+        weakref.finalize(self, unbind, self._reached, self.key).atexit = False
         self._view: tuple[Options, View] | None = None
 
     # --- the program ----------------------------------------------------------------------------------------------
@@ -151,23 +156,30 @@ class Engine:
         for path, found in modules_below(module):
             child = bool(path) and self.rules.admits(path, found)
             if isinstance(found, dspy.Predict):
-                declared = history_field(own_signature(found), strict=True)
-                self._warn_of_other_name(path, found, declared)
-                bind(found, self.key, Binding(path, declared or self.options.history_field, declared is not None))
-                self._reached.append(found)
+                binding = self._bind(path, found)
                 if child:
-                    self._add_node(path, found, inherited, frozenset((self.options.history_field,)))
+                    self._add_node(path, found, inherited, frozenset((binding.field,)))
             elif child:
                 self._adopt(path, found)
         self._check_configs()
 
+    def _bind(self, path: str, predictor: dspy.Predict) -> Binding:
+        options, own = self.options, own_signature(predictor)
+        name = field_for(own, options.history_field, options.strict_history_annotation)
+        is_there = name in own.input_fields
+        self._warn_of_other_name(path, predictor, name if is_there else None)
+        binding = Binding(path, name, is_there and own.input_fields[name].annotation is dspy.History)
+        bind(predictor, self.key, binding)
+        self._reached.append(predictor)
+        return binding
+
     def release(self) -> None:
         """Let go of the program's predictors."""
-        for predictor in self._reached:
-            unbind(predictor, self.key)
+        unbind(self._reached, self.key)
+        self._reached.clear()
         for child in self.children.values():
             child.engine.release()
-        self._reached, self.nodes, self.adopted, self.children, self._view = [], {}, {}, {}, None
+        self.nodes, self.adopted, self.children, self._view = {}, {}, {}, None
 
     def _add_node(
         self,
@@ -538,9 +550,9 @@ class Engine:
             self._keep_in_ledger(Plan(inner, {}, inputs, ledger=ledger), result)
         return result
 
-    def lay_out(self, frame: Frame, signature: rendering.Signature, field: str) -> rendering.Layout:
+    def lay_out(self, frame: Frame, signature: Signature) -> rendering.Layout:
         """What a predictor of ``signature`` is shown in ``frame``."""
-        return rendering.lay_out(frame.saw, frame.state.l2_memory, signature, field, self.spoken(frame.path))
+        return rendering.lay_out(frame.saw, frame.state.l2_memory, signature, self.spoken(frame.path))
 
     def spoken(self, path: str = "") -> rendering.Spoken:
         """Which fields are the conversation of the program, or of the node at ``path``."""
@@ -557,7 +569,7 @@ class Engine:
             view = node.over(node.engine.seed or () if seed is None else seed)
             saw = node.engine.shortened(working, node.policy.max_turns, view)
         recording = root.recording and node.policy.lifespan != "stateless"
-        frame = Frame(engine, working, saw, path, root, recording)
+        frame = Frame(engine, working, saw, path, root, recording=recording)
         frame.nodes = ledger.nodes
         return frame, ledger
 

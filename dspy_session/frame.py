@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dspy
 
@@ -25,6 +25,9 @@ FRAME = "dspy_session_frame"
 HELD = "dspy_session_held"
 """Name of the DSPy setting that holds which locks the calls around hold."""
 
+Rehearsal: TypeAlias = "dict[SessionState, SessionState]"
+"""The states that stand in for the real ones in one example of an evaluation or an optimizer."""
+
 
 class Frame:
     """One call of a session or of a node inside it, from its start until its turn is recorded.
@@ -36,8 +39,7 @@ class Frame:
         path: The node's dotted path; empty for the session itself.
         outer: The frame around this one.
         recording: False when nothing of this call is kept.
-        rehearsal: In an evaluation or an optimizer, the states that stand in for the real ones in this example; None
-            elsewhere.
+        rehearsal: In an evaluation or an optimizer, that of this example; None elsewhere.
     """
 
     __slots__ = (
@@ -64,8 +66,9 @@ class Frame:
         saw: Snapshot,
         path: str = "",
         outer: Frame | None = None,
+        *,
         recording: bool = True,
-        rehearsal: dict[SessionState, SessionState] | None = None,
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         self.engine = engine
         self.state = state
@@ -73,7 +76,9 @@ class Frame:
         self.path = path
         self.outer = outer
         self.recording = recording
-        self.rehearsal = rehearsal if rehearsal is not None or outer is None else outer.rehearsal
+        if rehearsal is None and outer is not None:
+            rehearsal = outer.rehearsal
+        self.rehearsal: Rehearsal | None = rehearsal
         self.closed = False
         self.failed = False
         self.handed: list[tuple[dspy.History, int]] = []
@@ -84,7 +89,7 @@ class Frame:
 
     @property
     def root(self) -> Frame:
-        """The frame of the session's own call, when this one is a node's; an adopted session's frame is its own root."""
+        """The frame of the session's own call, when this one is a node's; an adopted session's is its own root."""
         return self.outer if self.path and self.outer is not None and self.outer.engine is self.engine else self
 
     def injected(self) -> dspy.History:
@@ -94,16 +99,21 @@ class Frame:
         return self._injected
 
     def hand_out(self) -> dspy.History:
-        """This call's history as an object for a program to read; ``handed_count`` knows it again."""
+        """This call's history as an object for a program to read; ``since`` knows it again."""
         history = self.saw.history()
         self.handed.append((history, len(history.messages)))
         return history
 
-    def handed_count(self, history: object) -> int | None:
-        """How many messages ``history`` had when it was handed out; None if it is not one of ours."""
-        for known, count in self.handed:
-            if known is history:
-                return count
+    def adopt(self, history: dspy.History) -> None:
+        """Treat an empty history as one that the outermost call handed out."""
+        list(self.outward())[-1].handed.append((history, 0))
+
+    def since(self, history: object) -> list[dict[str, Any]] | None:
+        """What was added to a history that this call or one around it handed out; None if it is none of theirs."""
+        for frame in self.outward():
+            for known, count in frame.handed:
+                if known is history:
+                    return known.messages[count:]
         return None
 
     @property
@@ -113,7 +123,7 @@ class Frame:
 
     @property
     def abandoned(self) -> bool:
-        """True when this call, or one around it, has failed or was cancelled: what goes on in its threads counts no more."""
+        """True when this call or one around it failed or was cancelled: what goes on in its threads counts no more."""
         frame: Frame | None = self
         while frame is not None and not frame.failed:
             frame = frame.outer

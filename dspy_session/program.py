@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import re
-import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 import dspy
 
-from dspy_session.injection import own_signature
+from dspy_session.binding import own_signature
+from dspy_session.signatures import is_history
 
-_WHOLE_NAME = re.compile(r"(?<![\w])(?:\w+\.)*History(?![\w])")
-
-
-def is_history(annotation: Any, strict: bool = False) -> bool:
-    """True when an annotation means ``dspy.History``.
-
-    ``History | None``, ``Annotated[History, ...]`` and string annotations count unless ``strict``.
-    """
-    if annotation is dspy.History:
-        return True
-    if strict:
-        return False
-    if isinstance(annotation, str):
-        return bool(_WHOLE_NAME.search(annotation))
-    if isinstance(annotation, type):
-        return issubclass(annotation, dspy.History)
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return is_history(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return any(is_history(option) for option in get_args(annotation))
-    return False
-
-
-def history_field(signature: type[dspy.Signature], strict: bool = False) -> str | None:
-    """The name of a signature's input field that holds a history; None if there is none."""
-    fields = signature.input_fields.items()
-    return next((name for name, field in fields if is_history(field.annotation, strict)), None)
+_NO_PROGRAM = frozenset({"callbacks", "history", "demos", "traces", "train"})
 
 
 def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]]:
@@ -53,26 +25,27 @@ def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]
     seen: set[int] = set()  # identities are compared only while the walk holds the objects
 
     def walk(item: Any, at: str) -> Iterator[tuple[str, dspy.Module]]:
-        if isinstance(item, (dspy.Module, dict, list, tuple)):
-            if id(item) in seen:
-                return
-            seen.add(id(item))
-        if isinstance(item, dspy.Module):
-            if isinstance(item, (dspy.Predict, Session)):
-                yield at, item
-            if isinstance(item, Session):
-                return
-            for name, value in vars(item).items():
-                if name not in ("callbacks", "history", "demos", "traces", "train"):
-                    yield from walk(value, f"{at}.{name}" if at else name)
-        elif isinstance(item, (list, tuple)):
-            for position, value in enumerate(item):
-                yield from walk(value, f"{at}[{position}]")
-        elif isinstance(item, dict):
-            for key, value in item.items():
-                yield from walk(value, f"{at}[{key!r}]")
+        if not isinstance(item, (dspy.Module, dict, list, tuple)) or id(item) in seen:
+            return
+        seen.add(id(item))
+        if isinstance(item, (dspy.Predict, Session)):
+            yield at, item
+        if not isinstance(item, Session):
+            for name, value in _held(item, at):
+                yield from walk(value, name)
 
     yield from walk(root, path)
+
+
+def _held(item: dspy.Module | dict[Any, Any] | list[Any] | tuple[Any, ...], at: str) -> Iterator[tuple[str, Any]]:
+    """What a module or a container holds, with its dotted paths."""
+    if isinstance(item, dspy.Module):
+        held = [(name, value) for name, value in vars(item).items() if name not in _NO_PROGRAM]
+        yield from ((f"{at}.{name}" if at else name, value) for name, value in held)
+    elif isinstance(item, dict):
+        yield from ((f"{at}[{key!r}]", value) for key, value in item.items())
+    else:
+        yield from ((f"{at}[{position}]", value) for position, value in enumerate(item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +79,9 @@ class Program:
         open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         inputs: frozenset[str] | None = None
         if signature is not None:
-            inputs = frozenset(signature.input_fields) | frozenset(named if not isinstance(module, dspy.Predict) else ())
+            inputs = frozenset(signature.input_fields) | frozenset(
+                named if not isinstance(module, dspy.Predict) else ()
+            )
         elif not open_ended:
             inputs = frozenset(named)
         return cls(

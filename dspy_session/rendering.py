@@ -1,16 +1,16 @@
 """How a predictor's prompt shows what was said before.
 
-A message whose fields are the predictor's own becomes a pair of chat messages, as DSPy renders a ``dspy.History``. Any
-other message (a ReAct step reads the conversation around it, a rewriter reads answers it did not give) would come out of
-DSPy with outputs made up as ``None`` or left out; it is shown as text in an input field instead, in order, with nothing
-added and nothing missing. DSPy's own adapters render each message once and are given it from then on.
+Messages whose fields are the predictor's own become pairs of chat messages, as DSPy renders a ``dspy.History``. Others
+(a ReAct step reads the conversation around it, a rewriter reads answers it did not give) would come out of DSPy with
+outputs made up as ``None`` or left out; the conversation is shown as text in an input field instead, in order, with
+nothing added and nothing missing. DSPy's own adapters render each message once and are given it from then on.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,14 +20,15 @@ from dspy.adapters.baml_adapter import BAMLAdapter
 from dspy.adapters.utils import format_field_value
 
 from dspy_session.history import Message, Snapshot, messages_of
+from dspy_session.signatures import Signature, as_signature, free_name, with_fields, without_field
 from dspy_session.turn import Record
 
-Signature = type[dspy.Signature]
 Shown = tuple[Record, tuple[str, ...]]
 
 _KNOWN = frozenset({dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, dspy.TwoStepAdapter, BAMLAdapter})
 _MARKER = "<<CUSTOM-TYPE-START-IDENTIFIER>>"
-_NOTHING_YET = "(nothing yet)"
+NOTHING_YET = "(nothing yet)"
+_TEXT_FIELD = "conversation"
 _BY_PRODUCTS = frozenset({"trajectory"})
 
 
@@ -36,17 +37,13 @@ class Layout:
     """What one predictor is shown of a conversation.
 
     Args:
-        signature: The predictor's signature with the fields that carry it.
         plain: The predictor's own signature.
-        history_field: Name of the field for ``own``; empty when there is none.
-        own: The messages that the predictor's fields can express, each as its record and the names that it shows.
-        text_field: Name of the field for ``text``; empty when there is none.
-        text: Everything else, as text.
+        own: The messages, each as its record and the names that it shows, if the predictor's fields can express them.
+        text_field: Name of the field for ``text``.
+        text: What ``own`` does not say, as text.
     """
 
-    signature: Signature
     plain: Signature
-    history_field: str
     own: tuple[Shown, ...]
     text_field: str
     text: str
@@ -79,75 +76,37 @@ class Spoken:
         return self.fields is None or name in self.fields
 
 
-# --- signatures ---------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1024)
-def _with_fields(signature: Signature, instructions: str, history_field: str, text_field: str) -> Signature:
-    # The instructions are part of the key because DSPy lets people assign them on a signature that stands.
-    if text_field:
-        field = dspy.InputField(desc="the conversation so far, oldest first")
-        signature = signature.prepend(text_field, field, type_=str)
-    if history_field:
-        signature = signature.append(history_field, dspy.InputField(), type_=dspy.History)
-    return signature
-
-
-def with_fields(signature: Signature, history_field: str = "", text_field: str = "") -> Signature:
-    """The signature with a ``dspy.History`` field and a text field added, the same object each time."""
-    if history_field in signature.input_fields:
-        history_field = ""
-    if not history_field and not text_field:
-        return signature
-    return _with_fields(signature, signature.instructions, history_field, text_field)
-
-
-@lru_cache(maxsize=1024)
-def _without_field(signature: Signature, instructions: str, field: str) -> Signature:
-    return signature.delete(field)
-
-
-def without_field(signature: Signature, field: str) -> Signature:
-    """The signature without one of its fields, the same object each time."""
-    return _without_field(signature, signature.instructions, field) if field in signature.fields else signature
-
-
 # --- from a snapshot to a layout ------------------------------------------------------------------------------------
 
 
-def lay_out(saw: Snapshot, memory: str, signature: Signature, field: str, spoken: Spoken) -> Layout:
+def lay_out(saw: Snapshot, memory: str, signature: Signature, spoken: Spoken) -> Layout:
     """What a predictor of ``signature`` is shown of a call's history.
 
     Args:
         saw: The call's history.
         memory: Long-term memory, shown first; empty when there is none.
         signature: The predictor's own signature.
-        field: Name of its history field.
         spoken: Which fields are the conversation itself.
     """
     messages = saw.shown()
     own = _own(messages, signature, spoken)
-    text = _as_text(memory, messages[: len(messages) - len(own)], spoken)
-    declared = _history_field(signature)
-    history_field = (declared or field) if own or declared else ""
-    text_field = ""
-    if text:
-        text_field = field if not history_field and field not in signature.fields else _free_name(signature, field)
-    return Layout(with_fields(signature, history_field, text_field), signature, history_field, own, text_field, text)
+    # All or nothing: text beside chat messages would stand after what was said later.
+    text = _as_text(memory, () if own else messages, spoken)
+    return Layout(signature, own, free_name(signature, _TEXT_FIELD), text)
 
 
 def _own(messages: Sequence[Shown], signature: Signature, spoken: Spoken) -> tuple[Shown, ...]:
-    """The newest messages, as many in a row as the predictor's own fields can express."""
+    """The messages in the predictor's own fields; none if those cannot express all of them."""
     outputs = frozenset(signature.output_fields)
     own: list[Shown] = []
     names = fitting = None
-    for record, shown in reversed(messages):
+    for record, shown in messages:
         if shown is not names:
             names, fitting = shown, _fitting(shown, frozenset(signature.input_fields), outputs, spoken)
         if fitting is None or any(record.fields[name] is None for name in outputs):
-            break
+            return ()
         own.append((record, fitting))
-    return tuple(reversed(own))
+    return tuple(own)
 
 
 def _fitting(
@@ -158,15 +117,6 @@ def _fitting(
         return None
     fitting = tuple(name for name in names if name in outputs or (name in inputs and name in spoken))
     return names if fitting == names else fitting
-
-
-def _history_field(signature: Signature) -> str:
-    return next((name for name, field in signature.input_fields.items() if field.annotation is dspy.History), "")
-
-
-def _free_name(signature: Signature, field: str) -> str:
-    names = ("conversation", f"{field}_text", f"{field}_before")
-    return next(name for name in names if name not in signature.fields)
 
 
 def _as_text(memory: str, messages: Sequence[Shown], spoken: Spoken) -> str:
@@ -187,7 +137,7 @@ def _indented(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _text_field_info() -> Any:
-    return dspy.Signature("value -> text").input_fields["value"]
+    return as_signature("value -> text").input_fields["value"]
 
 
 def _text_of(value: Any) -> str:
@@ -206,25 +156,28 @@ def _text_of(value: Any) -> str:
 
 def demos_for(layout: Layout, demos: Sequence[Any]) -> Sequence[Any]:
     """The demos, complete for a signature that has a text field."""
-    if not layout.text_field:
-        return demos
-    return [demo if layout.text_field in demo else {**demo, layout.text_field: _NOTHING_YET} for demo in demos]
+    return [demo if layout.text_field in demo else {**demo, layout.text_field: NOTHING_YET} for demo in demos]
 
 
-def remembering(adapter: dspy.Adapter, layout: Layout, history: dspy.History) -> dspy.Adapter | None:
-    """A copy of one of DSPy's own adapters that renders each message of ``history`` once in its life.
+def is_known(adapter: dspy.Adapter) -> bool:
+    """True for DSPy's own adapters, whose rendering of a history can be done a message at a time."""
+    return type(adapter) in _KNOWN
 
-    Returns:
-        The copy, for one call; None for an adapter whose rendering is not known, and which is left to itself.
+
+def remembering(adapter: dspy.Adapter, layout: Layout, field: str, history: dspy.History) -> dspy.Adapter:
+    """A copy of one of DSPy's own adapters, for one call, that renders each message of ``history`` once in its life.
+
+    Args:
+        adapter: The adapter.
+        layout: What ``history`` was made from.
+        field: Name of the history field.
+        history: The history that the adapter will be given.
     """
     kind = type(adapter)
-    if kind not in _KNOWN:
-        return None
-    field = layout.history_field
 
-    def format(signature: Signature, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
+    def render(signature: Signature, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
         if inputs.get(field) is not history:
-            return kind.format(adapter, signature, demos, inputs)  # type: ignore[no-any-return]
+            return kind.format(adapter, signature, demos, inputs)
         plain = without_field(signature, field)
         rest = {name: value for name, value in inputs.items() if name != field}
         messages = kind.format(adapter, plain, demos, rest)
@@ -232,9 +185,43 @@ def remembering(adapter: dspy.Adapter, layout: Layout, history: dspy.History) ->
         said = [dict(message) for record, names in layout.own for message in _rendered(adapter, plain, record, names)]
         return [*messages[:end], *said, *messages[end:]]
 
-    twin = copy.copy(adapter)  # the same class: DSPy's streaming goes by the adapter's exact class
-    twin.format = format
+    return _rendering(adapter, render)
+
+
+def insisting(adapter: dspy.Adapter, text: str) -> dspy.Adapter:
+    """A copy of somebody's adapter, for one call, that says ``text``.
+
+    A template names the fields that it shows; what was said before is not among them. What the adapter leaves out comes
+    first in the last user message.
+    """
+    kind = type(adapter)
+
+    def render(signature: Signature, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = kind.format(adapter, signature, demos, inputs)
+        if any(_says(message, text) for message in messages):
+            return messages
+        places = [place for place, message in enumerate(messages) if message["role"] == "user"]
+        if not places:
+            return [*messages, {"role": "user", "content": text}]
+        last = messages[places[-1]]
+        content = last["content"]
+        begun = f"{text}\n\n{content}" if isinstance(content, str) else [{"type": "text", "text": text}, *content]
+        return [*messages[: places[-1]], {**last, "content": begun}, *messages[places[-1] + 1 :]]
+
+    return _rendering(adapter, render)
+
+
+def _rendering(adapter: dspy.Adapter, render: Callable[..., list[dict[str, Any]]]) -> dspy.Adapter:
+    """A copy of an adapter, of the same class as others go by it, that formats with ``render``."""
+    twin = copy.copy(adapter)
+    vars(twin)["format"] = render
     return twin
+
+
+def _says(message: Mapping[str, Any], text: str) -> bool:
+    content = json.dumps(message["content"], ensure_ascii=False, default=str)
+    written = json.dumps(text, ensure_ascii=False)[1:-1]
+    return written in content or json.dumps(written, ensure_ascii=False)[1:-1] in content
 
 
 def _rendered(adapter: dspy.Adapter, plain: Signature, record: Record, names: tuple[str, ...]) -> list[dict[str, Any]]:

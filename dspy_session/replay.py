@@ -17,7 +17,7 @@ def is_replay() -> bool:
     DSPy marks neither its settings nor its threads for this (3.4), and both call a program as anybody would, so the
     stack is the only place that tells. Costs some 50 ns a frame.
     """
-    stacks = [sys._getframe(1)]
+    stacks = [sys._getframe(1)]  # noqa: SLF001  # documented, and there is no other way to the stack
     executors: list[object] = []
     while stacks:
         for frame in _outward(stacks.pop()):
@@ -36,7 +36,7 @@ def _waiting_for(executor: object) -> list[FrameType]:
     """Where other threads wait for what ``executor`` does."""
     return [
         frame
-        for top in sys._current_frames().values()
+        for top in sys._current_frames().values()  # noqa: SLF001  # as above
         for frame in _outward(top)
         if frame.f_code.co_name == "execute"
         and frame.f_globals.get("__name__") == _PARALLEL

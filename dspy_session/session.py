@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 
 from dspy_session import examples, files
-from dspy_session.copies import copied, forget_sessions
+from dspy_session.copies import copied, for_a_file
 from dspy_session.engine import BOUND, Bound, Commit, Engine
 from dspy_session.history import View, seed_records, whole_message
 from dspy_session.policy import ChildRules, Options, clean
@@ -485,6 +485,7 @@ class Session(dspy.Module):
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         engine = state.pop("engine")
+        state["module"] = for_a_file(self.module)
         # What was said is private and hooks are live objects; neither belongs in a saved program.
         state["pickled"] = (engine.options.with_(on_turn=None, before_turn=None), engine.rules, self.initial_history)
         return state
@@ -492,7 +493,6 @@ class Session(dspy.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         options, rules, initial_history = state.pop("pickled")
         super().__setstate__(state)
-        forget_sessions(state["module"])
         self._wrap(state["module"], options, rules, initial_history, SessionState())
 
     def __repr__(self) -> str:

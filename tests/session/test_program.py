@@ -6,7 +6,7 @@ import dspy
 import pytest
 
 from dspy_session import sessionify
-from dspy_session.program import is_history
+from dspy_session.signatures import is_history
 from tests.session.programs import Team
 from tests.stub_lm import StubModel
 
