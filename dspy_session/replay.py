@@ -20,7 +20,8 @@ def is_replay() -> bool:
     stacks = [sys._getframe(1)]  # noqa: SLF001  # documented, and there is no other way to the stack
     executors: list[object] = []
     while stacks:
-        for frame in _outward(stacks.pop()):
+        frame: FrameType | None = stacks.pop()
+        while frame is not None:  # no generator: every call of a session comes by here
             name = frame.f_globals.get("__name__", "")
             if name.startswith(_REPLAYING) and name != _SERVING:
                 return True
@@ -29,6 +30,7 @@ def is_replay() -> bool:
                 if not any(known is executor for known in executors):
                     executors.append(executor)
                     stacks += _waiting_for(executor)
+            frame = frame.f_back
     return False
 
 

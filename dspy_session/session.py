@@ -162,6 +162,10 @@ class Session(dspy.Module):
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
+    # DSPy's own warns of ``module.forward(...)``, which a session takes for a call, and makes every read of an attribute
+    # three times as slow.
+    __getattribute__ = object.__getattribute__
+
     def forward(self, **inputs: Any) -> Any:
         """One turn, synchronously; the same as calling the session."""
         if self._called_by_dspy():

@@ -269,5 +269,5 @@ class SessionState:
         """See to it that the log ends with this state's own records and holds little else."""
         # After an undo or a fork the log goes on with turns that are not ours; after much trimming it is mostly past.
         if self._head != len(self._log) or self._head > 2 * len(self._turns) + 64:
-            self._log = [turn.record for turn in self._turns]
+            self._log = self._log[self._head - len(self._turns) : self._head]
             self._head = len(self._log)
