@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 
 from dspy_session.injection import unbind
-from dspy_session.program import modules_below
+from dspy_session.program import NO_PROGRAM, modules_below
 
 
 def copied(module: dspy.Module, mode: str) -> dspy.Module:
@@ -43,13 +43,28 @@ def _give_callbacks(source: dspy.Module, twin: dspy.Module) -> None:
 
 def for_a_file(module: dspy.Module) -> dspy.Module:
     """A copy whose language models have forgotten what they were asked: they log it, and it is nobody's business."""
-    twin: dspy.Module = _shallow(module, {}, quiet=True)
+    twin: dspy.Module = _shallow(module, {})
     forget_sessions(twin)
+    made: dict[int, Any] = {}
+    for _, part in twin.named_sub_modules(dspy.Module):
+        for name, value in vars(part).items():
+            if name not in NO_PROGRAM:
+                vars(part)[name] = _quiet(value, made)
     return twin
 
 
-def _shallow(item: Any, made: dict[int, Any], *, quiet: bool = False) -> Any:
-    """Modules, and what holds modules, as copies; the rest as it is, but for language models when ``quiet``."""
+def _quiet(value: Any, made: dict[int, Any]) -> Any:
+    if isinstance(value, dspy.BaseLM):
+        return made.setdefault(id(value), value.copy() if value.history else value)
+    if type(value) is dict:
+        return {key: _quiet(item, made) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_quiet(item, made) for item in value)
+    return value
+
+
+def _shallow(item: Any, made: dict[int, Any]) -> Any:
+    """Modules, and what holds modules, as copies; the rest as it is."""
     from dspy_session.session import Session
 
     if id(item) in made:
@@ -59,20 +74,17 @@ def _shallow(item: Any, made: dict[int, Any], *, quiet: bool = False) -> Any:
     elif isinstance(item, dspy.Module):
         twin = made[id(item)] = type(item).__new__(type(item))
         for name, value in vars(item).items():
-            copied_value = list(value) if name in ("callbacks", "demos") else _shallow(value, made, quiet=quiet)
-            vars(twin)[name] = copied_value
-    elif isinstance(item, dspy.BaseLM) and quiet:
-        made[id(item)] = item.copy()
+            vars(twin)[name] = list(value) if name in ("callbacks", "demos") else _shallow(value, made)
     elif isinstance(item, dict) and _holds_modules(item):
-        return {key: _shallow(value, made, quiet=quiet) for key, value in item.items()}
+        return {key: _shallow(value, made) for key, value in item.items()}
     elif isinstance(item, (list, tuple)) and _holds_modules(item):
-        return type(item)(_shallow(value, made, quiet=quiet) for value in item)
+        return type(item)(_shallow(value, made) for value in item)
     return made.get(id(item), item)
 
 
 def _holds_modules(item: Any) -> bool:
-    if isinstance(item, (dspy.Module, dspy.BaseLM)):
-        return True
     if isinstance(item, dict):
         return any(map(_holds_modules, item.values()))
-    return isinstance(item, (list, tuple)) and any(map(_holds_modules, item))
+    if isinstance(item, (list, tuple)):
+        return any(map(_holds_modules, item))
+    return isinstance(item, dspy.Module)

@@ -12,7 +12,8 @@ import dspy
 from dspy_session.binding import own_signature
 from dspy_session.signatures import is_history
 
-_NO_PROGRAM = frozenset({"callbacks", "history", "demos", "traces", "train"})
+NO_PROGRAM = frozenset({"callbacks", "history", "demos", "traces", "train"})
+"""Names of what a module holds beside its program."""
 
 
 def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]]:
@@ -40,7 +41,7 @@ def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]
 def _held(item: dspy.Module | dict[Any, Any] | list[Any] | tuple[Any, ...], at: str) -> Iterator[tuple[str, Any]]:
     """What a module or a container holds, with its dotted paths."""
     if isinstance(item, dspy.Module):
-        held = [(name, value) for name, value in vars(item).items() if name not in _NO_PROGRAM]
+        held = [(name, value) for name, value in vars(item).items() if name not in NO_PROGRAM]
         yield from ((f"{at}.{name}" if at else name, value) for name, value in held)
     elif isinstance(item, dict):
         yield from ((f"{at}[{key!r}]", value) for key, value in item.items())
