@@ -16,6 +16,7 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -34,7 +35,6 @@ from dspy_session.signatures import Signature, field_for, history_field
 from dspy_session.state import Outcome, SessionState
 from dspy_session.threads import arun_in_thread, run_coroutine
 from dspy_session.turn import Record, Turn
-from dspy_session.values import snapshot
 
 if TYPE_CHECKING:
     from dspy_session.session import Session
@@ -299,7 +299,7 @@ class Engine:
             TypeError: The history given is no ``dspy.History``.
         """
         state = bound.state
-        explicit = self._explicit(given)
+        explicit, others = self._apart(given)
         outer = current()
         policy = self.options.history_policy
         recording = self.options.lifespan != "stateless"
@@ -315,37 +315,36 @@ class Engine:
             self._keep_for_outer(outer, state)
         replaces = explicit if policy == "replace_session" else None
         kept = recording and bound.rehearsal is None
-        return Plan(frame, self._kwargs(frame, given), self._kept_inputs(given), replaces, kept)
+        inputs = recorded_inputs(others, self.program.inputs)
+        return Plan(frame, self._kwargs(frame, others), inputs, replaces, kept)
 
     def plan_as_child(self, root: Frame, node: Node, path: str, given: dict[str, Any]) -> Plan:
         """What a call does when the session is a child in another session's call."""
         frame, ledger = self._node_frame(self, root, node, path)
-        explicit = self._explicit(given)
+        explicit, others = self._apart(given)
         if explicit is not None:
             frame.saw = Snapshot.of(explicit)
             frame.recording = frame.recording and self.options.history_policy != "override"
-        return Plan(frame, self._kwargs(frame, given), self._kept_inputs(given), kept=False, ledger=ledger)
+        inputs = recorded_inputs(others, self.program.inputs)
+        return Plan(frame, self._kwargs(frame, others), inputs, kept=False, ledger=ledger)
 
-    def _explicit(self, given: Mapping[str, Any]) -> dspy.History | None:
-        """The history that the caller brings; None when there is none."""
-        explicit = next((given[name] for name in self.history_names if given.get(name) is not None), None)
+    def _apart(self, given: Mapping[str, Any]) -> tuple[dspy.History | None, dict[str, Any]]:
+        """The history that the caller brings, None when there is none, and the other arguments."""
+        names = self.history_names
+        others = {name: value for name, value in given.items() if name not in names}
+        explicit = None
+        if len(others) < len(given):
+            explicit = next((given[name] for name in names if given.get(name) is not None), None)
         if explicit is not None and not isinstance(explicit, dspy.History):
             raise TypeError(
                 f"{self.options.history_field} must be a dspy.History; got a {type(explicit).__name__}: "
                 "wrap the messages in dspy.History(messages=[...])"
             )
-        return explicit
+        return explicit, others
 
-    def _kwargs(self, frame: Frame, given: dict[str, Any]) -> dict[str, Any]:
-        names = self.history_names
-        kwargs = {name: value for name, value in given.items() if name not in names}
-        if self.program.history_parameter is not None:
-            kwargs[self.program.history_parameter] = frame.hand_out()
-        return kwargs
-
-    def _kept_inputs(self, given: dict[str, Any]) -> dict[str, Any]:
-        kept = recorded_inputs(given, self.program.inputs, self.history_names)
-        return {name: snapshot(value) for name, value in kept.items()}  # the program may change what it is given
+    def _kwargs(self, frame: Frame, others: dict[str, Any]) -> dict[str, Any]:
+        parameter = self.program.history_parameter
+        return others if parameter is None else {**others, parameter: frame.hand_out()}
 
     def _keep_for_outer(self, outer: Frame, state: SessionState) -> None:
         """A call from inside a turn of the same conversation goes when that turn fails: keep what stood before."""
@@ -575,9 +574,7 @@ class Engine:
 
     @staticmethod
     def _node_inputs(predictor: dspy.Predict, binding: Binding, kwargs: dict[str, Any]) -> dict[str, Any]:
-        known = frozenset(own_signature(predictor).input_fields)
-        kept = recorded_inputs(kwargs, known, frozenset((binding.field,)))
-        return {name: snapshot(value) for name, value in kept.items()}
+        return recorded_inputs(kwargs, frozenset(own_signature(predictor).input_fields) - {binding.field})
 
     @staticmethod
     def _keep_in_ledger(plan: Plan, result: Any) -> None:
@@ -586,18 +583,26 @@ class Engine:
         plan.ledger.add(_turn(plan, result, 0))
 
 
-@contextmanager
-def opened(frame: Frame) -> Iterator[None]:
+class opened:  # noqa: N801  # used like a function; a generator takes twice the time
     """The frame is the innermost one here until the block ends; a block that fails undoes what was recorded inside."""
-    try:
-        with dspy.context(**{FRAME: frame}):
-            yield
-    except BaseException:
-        frame.closed = frame.failed = True
-        if frame.before is not None:
+
+    __slots__ = ("_context", "_frame")
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._context = dspy.context(**{FRAME: frame})
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(None, None, None)
+        frame = self._frame
+        frame.closed, frame.failed = True, kind is not None
+        if frame.failed and frame.before is not None:
             frame.state.restore(frame.before)
-        raise
-    frame.closed = True
 
 
 @contextmanager

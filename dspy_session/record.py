@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dspy
 import pydantic
 
+from dspy_session.values import snapshot
 
-def recorded_inputs(
-    inputs: Mapping[str, Any], known: frozenset[str] | None, history_names: frozenset[str]
-) -> dict[str, Any]:
-    """The inputs that a turn keeps: those that the program knows, less the history."""
-    return {
-        name: value
-        for name, value in inputs.items()
-        if name not in history_names and (known is None or name in known)
-    }
+
+def recorded_inputs(inputs: Mapping[str, Any], known: frozenset[str] | None) -> dict[str, Any]:
+    """The inputs that a turn keeps: those that the program knows, as they are now, for it may change them.
+
+    Args:
+        inputs: What the call was given, less the history.
+        known: The names that the program knows; None for all.
+    """
+    return {name: snapshot(value) for name, value in inputs.items() if known is None or name in known}
 
 
 def recorded_outputs(result: Any) -> dict[str, Any]:
@@ -26,12 +27,13 @@ def recorded_outputs(result: Any) -> dict[str, Any]:
     A ``dspy.History`` among them is left out: a ReActV2 returns the one that it was given, and to keep it would make
     every turn hold all turns before it.
     """
+    items: Iterable[tuple[Any, Any]]
     if isinstance(result, dspy.Example):  # a Prediction is one
-        items: dict[str, Any] = dict(result.items(include_dspy=False))
+        items = result.items(include_dspy=False)
     elif isinstance(result, dict):
-        items = {str(name): value for name, value in result.items()}
+        items = result.items()
     elif isinstance(result, pydantic.BaseModel):
-        items = result.model_dump()
+        items = result.model_dump().items()
     else:
-        items = {"output": result}
-    return {name: value for name, value in items.items() if not isinstance(value, dspy.History)}
+        items = [("output", result)]
+    return {str(name): value for name, value in items if not isinstance(value, dspy.History)}

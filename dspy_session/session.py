@@ -162,8 +162,8 @@ class Session(dspy.Module):
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
-    # DSPy's own warns of ``module.forward(...)``, which a session takes for a call, and makes every read of an attribute
-    # three times as slow.
+    # DSPy's own warns of ``module.forward(...)``, which a session takes for a call, and slows down every read of an
+    # attribute.
     __getattribute__ = object.__getattribute__
 
     def forward(self, **inputs: Any) -> Any:

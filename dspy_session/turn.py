@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from dspy_session.values import is_atomic, snapshot
+from dspy_session.values import all_atomic, snapshot
 
 if TYPE_CHECKING:
     import dspy
@@ -53,7 +53,7 @@ class Record:
         self.shadowed: dict[str, Any] | None = None
         if len(self.fields) < len(inputs) + len(outputs):
             self.shadowed = {name: snapshot(inputs[name]) for name in inputs if name in outputs}
-        self.plain = self.shadowed is None and all(map(is_atomic, self.fields.values()))
+        self.plain = self.shadowed is None and all_atomic(self.fields.values())
         if not self.plain:
             self.fields = {name: snapshot(value) for name, value in self.fields.items()}
         self.rendered: tuple[Any, Any] | None = None

@@ -8,6 +8,7 @@ import decimal
 import enum
 import logging
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -31,9 +32,9 @@ _ATOMIC: frozenset[type] = frozenset(
 )
 
 
-def is_atomic(value: Any) -> bool:
-    """True when ``value`` can be shared: nothing can change it."""
-    return type(value) in _ATOMIC or isinstance(value, (enum.Enum, type))
+def all_atomic(values: Iterable[Any]) -> bool:
+    """True when all of ``values`` are of types that can be shared."""
+    return _ATOMIC.issuperset(map(type, values))
 
 
 def snapshot(value: Any) -> Any:
@@ -57,7 +58,7 @@ def _copied(value: Any) -> Any:
         return {_copied(key): _copied(item) for key, item in value.items()}
     if kind is tuple:
         return tuple([_copied(item) for item in value])
-    if is_atomic(value):
+    if isinstance(value, (enum.Enum, type)):
         return value
     return _deepcopied(value)
 
