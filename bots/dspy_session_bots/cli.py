@@ -1,0 +1,58 @@
+"""``dspy-bots``: the outermost rim. Whatever goes wrong for a reason of the user's ends here, in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from dspy_session_bots.console import PROGRAM, complain, warn_in_one_line
+
+REFUSED, MISUSED = 1, 2
+
+
+def main() -> None:
+    """The program: runs what the command line says, then exits."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line.
+
+    Args:
+        arguments: The words after the program's name.
+
+    Returns:
+        The exit code: 0, 1 for what is refused, 2 for what is no such command, 130 after Ctrl-C.
+    """
+    # Read when LiteLLM is imported: else it asks the network for its prices.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
+    warn_in_one_line()
+    try:
+        import typer
+    except ModuleNotFoundError as error:
+        complain(f"{error.name} is not installed: pip install 'dspy-session-kit[bots]'")
+        return REFUSED
+    try:
+        # Nothing of the kit is imported before: another distribution may have put its own dspy_session over ours.
+        from dspy_session.errors import SessionError
+        from dspy_session_bots.commands import app
+    except ImportError as error:
+        if not str(error.name).startswith("dspy_session"):
+            raise
+        complain(
+            f"dspy_session is not the one of dspy-session-kit ({error}): pip uninstall dspy-session, "
+            "then pip install --force-reinstall --no-deps dspy-session-kit"
+        )
+        return REFUSED
+    try:
+        return app(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+    except typer.TyperException as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        complain(f"{error.format_message().rstrip('.?')} (see {command} --help)")
+        return MISUSED
+    except SessionError as error:
+        complain(str(error))
+        return REFUSED
+    except KeyboardInterrupt:
+        return 130

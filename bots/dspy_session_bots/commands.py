@@ -1,0 +1,219 @@
+"""The commands of ``dspy-bots``, their options, and what their help says."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dspy_session_bots.console import PROGRAM, log_to_operator, log_to_terminal
+from dspy_session_bots.target import Target
+
+app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+DISTRIBUTIONS = ("dspy-session-kit", "dspy")
+
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:ATTR",
+        help="A module or a .py file, and the name in it that holds a DSPy module, a session, or a function without "
+        "arguments that makes one. Without :ATTR it is agent, program or bot.",
+        show_default=False,
+    ),
+]
+LmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lm",
+        metavar="MODEL",
+        help="The model that answers, as DSPy names it, or 'embedded'. Otherwise the one that the agent's file "
+        "configures, else one that the environment has a key for, else the embedded one.",
+        show_default=False,
+    ),
+]
+InputFieldOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The agent's input that takes the message.", show_default=False)
+]
+OutputFieldOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The agent's output that is the answer.", show_default=False)
+]
+EnvFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where keys and tokens are, besides the environment; else .env, if there is one.",
+        show_default=False,
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and where errors come from.")]
+
+
+def _examples(*commands: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)  # \b keeps the lines as they are
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(", ".join(f"{name} {metadata.version(name)}" for name in DISTRIBUTIONS))
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001  # its callback has said it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Put a DSPy agent where people talk: in the browser, in the terminal, in Slack, in Discord."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(
+    epilog=_examples(
+        "dspy-bots demo",
+        "dspy-bots demo --lm openai/gpt-5.4-mini --port 8000",
+    )
+)
+def demo(
+    *,
+    lm: LmOption = None,
+    store: Annotated[
+        str, typer.Option(metavar="URL", help="Where conversations are kept.")
+    ] = "sqlite:///playground.db",
+    port: Annotated[int, typer.Option(help="The page's port; 0 takes a free one.", min=0, max=65535)] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
+    env_file: EnvFileOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Talk to a small agent in the browser, and see what it remembers."""
+    log_to_terminal(verbose=verbose)
+    from dspy_session_bots.agent import forget_caches
+    from dspy_session_bots.config import read_settings
+    from dspy_session_bots.demo import run_demo
+
+    read_settings(env_file)
+    forget_caches()
+    run_demo(lm=lm, store=store, port=port, opens_browser=not no_open)
+
+
+@app.command(
+    epilog=_examples(
+        "dspy-bots chat support.py:agent",
+        "dspy-bots chat support.py:agent --store sqlite:///chat.db --thread holidays",
+        'echo "What do you know?" | dspy-bots chat support.py:agent > answer.txt',
+    )
+)
+def chat(
+    target: TargetArgument,
+    *,
+    lm: LmOption = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where the conversation is kept for the next time.", show_default=False),
+    ] = None,
+    thread: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which of the kept conversations it is.", show_default="main")
+    ] = None,
+    input_field: InputFieldOption = None,
+    output_field: OutputFieldOption = None,
+    env_file: EnvFileOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Talk to your agent in the terminal, or through a pipe: a line is a message, answers come on stdout."""
+    if thread is not None and store is None:
+        raise typer.BadParameter("a thread is kept in a store: add --store sqlite:///chat.db", param_hint="--thread")
+    log_to_terminal(verbose=verbose)
+    from dspy_session.conversation import Conversations
+    from dspy_session_bots.agent import forget_caches, load_agent, ready
+    from dspy_session_bots.config import read_settings
+    from dspy_session_bots.terminal import Terminal, conversation_key
+
+    read_settings(env_file)
+    forget_caches()
+    agent = ready(load_agent(Target.parse(target)), lm, input_field, output_field)
+    terminal = Terminal(
+        Conversations(agent.session, store or "memory://"),
+        agent.fields,
+        conversation_key(thread or "main"),
+        f"{target} · {agent.model_name} · Ctrl-C stops an answer, Ctrl-D leaves",
+        verbose,
+    )
+    if not terminal.talk():
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=_examples(
+        "dspy-bots run support.py:agent --slack",
+        "dspy-bots run support.py:agent --slack --discord --store sqlite:///bot.db --lm openai/gpt-5.4-mini",
+        "dspy-bots run support.py:agent --slack --webhook https://example.com/turns",
+        "dspy-bots run support.py:bot",
+    )
+)
+def run(
+    target: TargetArgument,
+    *,
+    slack: Annotated[
+        bool, typer.Option("--slack", help="In Slack: needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN.")
+    ] = False,
+    discord: Annotated[bool, typer.Option("--discord", help="In Discord: needs DISCORD_TOKEN.")] = False,
+    lm: LmOption = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where conversations are kept.", show_default="sqlite:///bot.db"),
+    ] = None,
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Post each turn there, signed with WEBHOOK_SECRET; may be repeated.", show_default=False
+        ),
+    ] = None,
+    input_field: InputFieldOption = None,
+    output_field: OutputFieldOption = None,
+    env_file: EnvFileOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Let your agent answer in Slack and Discord, until Ctrl-C.
+
+    Tokens come from the environment or from .env. MODULE:ATTR may be a Bot as well, set up in your own code.
+    """
+    log_to_operator(verbose=verbose)
+    from dspy_session_bots.agent import forget_caches, ready
+    from dspy_session_bots.config import read_settings
+    from dspy_session_bots.load import load
+    from dspy_session_bots.serving import platforms, webhooks
+    from dspy_session_chat import Bot
+
+    settings = read_settings(env_file)
+    places = platforms(settings, slack=slack, discord=discord)
+    sinks = webhooks(webhook or (), settings.webhook_secret)
+    forget_caches()
+    found = load(Target.parse(target))
+    if isinstance(found, Bot):
+        given = {"--slack": slack, "--discord": discord, "--lm": lm, "--store": store, "--webhook": webhook}
+        given |= {"--input-field": input_field, "--output-field": output_field}
+        superfluous = [name for name, value in given.items() if value]
+        if superfluous:
+            raise typer.BadParameter(f"{target} is a Bot and says this itself", param_hint=superfluous)
+        bot, said = found, target
+    else:
+        if not places:
+            raise typer.BadParameter("say where the bot shall be: --slack, --discord, or both", param_hint="TARGET")
+        agent = ready(found, lm, input_field, output_field)
+        store = store or "sqlite:///bot.db"
+        bot = Bot(
+            agent.session,
+            platforms=places,
+            store=store,
+            sinks=sinks,
+            input_field=input_field,
+            output_field=output_field,
+        )
+        said = f"{target} in {' and '.join(place.name for place in places)} · {agent.model_name} · kept in {store}"
+    typer.echo(f"{said} · Ctrl-C stops")
+    bot.run()

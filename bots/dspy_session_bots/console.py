@@ -1,0 +1,90 @@
+"""What the command line says besides answers: one line each, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import warnings
+from typing import Any
+
+PROGRAM = "dspy-bots"
+LONGEST = 600
+"""Characters of a line; providers answer with whole pages."""
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line, and not without end."""
+    line = harmless(" ".join(text.split()))
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def explained(error: BaseException) -> str:
+    """An error in one line: its message, with its kind in front where the message alone would not say much."""
+    from dspy_session.errors import SessionError
+
+    return one_line(str(error) if isinstance(error, SessionError) else f"{type(error).__name__}: {error}")
+
+
+def harmless(text: str) -> str:
+    """``text`` without what a terminal would obey: a model may say anything."""
+    return _CONTROLS.sub("", text)
+
+
+def complain(text: str) -> None:
+    """Say what is wrong, and how to mend it."""
+    print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # noqa: T201
+
+
+def warn_in_one_line() -> None:
+    """Let Python's warnings be one line each, without the code that they come from."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        complain(f"warning: {message}")
+
+    warnings.showwarning = show
+
+
+def log_to_terminal(*, verbose: bool) -> None:
+    """Log for somebody who is looking on: a line for a warning or an error.
+
+    Args:
+        verbose: Log more, and where errors came from.
+    """
+    _log_as(_OneLine(verbose=verbose), verbose=verbose)
+
+
+def log_to_operator(*, verbose: bool) -> None:
+    """Log for somebody who reads it afterwards: what happened when, and where errors came from.
+
+    Args:
+        verbose: Log more.
+    """
+    _log_as(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"), verbose=verbose, ours=logging.INFO)
+
+
+class _OneLine(logging.Formatter):
+    def __init__(self, *, verbose: bool) -> None:
+        super().__init__()
+        self._verbose = verbose
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{PROGRAM}: {record.levelname.lower()}: {one_line(record.getMessage())}"
+        if record.exc_info is None or record.exc_info[1] is None:
+            return line
+        if self._verbose:
+            return f"{line}\n{self.formatException(record.exc_info)}"
+        return f"{line}: {explained(record.exc_info[1])}"
+
+
+def _log_as(formatter: logging.Formatter, *, verbose: bool, ours: int = logging.WARNING) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    level = logging.DEBUG if verbose else ours
+    for room in ("dspy_session", "dspy_session_bots", "dspy_session_chat", "dspy_session_discord"):
+        logging.getLogger(room).setLevel(level)
+    for room in ("dspy_session_slack", "dspy_session_webhook"):
+        logging.getLogger(room).setLevel(level)
