@@ -25,7 +25,7 @@ from dspy_session import consolidate, rendering
 from dspy_session.binding import Binding, own_signature
 from dspy_session.frame import FRAME, Frame, NodeLedger, Rehearsal, current, holding, is_held, setting
 from dspy_session.history import Snapshot, View, seed_records
-from dspy_session.injection import bind, unbind
+from dspy_session.injection import bind, unbind, unlist
 from dspy_session.policy import ChildRules, NodePolicy, Options, is_below
 from dspy_session.program import Program, modules_below
 from dspy_session.record import recorded_inputs, recorded_outputs
@@ -150,6 +150,9 @@ class Engine:
     def take(self, module: dspy.Module) -> None:
         """Make ``module`` the program: reach its predictors, make its children."""
         self.release()
+        for _, found in modules_below(module):
+            if isinstance(found, dspy.Predict):
+                unlist(found)
         self._follow_declared_name(module)
         self.program = Program.of(module, self.options.history_field, self.options.strict_history_annotation)
         inherited = NodePolicy.inherited(self.options)

@@ -23,6 +23,11 @@ from dspy_session.signatures import Signature, own_part
 _changing = threading.RLock()  # sessions come and go on any thread, also when the garbage collector runs
 
 
+def unlist(predictor: dspy.Predict) -> None:
+    """Take out of a predictor's own signature what a session listed in the one that it was made from."""
+    vars(predictor)["signature"] = own_part(own_signature(predictor))
+
+
 def bind(predictor: dspy.Predict, session_key: str, binding: Binding) -> None:
     """Let the session of ``session_key`` reach ``predictor``."""
     with _changing:
