@@ -195,7 +195,7 @@ async def test_conversations_of_other_platforms_are_not_listed(tmp_path: Path):
     store = f"sqlite:///{tmp_path / 'chat.db'}"
     async with Conversations(dspy.Predict("question -> answer"), store) as conversations:
         with dspy.context(lm=StubModel().lm):
-            for key in ("slack:T1:C1:1700000000.000100", "mine", str(conversation_key("one"))):
+            for key in ("slack:T1:C1:1700000000.000100", "discord:1:2:3", "mine", str(conversation_key("one"))):
                 await conversations.acall(key, question="Hello?")
             await conversations.acall(str(conversation_key("two")), question="Hello?")
             await conversations.reset(str(conversation_key("two")))

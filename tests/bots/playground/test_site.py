@@ -13,6 +13,7 @@ from dspy_session_bots.playground import Playground
 from dspy_session_bots.playground.site import LONGEST_BODY, LONGEST_MESSAGE
 from dspy_session_bots.playground.threads import KEPT_OPEN
 from tests.bots.playground.page import serving
+from tests.stub_lm import Prompt
 
 MESSAGES = "/api/threads/one/messages"
 
@@ -139,3 +140,22 @@ async def test_threads_that_rest_are_let_go_of_and_come_back():
     assert (exchange["text"], exchange["phase"]) == ("Hello", "answered")
     assert exchange["id"] == exchange["turn"]  # read from the store again, where a turn knows no event
     assert len(whole["threads"]) == KEPT_OPEN + 2
+
+
+async def test_a_thread_with_an_answer_to_come_is_not_let_go_of():
+    go_on = asyncio.Event()
+
+    def reply(prompt: Prompt) -> list[object]:
+        return [*([go_on] if "slowly" in prompt.last else []), "[[ ## answer ## ]]\nDone.\n\n[[ ## completed ## ]]"]
+
+    async with serving(reply=reply) as visitor:
+        slow = await visitor.say("Answer slowly.", "slow")
+        for number in range(KEPT_OPEN + 2):
+            async with visitor.page(f"thread-{number}") as page:
+                await page.whole()
+        async with visitor.page("slow") as page:
+            (exchange,) = (await page.whole())["thread"]["exchanges"]
+            go_on.set()
+            answer = await page.answer(slow)
+    assert exchange["phase"] == "working"
+    assert answer["html"] == "<p>Done.</p>\n"
