@@ -8,14 +8,18 @@ Nothing is ever pickled, and reading imports no module: a model's or an enum's c
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import decimal
 import enum
+import json
 import math
 import sys
+import types
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dspy
 import pydantic
@@ -23,6 +27,12 @@ import pydantic
 from dspy_session.errors import StateFileError, UnsupportedValueError
 
 TAG = "$type"
+
+_LONG_INT = 14_000
+"""Bits of an integer that JSON cannot carry: Python reads and writes 4,300 decimal digits at most."""
+
+_Reader = Callable[[dict[str, Any], str], Any]
+_Writer = Callable[[Any, str], Any]
 
 
 def to_json(value: Any, where: str = "value") -> Any:
@@ -35,30 +45,27 @@ def to_json(value: Any, where: str = "value") -> Any:
     Raises:
         UnsupportedValueError: ``value`` holds something that could not be read back equal.
     """
+    try:
+        return _to_json(value, where)
+    except RecursionError:
+        raise UnsupportedValueError(f"{where:.80} contains itself, or is nested too deeply to be saved") from None
+
+
+def _to_json(value: Any, where: str) -> Any:
     kind = type(value)
-    if kind in (str, bool, int) or value is None:
+    if kind in _PLAIN:
         return value
-    if kind is float:
-        return value if math.isfinite(value) else {TAG: "float", "value": repr(value)}
-    if kind is list:
-        return [to_json(item, f"{where}[{position}]") for position, item in enumerate(value)]
-    if kind is dict:
-        return _dict_to_json(value, where)
-    if kind in (tuple, set, frozenset):
-        items = _sorted(value) if kind is not tuple else value
-        return {TAG: kind.__name__, "items": [to_json(item, where) for item in items]}
-    if isinstance(value, enum.Enum):
-        return {TAG: "enum", "class": _class_name(kind, where), "name": value.name}
-    if isinstance(value, pydantic.BaseModel):
-        return _model_to_json(value, where)
-    if kind in (dspy.Example, dspy.Prediction):
-        return {TAG: kind.__name__, "fields": {name: to_json(item, f"{where}.{name}") for name, item in value.items()}}
-    if kind in _SCALARS:
-        return {TAG: kind.__name__, "value": _SCALARS[kind][0](value)}
-    raise UnsupportedValueError(
-        f"{where} holds a {kind.__module__}.{kind.__qualname__}, which cannot be saved and read back equal: "
-        "convert it, or leave the field out"
-    )
+    writer = _WRITERS.get(kind)
+    if writer is None and isinstance(value, enum.Enum):
+        writer = _enum_to_json
+    elif writer is None and isinstance(value, pydantic.BaseModel):
+        writer = _model_to_json
+    if writer is None:
+        raise UnsupportedValueError(
+            f"{where} holds a {kind.__module__}.{kind.__qualname__}, which cannot be saved and read back equal: "
+            "convert it, or leave the field out"
+        )
+    return writer(value, where)
 
 
 def from_json(value: Any, where: str = "value") -> Any:
@@ -67,6 +74,13 @@ def from_json(value: Any, where: str = "value") -> Any:
     Raises:
         StateFileError: ``value`` is not what ``to_json`` writes, or needs a class that has not been imported.
     """
+    try:
+        return _from_json(value, where)
+    except RecursionError:
+        raise StateFileError(f"{where:.80} is damaged: it is nested too deeply") from None
+
+
+def _from_json(value: Any, where: str) -> Any:
     if isinstance(value, list):
         return [from_json(item, where) for item in value]
     if not isinstance(value, dict):
@@ -79,15 +93,24 @@ def from_json(value: Any, where: str = "value") -> Any:
         raise StateFileError(f"{where} has the unknown type {tag!r}; it was written by a newer version, or damaged")
     try:
         return reader(value, where)
-    except StateFileError:
+    except (StateFileError, RecursionError):
         raise
     except Exception as error:
-        raise StateFileError(f"{where} is damaged: no {tag} can be read from it ({error})") from error
+        cause = " ".join(str(error).split())  # in one line
+        raise StateFileError(f"{where} is damaged: no {tag} can be read from it ({cause})") from error
 
 
-def _sorted(items: set[Any] | frozenset[Any]) -> list[Any]:
-    """A stable order, so that the same set is written alike each time."""
-    return sorted(items, key=lambda item: (type(item).__qualname__, repr(item)))
+def _items_to_json(value: list[Any] | tuple[Any, ...], where: str) -> list[Any]:
+    return [to_json(item, f"{where}[{position}]") for position, item in enumerate(value)]
+
+
+def _tuple_to_json(value: tuple[Any, ...], where: str) -> Any:
+    return {TAG: "tuple", "items": _items_to_json(value, where)}
+
+
+def _set_to_json(value: set[Any] | frozenset[Any], where: str) -> Any:
+    # In a stable order, so that the same set is written alike each time.
+    return {TAG: type(value).__name__, "items": sorted((to_json(item, where) for item in value), key=json.dumps)}
 
 
 def _dict_to_json(value: dict[Any, Any], where: str) -> Any:
@@ -106,8 +129,9 @@ def _model_to_json(value: pydantic.BaseModel, where: str) -> dict[str, Any]:
         "class": _class_name(kind, where),
         "fields": {name: to_json(getattr(value, name), f"{where}.{name}") for name in kind.model_fields},
     }
-    if value.model_extra:
-        written["extra"] = {name: to_json(item, f"{where}.{name}") for name, item in value.model_extra.items()}
+    for part, values in (("extra", value.model_extra), ("private", value.__pydantic_private__)):
+        if values:
+            written[part] = {name: to_json(item, f"{where}.{name}") for name, item in values.items()}
     if value.model_fields_set != set(kind.model_fields) | set(value.model_extra or ()):
         written["set"] = sorted(value.model_fields_set)
     return written
@@ -121,7 +145,12 @@ def _model_from_json(data: dict[str, Any], where: str) -> pydantic.BaseModel:
     extra = {name: from_json(item, f"{where}.{name}") for name, item in data.get("extra", {}).items()}
     chosen = set(data["set"]) if "set" in data else set(fields) | set(extra)
     # Not validated again: a validator may change what it is given (an Image downloads), and the values stood before.
-    return kind.model_construct(_fields_set=chosen, **fields, **extra)
+    model = kind.model_construct(_fields_set=chosen, **fields, **extra)
+    for name, item in data.get("private", {}).items():
+        if name not in kind.__private_attributes__:
+            raise StateFileError(f"{where} is damaged: {data['class']} has no private attribute {name}")
+        setattr(model, name, from_json(item, f"{where}.{name}"))
+    return model
 
 
 def _class_name(kind: type, where: str) -> str:
@@ -144,17 +173,64 @@ def _class(name: str, where: str) -> type:
     if found is None:
         raise StateFileError(f"{where} needs the class {name}: import {module_name} before loading")
     for part in path.split("."):
-        found = getattr(found, part, None)
+        # Looked up in the namespaces themselves: asking the module or the class could run code of theirs.
+        found = vars(found).get(part) if isinstance(found, (types.ModuleType, type)) else None
     if not isinstance(found, type):
         raise StateFileError(f"{where} needs the class {name}, which {module_name} does not have")
     return found
+
+
+def _enum_to_json(value: enum.Enum, where: str) -> dict[str, Any]:
+    kind = type(value)
+    written = {TAG: "enum", "class": _class_name(kind, where)}
+    if kind.__members__.get(value.name) is value:
+        return {**written, "name": value.name}
+    return {**written, "value": to_json(value.value, where)}  # flags that have no common name
 
 
 def _enum_from_json(data: dict[str, Any], where: str) -> enum.Enum:
     kind = _class(data["class"], where)
     if not issubclass(kind, enum.Enum):
         raise StateFileError(f"{where} names the class {data['class']}, which is no enum")
-    return kind[data["name"]]
+    return kind[data["name"]] if "name" in data else kind(from_json(data["value"], where))
+
+
+def _example_to_json(value: dspy.Example, where: str) -> dict[str, Any]:
+    fields = {name: to_json(item, f"{where}.{name}") for name, item in value.items(include_dspy=True)}
+    written = {TAG: type(value).__name__, "fields": fields}
+    with contextlib.suppress(ValueError, AttributeError):  # nobody said which fields are inputs
+        written["inputs"] = sorted(value.inputs().keys())
+    return written
+
+
+def _example_from_json(kind: type[dspy.Example]) -> _Reader:
+    def read(data: dict[str, Any], where: str) -> dspy.Example:
+        example = kind({name: from_json(item, f"{where}.{name}") for name, item in data["fields"].items()})
+        return example.with_inputs(*data["inputs"]) if "inputs" in data else example
+
+    return read
+
+
+def _time_to_json(value: datetime.datetime | datetime.time, where: str) -> dict[str, Any]:
+    """A point in time with its zone, where that has a name, and with which of two equal hours is meant."""
+    kind = type(value)
+    zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
+    text = (value.replace(tzinfo=None, fold=0) if zone else value.replace(fold=0)).isoformat()
+    written: dict[str, Any] = {TAG: kind.__name__, "value": text}
+    if zone:
+        written["zone"] = zone
+    if value.fold:
+        written["fold"] = 1
+    if not zone and _time_from_json(kind, written) != value:
+        raise UnsupportedValueError(
+            f"{where} holds a time whose zone cannot be saved and read back equal: use zoneinfo.ZoneInfo, or UTC"
+        )
+    return written
+
+
+def _time_from_json(kind: type[datetime.datetime | datetime.time], data: dict[str, Any]) -> Any:
+    moment = kind.fromisoformat(data["value"]).replace(fold=data.get("fold", 0))
+    return moment.replace(tzinfo=ZoneInfo(data["zone"])) if "zone" in data else moment
 
 
 def _timedelta(text: str) -> datetime.timedelta:
@@ -166,14 +242,14 @@ _SCALARS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     bytes: (lambda value: base64.b64encode(value).decode(), lambda text: base64.b64decode(text, validate=True)),
     complex: (str, complex),
     decimal.Decimal: (str, decimal.Decimal),
-    datetime.datetime: (datetime.datetime.isoformat, datetime.datetime.fromisoformat),
     datetime.date: (datetime.date.isoformat, datetime.date.fromisoformat),
-    datetime.time: (datetime.time.isoformat, datetime.time.fromisoformat),
     datetime.timedelta: (lambda value: f"{value.days},{value.seconds},{value.microseconds}", _timedelta),
     uuid.UUID: (str, uuid.UUID),
 }
 
-_Reader = Callable[[dict[str, Any], str], Any]
+
+def _scalar_writer(kind: type, write: Callable[[Any], str]) -> _Writer:
+    return lambda value, where: {TAG: kind.__name__, "value": write(value)}
 
 
 def _scalar_reader(read: Callable[[str], Any]) -> _Reader:
@@ -184,21 +260,34 @@ def _items(data: dict[str, Any], where: str) -> list[Any]:
     return [from_json(item, where) for item in data["items"]]
 
 
-def _fields(data: dict[str, Any], where: str) -> dict[str, Any]:
-    return {name: from_json(item, f"{where}.{name}") for name, item in data["fields"].items()}
-
-
 _READERS: Mapping[str, _Reader] = {
     "float": lambda data, where: float(data["value"]),
     "tuple": lambda data, where: tuple(_items(data, where)),
     "set": lambda data, where: set(_items(data, where)),
     "frozenset": lambda data, where: frozenset(_items(data, where)),
-    "dict": lambda data, where: {
-        from_json(key, where): from_json(item, where) for key, item in data["items"]
-    },
+    "dict": lambda data, where: {from_json(key, where): from_json(item, where) for key, item in data["items"]},
     "enum": _enum_from_json,
     "model": _model_from_json,
-    "Example": lambda data, where: dspy.Example(**_fields(data, where)),
-    "Prediction": lambda data, where: dspy.Prediction(**_fields(data, where)),
+    "int": _scalar_reader(lambda text: int(text, 16)),
+    "datetime": lambda data, where: _time_from_json(datetime.datetime, data),
+    "time": lambda data, where: _time_from_json(datetime.time, data),
+    "Example": _example_from_json(dspy.Example),
+    "Prediction": _example_from_json(dspy.Prediction),
     **{kind.__name__: _scalar_reader(read) for kind, (_, read) in _SCALARS.items()},
+}
+
+_PLAIN = frozenset({str, bool, type(None)})
+_WRITERS: Mapping[type, _Writer] = {
+    int: lambda value, where: value if value.bit_length() < _LONG_INT else {TAG: "int", "value": hex(value)},
+    float: lambda value, where: value if math.isfinite(value) else {TAG: "float", "value": repr(value)},
+    list: _items_to_json,
+    dict: _dict_to_json,
+    tuple: _tuple_to_json,
+    set: _set_to_json,
+    frozenset: _set_to_json,
+    datetime.datetime: _time_to_json,
+    datetime.time: _time_to_json,
+    dspy.Example: _example_to_json,
+    dspy.Prediction: _example_to_json,
+    **{kind: _scalar_writer(kind, write) for kind, (write, _) in _SCALARS.items()},
 }
