@@ -63,8 +63,8 @@ class Session(dspy.Module):
         on_metric_error: ``"zero"`` scores a turn 0.0 when its metric fails, with a warning; ``"raise"`` raises.
         strict_history_annotation: Only the exact annotation ``dspy.History`` marks a history field.
         copy_mode: ``"deep"`` and ``"shallow"`` leave the given module as it is; ``"none"`` works on the module itself.
-        lock: ``"thread"`` or ``"async"``: calls on one state wait for one another, in order of arrival. ``"none"``: the
-            caller sees to it.
+        lock: ``"thread"`` or ``"async"``, which do the same: calls on one state wait for one another, in order of
+            arrival, whether tasks or threads make them. ``"none"``: the caller sees to it.
         on_turn: A hook or a list of hooks, called with ``(session, turn)`` after each recorded turn; may be coroutine
             functions.
         isolation: As a child in a ``with_memory`` program: ``"isolated"`` or ``"shared"`` (reads the root's history and
@@ -259,7 +259,9 @@ class Session(dspy.Module):
         )
         module = node.module.module if isinstance(node.module, Session) else node.module
         rules = ChildRules() if node.engine is None else own.rules
-        child._wrap(module, options, rules, None if node.engine is None else node.module.initial_history, SessionState())
+        child._wrap(
+            module, options, rules, None if node.engine is None else node.module.initial_history, SessionState()
+        )
         child.engine.home = lambda: self._ledger(path)
         engine.children[path] = child
         return child
@@ -289,7 +291,13 @@ class Session(dspy.Module):
     # --- editing --------------------------------------------------------------------------------------------------
 
     def add_turn(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], score: float | None = None) -> Turn:
-        """Write a turn by hand, as if it had been said."""
+        """Write a turn by hand, as if it had been said; hooks are not told.
+
+        Args:
+            inputs: What the call would have been given; a history among them is left out.
+            outputs: What it would have returned.
+            score: What the turn is worth; None if nobody said.
+        """
         state, names = self.state, self.engine.history_names
         kept = {name: value for name, value in inputs.items() if name not in names}
         now = datetime.datetime.now(datetime.UTC)
@@ -298,18 +306,29 @@ class Session(dspy.Module):
         return turn
 
     def pop_turn(self) -> Turn | None:
-        """Remove and return the newest turn; None if there is none."""
+        """Remove and return the newest turn; None if there is none. What children remember stays."""
         return self.state.pop()
 
     def undo(self, steps: int = 1) -> list[Turn]:
-        """Remove the newest turns and return them, newest first; fewer when there are fewer."""
+        """Remove the newest turns and return them, newest first; fewer when there are fewer.
+
+        What children remember stays: a child may have been called any number of times in a turn.
+
+        Raises:
+            ValueError: ``steps`` is negative.
+        """
         if steps < 0:
             raise ValueError(f"steps must not be negative; got {steps}")
         state = self.state
         return [turn for turn in (state.pop() for _ in range(min(steps, len(state)))) if turn is not None]
 
     def update_module(self, module: dspy.Module) -> None:
-        """Go on with another module, for example an optimized one; the conversation and the policies stay."""
+        """Go on with another module, for example an optimized one; the conversation and the policies stay.
+
+        Raises:
+            TypeError: ``module`` is no ``dspy.Module``.
+            ValueError: ``child_configs`` names a module that it does not have; the session goes on as it was.
+        """
         if not isinstance(module, dspy.Module):
             raise TypeError(f"a session wraps a dspy.Module; got a {type(module).__name__}")
         new = copied(module, self.engine.options.copy_mode)
