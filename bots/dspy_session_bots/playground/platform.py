@@ -82,6 +82,7 @@ class Playground:
         self._now = now
         self._threads: Threads | None = None
         self._listening: socket.socket | None = None
+        self._running = False
 
     @property
     def name(self) -> str:
@@ -133,12 +134,14 @@ class Playground:
         threads = self._known_threads()
         self.bind()
         assert self._listening is not None
+        self._running = True
         try:
             await threads.load()
             async with _served(self._site(threads, receive), self._listening):
                 self._on_ready(self.url)
                 await asyncio.Event().wait()
         finally:
+            self._running = False
             await self.aclose()
 
     async def post(self, post: Post) -> Posted:
@@ -162,8 +165,11 @@ class Playground:
         self._known_threads().recorded(event)
 
     async def aclose(self, grace: float = 5.0) -> None:
-        """Give the port back; nothing else is held."""
-        if self._listening is not None:
+        """Give the port back, unless the page is being served: then ``run`` does, when it ends.
+
+        A bot closes its sinks before its platforms, and this is both.
+        """
+        if self._listening is not None and not self._running:
             self._listening.close()
             self._listening = None
 

@@ -238,7 +238,7 @@ async def test_an_agent_with_two_texts_has_its_fields_named():
         playground.use_conversations(Conversations(dspy.Predict(Answer)))
 
 
-async def test_a_stopping_server_lets_pages_go_and_gives_the_port_back():
+async def test_a_stopping_server_lets_pages_go_and_gives_the_port_back(caplog: pytest.LogCaptureFixture):
     async with aiohttp.ClientSession() as http:
         async with serving() as visitor:
             playground, url = visitor.playground, visitor.playground.url
@@ -246,6 +246,7 @@ async def test_a_stopping_server_lets_pages_go_and_gives_the_port_back():
             await page.whole()
         with pytest.raises(EOFError):
             await page.next()
+    assert caplog.records == []
     with pytest.raises(ConfigurationError, match="no address yet"):
         _ = playground.url
     again = Playground(port=int(url.rpartition(":")[2].removesuffix("/")))
