@@ -46,7 +46,8 @@ def run_demo(*, lm: str | None, store: str, port: int, opens_browser: bool) -> N
         demo_agent.small_assistant() if name == EMBEDDED else demo_agent.assistant(),
         platforms=[playground],
         store=store,
-        sinks=[playground, Webhook(playground.hook_url, secret, allow_loopback=True)],
+        # In this order: the playground closes its port, to which the webhook delivers, when it is closed.
+        sinks=[Webhook(playground.hook_url, secret, allow_loopback=True), playground],
     )
     bot.run()
     print("\nStopped. What was said is kept; start again to go on.")  # noqa: T201

@@ -126,6 +126,8 @@ class Bot:
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
+        for sink in self._sinks:  # before the platforms: a sink may deliver to one of them
+            await sink.aclose(self._grace)
         for task in self._listening:
             task.cancel()
         ended = await asyncio.gather(*self._listening, return_exceptions=True)
@@ -133,8 +135,6 @@ class Bot:
             if isinstance(error, Exception) and exc_info[1] is None:
                 logger.error("A platform failed: %s", error)
         self._listening.clear()
-        for sink in self._sinks:
-            await sink.aclose(self._grace)
         await self.conversations.aclose()
 
     async def serve(self) -> None:
