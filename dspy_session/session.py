@@ -13,6 +13,7 @@ import dspy
 from dspy_session import examples, files
 from dspy_session.copies import copied, for_a_file
 from dspy_session.engine import BOUND, Bound, Commit, Engine
+from dspy_session.errors import StateFileError
 from dspy_session.history import View, seed_records, whole_message
 from dspy_session.policy import ChildRules, Options, clean
 from dspy_session.replay import is_replay
@@ -589,17 +590,17 @@ for _name in (*_SAVED, "history_input_fields", "consolidator", "reducer", "statu
 def _saved_options(data: Any) -> tuple[dict[str, Any], dict[str, Any], dspy.History | None]:
     """The options, the rules for children and the seed in a saved session."""
     if not isinstance(data, dict):
-        raise files.StateFileError("a saved session is an object")
+        raise StateFileError("a saved session is an object")
     version = data.get("version", 1)
     if version not in (1, FILE_VERSION):
-        raise files.StateFileError(f"Unsupported session state version: {version}")
+        raise StateFileError(f"Unsupported session state version: {version}")
     options = {name: data[name] for name in (*_SAVED, "history_input_fields", "exclude_fields") if name in data}
     rules = {name: data[name] for name in _CHILD_OPTIONS if name in data}
     try:
         found = Options(**clean(options))
         ChildRules.of(**rules)
     except (TypeError, ValueError) as error:
-        raise files.StateFileError(f"an option is damaged: {error}") from error
+        raise StateFileError(f"an option is damaged: {error}") from error
     options["exclude_fields"] = found.exclude_fields - {found.history_field}
     return options, rules, files.history_from_json(data.get("initial_history"))
 
