@@ -57,7 +57,7 @@ export function putTurn(turn) {
 
 /** Something arrived at the webhook. */
 export function putDelivery(delivery) {
-  const turn = delivery.signed ? (delivery.body.data?.index ?? "?") : "!";
+  const index = delivery.signed ? delivery.body.data?.index : undefined;
   const verdict = delivery.signed
     ? make("span", { class: "verdict good" }, "signature valid")
     : make("span", { class: "verdict bad" }, "not signed by us");
@@ -71,7 +71,7 @@ export function putDelivery(delivery) {
         make(
           "summary",
           {},
-          make("span", { class: "tag" }, delivery.signed ? `#${turn}` : "!"),
+          make("span", { class: "tag" }, index === undefined ? "·" : `#${index}`),
           make("span", { class: "gist code" }, delivery.type || "refused"),
           make("time", {}, logTime(delivery.at)),
           make("span", { class: "more" }, verdict, delivery.id ? ` · ${delivery.id.slice(0, 13)}` : ""),
