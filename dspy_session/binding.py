@@ -54,8 +54,9 @@ def visit(predictor: dspy.Predict) -> tuple[Frame, Binding] | None:
     if frame is None:
         return None
     held = bindings(predictor)
-    for candidate in frame.outward():
-        binding = held.get(candidate.engine.key)
+    while frame is not None:
+        binding = held.get(frame.engine.key)
         if binding is not None:
-            return candidate, binding
+            return frame, binding
+        frame = frame.outer
     return None

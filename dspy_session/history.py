@@ -6,7 +6,7 @@ after ten turns and after ten thousand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -60,16 +60,16 @@ class View:
         return self._shown[shape]
 
 
-def messages_of(records: Iterable[Record], shape: Shape, names: tuple[str, ...]) -> list[Message]:
-    """The messages that show the fields ``names`` of records of one shape, as copies."""
-    if names is shape.names:
-        return [record.fields.copy() if record.plain else snapshot(record.fields) for record in records]
-    return [{name: snapshot(record.fields[name]) for name in names} for record in records]
+def message_of(record: Record, names: tuple[str, ...]) -> Message:
+    """The message that shows the fields ``names`` of a record, as a copy."""
+    if record.plain and names is record.shape.names:
+        return record.fields.copy()
+    return {name: snapshot(record.fields[name]) for name in names}
 
 
 def whole_message(record: Record) -> Message:
     """A message with every field of a record: what a seed message is."""
-    return messages_of((record,), record.shape, record.shape.names)[0]
+    return message_of(record, record.shape.names)
 
 
 class Snapshot:
@@ -123,7 +123,11 @@ class Snapshot:
         messages = [whole_message(record) for record in self.seed()]
         # A shape at a time, because without a window there are thousands of records.
         for shape, records in groupby(self.records(), attrgetter("shape")):
-            messages += messages_of(records, shape, self.view.shows(shape))
+            names = self.view.shows(shape)
+            whole = names is shape.names
+            messages += [
+                record.fields.copy() if whole and record.plain else message_of(record, names) for record in records
+            ]
         return messages
 
     def history(self) -> dspy.History:

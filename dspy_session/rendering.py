@@ -19,8 +19,8 @@ import dspy
 from dspy.adapters.baml_adapter import BAMLAdapter
 from dspy.adapters.utils import format_field_value
 
-from dspy_session.history import Message, Snapshot, messages_of
-from dspy_session.signatures import Signature, as_signature, free_name, with_fields, without_field
+from dspy_session.history import Message, Snapshot, message_of
+from dspy_session.signatures import Signature, as_signature, free_name, names_of, with_fields, without_field
 from dspy_session.turn import Record
 
 Shown = tuple[Record, tuple[str, ...]]
@@ -50,7 +50,7 @@ class Layout:
 
     def messages(self) -> list[Message]:
         """``own`` as copies."""
-        return [message for record, names in self.own for message in messages_of((record,), record.shape, names)]
+        return [message_of(record, names) for record, names in self.own]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,17 @@ def lay_out(saw: Snapshot, memory: str, signature: Signature, spoken: Spoken) ->
 
 def _own(messages: Sequence[Shown], signature: Signature, spoken: Spoken) -> tuple[Shown, ...]:
     """The messages in the predictor's own fields; none if those cannot express all of them."""
-    outputs = frozenset(signature.output_fields)
+    inputs, outputs = names_of(signature)
     own: list[Shown] = []
     names = fitting = None
     for record, shown in messages:
         if shown is not names:
-            names, fitting = shown, _fitting(shown, frozenset(signature.input_fields), outputs, spoken)
-        if fitting is None or any(record.fields[name] is None for name in outputs):
+            names, fitting = shown, _fitting(shown, inputs, outputs, spoken)
+        if fitting is None:
             return ()
+        for name in outputs:
+            if record.fields[name] is None:
+                return ()
         own.append((record, fitting))
     return tuple(own)
 

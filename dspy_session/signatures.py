@@ -71,14 +71,22 @@ def field_for(signature: Signature, wanted: str, strict: bool = False) -> str:
     return free_name(signature, f"{wanted}_before")
 
 
+@lru_cache(maxsize=1024)
+def names_of(signature: Signature) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of a signature's inputs, and of its outputs."""
+    return frozenset(signature.input_fields), frozenset(signature.output_fields)
+
+
+@lru_cache(maxsize=1024)
 def free_name(signature: Signature, wanted: str) -> str:
     """``wanted``, or something like it that no field of ``signature`` is named."""
     names = (wanted if number == 0 else f"{wanted}_{number}" for number in count())
     return next(name for name in names if name not in signature.fields)
 
 
-# The instructions are part of each key because DSPy lets people assign them on a signature that stands. The results are
-# the same objects each time: making a signature costs as much as a small call, and ``Refine`` knows them by identity.
+# Answers are kept because DSPy works a signature's fields out anew at each read; those below also because making a
+# signature costs as much as a small call, and ``Refine`` knows signatures by identity. The instructions are part of
+# their keys because DSPy lets people assign them on a signature that stands.
 
 
 def with_fields(signature: Signature, history: str = "", text: str = "") -> Signature:
@@ -89,9 +97,7 @@ def with_fields(signature: Signature, history: str = "", text: str = "") -> Sign
         history: Name of the ``dspy.History`` field; empty for none.
         text: Name of the text field; empty for none.
     """
-    if history in signature.input_fields and signature.input_fields[history].annotation is dspy.History and not text:
-        return signature
-    return _with_fields(signature, signature.instructions, history, text) if history or text else signature
+    return _with_fields(signature, signature.instructions, history, text)
 
 
 @lru_cache(maxsize=1024)
@@ -124,9 +130,9 @@ def own_part(signature: Signature) -> Signature:
 
 def without_field(signature: Signature, name: str) -> Signature:
     """The signature without one of its fields."""
-    return _without_field(signature, signature.instructions, name) if name in signature.fields else signature
+    return _without_field(signature, signature.instructions, name)
 
 
 @lru_cache(maxsize=1024)
 def _without_field(signature: Signature, _instructions: str, name: str) -> Signature:
-    return signature.delete(name)
+    return signature.delete(name) if name in signature.fields else signature
