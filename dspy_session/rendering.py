@@ -29,7 +29,8 @@ _KNOWN = frozenset({dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, dspy.Tw
 _MARKER = "<<CUSTOM-TYPE-START-IDENTIFIER>>"
 NOTHING_YET = "(nothing yet)"
 _TEXT_FIELD = "conversation"
-_BY_PRODUCTS = frozenset({"trajectory"})
+_BY_PRODUCTS = frozenset({"trajectory", "final_reasoning", "termination_reason"})
+"""What DSPy's agents return beside the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,10 @@ class Spoken:
     @property
     def left_out(self) -> frozenset[str]:
         """Names of fields that no prompt shows."""
-        return frozenset() if self.trajectories else _BY_PRODUCTS
+        return frozenset() if self.trajectories else _BY_PRODUCTS - (self.fields or frozenset())
 
     def __contains__(self, name: str) -> bool:
-        if name in _BY_PRODUCTS:
-            return self.trajectories
-        return self.fields is None or name in self.fields
+        return name not in self.left_out and (self.fields is None or name in self.fields or name in _BY_PRODUCTS)
 
 
 # --- from a snapshot to a layout ------------------------------------------------------------------------------------

@@ -170,9 +170,9 @@ def test_map_named_predictors_replaces_what_is_called(stub: StubModel) -> None:
 
 def compiled(program: dspy.Module) -> dspy.Module:
     trainset = [dspy.Example(question="LESSON", answer="yes", context="c", grade=1).with_inputs("question")]
-    taught_program: dspy.Module = dspy.LabeledFewShot(k=1).compile(program, trainset=trainset)
-    taught_program._compiled = True
-    return taught_program
+    optimizer = dspy.BootstrapFewShot(max_bootstrapped_demos=0, max_labeled_demos=1)
+    result: dspy.Module = optimizer.compile(program, trainset=trainset)
+    return result
 
 
 @pytest.mark.parametrize("wrap", [sessionify, with_memory])
