@@ -31,27 +31,24 @@ TAG = "$type"
 _LONG_INT = 14_000
 """Bits of an integer that JSON cannot carry: Python reads and writes 4,300 decimal digits at most."""
 
+_DEEPEST = 100
+"""How deep values may lie in one another: within what Python can read back wherever it stands."""
+
 _Reader = Callable[[dict[str, Any], str], Any]
-_Writer = Callable[[Any, str], Any]
+_Writer = Callable[[Any, str, int], Any]
 
 
-def to_json(value: Any, where: str = "value") -> Any:
+def to_json(value: Any, where: str = "value", depth: int = 0) -> Any:
     """``value`` in JSON's own types.
 
     Args:
         value: What to write.
         where: The name of the field, for the error message.
+        depth: In how many other values it lies.
 
     Raises:
         UnsupportedValueError: ``value`` holds something that could not be read back equal.
     """
-    try:
-        return _to_json(value, where)
-    except RecursionError:
-        raise UnsupportedValueError(f"{where:.80} contains itself, or is nested too deeply to be saved") from None
-
-
-def _to_json(value: Any, where: str) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -65,7 +62,9 @@ def _to_json(value: Any, where: str) -> Any:
             f"{where} holds a {kind.__module__}.{kind.__qualname__}, which cannot be saved and read back equal: "
             "convert it, or leave the field out"
         )
-    return writer(value, where)
+    if depth > _DEEPEST:
+        raise UnsupportedValueError(f"{where:.60}… contains itself, or is nested too deeply to be read back")
+    return writer(value, where, depth + 1)
 
 
 def from_json(value: Any, where: str = "value") -> Any:
@@ -100,38 +99,41 @@ def _from_json(value: Any, where: str) -> Any:
         raise StateFileError(f"{where} is damaged: no {tag} can be read from it ({cause})") from error
 
 
-def _items_to_json(value: list[Any] | tuple[Any, ...], where: str) -> list[Any]:
-    return [to_json(item, f"{where}[{position}]") for position, item in enumerate(value)]
+def _items_to_json(value: list[Any] | tuple[Any, ...], where: str, depth: int) -> list[Any]:
+    return [to_json(item, f"{where}[{position}]", depth) for position, item in enumerate(value)]
 
 
-def _tuple_to_json(value: tuple[Any, ...], where: str) -> Any:
-    return {TAG: "tuple", "items": _items_to_json(value, where)}
+def _fields_to_json(value: Mapping[str, Any], where: str, depth: int) -> dict[str, Any]:
+    return {name: to_json(item, f"{where}.{name}", depth) for name, item in value.items()}
 
 
-def _set_to_json(value: set[Any] | frozenset[Any], where: str) -> Any:
+def _tuple_to_json(value: tuple[Any, ...], where: str, depth: int) -> Any:
+    return {TAG: "tuple", "items": _items_to_json(value, where, depth)}
+
+
+def _set_to_json(value: set[Any] | frozenset[Any], where: str, depth: int) -> Any:
     # In a stable order, so that the same set is written alike each time.
-    return {TAG: type(value).__name__, "items": sorted((to_json(item, where) for item in value), key=json.dumps)}
+    return {TAG: type(value).__name__, "items": sorted((to_json(item, where, depth) for item in value), key=json.dumps)}
 
 
-def _dict_to_json(value: dict[Any, Any], where: str) -> Any:
+def _dict_to_json(value: dict[Any, Any], where: str, depth: int) -> Any:
     if TAG not in value and all(type(key) is str for key in value):
-        return {key: to_json(item, f"{where}.{key}") for key, item in value.items()}
-    return {
-        TAG: "dict",
-        "items": [[to_json(key, where), to_json(item, f"{where}.{key}")] for key, item in value.items()],
-    }
+        return _fields_to_json(value, where, depth)
+    items = [[to_json(key, where, depth), to_json(item, f"{where}.{key}", depth)] for key, item in value.items()]
+    return {TAG: "dict", "items": items}
 
 
-def _model_to_json(value: pydantic.BaseModel, where: str) -> dict[str, Any]:
+def _model_to_json(value: pydantic.BaseModel, where: str, depth: int) -> dict[str, Any]:
     kind = type(value)
+    fields = {name: getattr(value, name) for name in kind.model_fields}
     written = {
         TAG: "model",
         "class": _class_name(kind, where),
-        "fields": {name: to_json(getattr(value, name), f"{where}.{name}") for name in kind.model_fields},
+        "fields": _fields_to_json(fields, where, depth),
     }
     for part, values in (("extra", value.model_extra), ("private", value.__pydantic_private__)):
         if values:
-            written[part] = {name: to_json(item, f"{where}.{name}") for name, item in values.items()}
+            written[part] = _fields_to_json(values, where, depth)
     if value.model_fields_set != set(kind.model_fields) | set(value.model_extra or ()):
         written["set"] = sorted(value.model_fields_set)
     return written
@@ -180,12 +182,12 @@ def _class(name: str, where: str) -> type:
     return found
 
 
-def _enum_to_json(value: enum.Enum, where: str) -> dict[str, Any]:
+def _enum_to_json(value: enum.Enum, where: str, depth: int) -> dict[str, Any]:
     kind = type(value)
     written = {TAG: "enum", "class": _class_name(kind, where)}
     if kind.__members__.get(value.name) is value:
         return {**written, "name": value.name}
-    return {**written, "value": to_json(value.value, where)}  # flags that have no common name
+    return {**written, "value": to_json(value.value, where, depth)}  # flags that have no common name
 
 
 def _enum_from_json(data: dict[str, Any], where: str) -> enum.Enum:
@@ -195,8 +197,8 @@ def _enum_from_json(data: dict[str, Any], where: str) -> enum.Enum:
     return kind[data["name"]] if "name" in data else kind(from_json(data["value"], where))
 
 
-def _example_to_json(value: dspy.Example, where: str) -> dict[str, Any]:
-    fields = {name: to_json(item, f"{where}.{name}") for name, item in value.items(include_dspy=True)}
+def _example_to_json(value: dspy.Example, where: str, depth: int) -> dict[str, Any]:
+    fields = _fields_to_json(dict(value.items(include_dspy=True)), where, depth)
     written = {TAG: type(value).__name__, "fields": fields}
     with contextlib.suppress(ValueError, AttributeError):  # nobody said which fields are inputs
         written["inputs"] = sorted(value.inputs().keys())
@@ -211,7 +213,7 @@ def _example_from_json(kind: type[dspy.Example]) -> _Reader:
     return read
 
 
-def _time_to_json(value: datetime.datetime | datetime.time, where: str) -> dict[str, Any]:
+def _time_to_json(value: datetime.datetime | datetime.time, where: str, _depth: int) -> dict[str, Any]:
     """A point in time with its zone, where that has a name, and with which of two equal hours is meant."""
     kind = type(value)
     zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
@@ -249,7 +251,7 @@ _SCALARS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
 
 
 def _scalar_writer(kind: type, write: Callable[[Any], str]) -> _Writer:
-    return lambda value, where: {TAG: kind.__name__, "value": write(value)}
+    return lambda value, where, depth: {TAG: kind.__name__, "value": write(value)}
 
 
 def _scalar_reader(read: Callable[[str], Any]) -> _Reader:
@@ -278,8 +280,8 @@ _READERS: Mapping[str, _Reader] = {
 
 _PLAIN = frozenset({str, bool, type(None)})
 _WRITERS: Mapping[type, _Writer] = {
-    int: lambda value, where: value if value.bit_length() < _LONG_INT else {TAG: "int", "value": hex(value)},
-    float: lambda value, where: value if math.isfinite(value) else {TAG: "float", "value": repr(value)},
+    int: lambda value, where, depth: value if value.bit_length() < _LONG_INT else {TAG: "int", "value": hex(value)},
+    float: lambda value, where, depth: value if math.isfinite(value) else {TAG: "float", "value": repr(value)},
     list: _items_to_json,
     dict: _dict_to_json,
     tuple: _tuple_to_json,

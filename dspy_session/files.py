@@ -16,7 +16,7 @@ import datetime
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,15 +105,17 @@ class _SnapshotTable:
         self._places = {id(record): place for place, record in enumerate(self._kept)}
         self._turns = len(self._kept)
         self._views: dict[int, int] = {}
-        self._views_json: list[dict[str, Any]] = []
+        self._views_json: dict[str, dict[str, Any]] = {}
         self._logs: dict[int, tuple[int, Sequence[Record], int, int]] = {}
         self._saw: list[tuple[Snapshot, int]] = []
         self._holding: list[Any] = []
 
     def add(self, saw: Snapshot) -> None:
         if id(saw.view) not in self._views:
-            self._views[id(saw.view)] = len(self._views_json)
-            self._views_json.append(_view_to_json(saw.view))
+            written = _view_to_json(saw.view)
+            text = json.dumps(written)  # each time that a state is loaded, its next turns see through a new view
+            self._views_json.setdefault(text, written)
+            self._views[id(saw.view)] = list(self._views_json).index(text)
             self._holding.append(saw.view)
         number, log, first, last = self._logs.get(id(saw.log), (len(self._logs), saw.log, saw.start, saw.stop))
         self._logs[id(saw.log)] = (number, log, min(first, saw.start), max(last, saw.stop))
@@ -126,7 +128,7 @@ class _SnapshotTable:
             number, _, first, _ = self._logs[id(snapshot.log)]
             saw.append([view, snapshot.seed_from, number, snapshot.start - first, snapshot.stop - first])
         records = [record_to_json(record, "records") for record in self._kept[self._turns :]]
-        return {"records": records, "views": self._views_json, "logs": logs, "saw": saw}
+        return {"records": records, "views": list(self._views_json.values()), "logs": logs, "saw": saw}
 
     def _runs(self, records: Sequence[Record]) -> list[list[int]]:
         runs: list[list[int]] = []
@@ -181,24 +183,44 @@ def turns_from_json(entries: Any, snapshots: Any, view: View, window: int | None
 
 
 def _snapshots_from_json(data: Any, records: list[Record]) -> list[Snapshot]:
-    kept = [*records, *(record_from_json(entry, "records") for entry in data["records"])]
+    gone = [record_from_json(entry, "records") for entry in data["records"]]
     views = [_view_from_json(view) for view in data["views"]]
-    logs: list[list[Record]] = []
-    for runs in data["logs"]:
-        log: list[Record] = []
-        for first, count in runs:
-            if not 0 <= first <= first + count <= len(kept):
-                raise StateFileError("snapshots is damaged: a run of records lies outside the file")
-            log.extend(kept[first : first + count])
-        logs.append(log)
+    past = [*gone, *records]  # one list for all snapshots that lie in it, as it was before they were saved
+    logs = [_log_from_json(runs, past, len(gone)) for runs in data["logs"]]
     saw = []
     for view, seed_from, log_number, start, stop in data["saw"]:
-        if not 0 <= start <= stop <= len(logs[log_number]):
+        log, first, count = logs[log_number]
+        if not (0 <= start <= stop <= count and 0 <= seed_from <= len(views[view].seed)):
             raise StateFileError("snapshots is damaged: a turn saw records outside its log")
-        saw.append(Snapshot(views[view], seed_from, logs[log_number], start, stop))
+        saw.append(Snapshot(views[view], seed_from, log, first + start, first + stop))
     if len(saw) != len(records):
         raise StateFileError("snapshots is damaged: it does not have one entry for each turn")
     return saw
+
+
+def _log_from_json(runs: Any, past: list[Record], gone: int) -> tuple[list[Record], int, int]:
+    """A log as the list that it lies in, where it starts there, and its length.
+
+    Args:
+        runs: Pairs of a number and a count. Records are numbered turns first.
+        past: All records, those that are gone first.
+        gone: How many of them.
+    """
+    turns = len(past) - gone
+    pieces: list[list[int]] = []
+    for first, count in runs:
+        if not 0 <= first <= first + count <= len(past):
+            raise StateFileError("snapshots is damaged: a run of records lies outside the file")
+        of_turns = max(0, min(count, turns - first))
+        for start, length in ((first + gone, of_turns), (first + of_turns - turns, count - of_turns)):
+            if length and pieces and sum(pieces[-1]) == start:
+                pieces[-1][1] += length
+            elif length:
+                pieces.append([start, length])
+    if len(pieces) == 1:
+        return past, pieces[0][0], pieces[0][1]
+    log = [record for start, length in pieces for record in past[start : start + length]]
+    return log, 0, len(log)
 
 
 def _turn(entry: Any, place: int, record: Record, saw: Snapshot) -> Turn:
@@ -230,7 +252,9 @@ def state_to_dict(state: SessionState) -> dict[str, Any]:
     }
 
 
-def state_from_dict(data: Any, source: str = "", *, view: View | None = None, window: int | None = None) -> SessionState:
+def state_from_dict(
+    data: Any, source: str = "", *, view: View | None = None, window: int | None = None
+) -> SessionState:
     """The state that ``state_to_dict`` wrote. ``source`` names the file in error messages."""
     with naming(source):
         if not isinstance(data, Mapping):
@@ -262,15 +286,15 @@ def read_state(data: Mapping[str, Any], view: View | None = None, window: int | 
 # --- the file itself ----------------------------------------------------------------------------------------------
 
 
-class naming(contextlib.AbstractContextManager[None]):  # noqa: N801  # used like a function, as contextlib's own are
+@contextlib.contextmanager
+def naming(source: str) -> Iterator[None]:
     """Errors inside name the file that they are about."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self.source and isinstance(error, StateFileError) and self.source not in str(error):
-            raise StateFileError(f"{error} ({self.source})") from error
+    try:
+        yield
+    except StateFileError as error:
+        if not source or source in str(error):
+            raise
+        raise StateFileError(f"{error} ({source})") from error
 
 
 def read_json(path: str | PathLike[str]) -> Any:
@@ -302,8 +326,7 @@ def write_json(path: str | PathLike[str], data: Any) -> None:
             os.fsync(file.fileno())
         if target.exists():
             Path(temporary).chmod(target.stat().st_mode & 0o777)  # a new file is its owner's alone: it holds talk
-        os.replace(temporary, target)
+        Path(temporary).replace(target)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         raise

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dspy
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 FRAME = "dspy_session_frame"
 """Name of the DSPy setting that holds the innermost ``Frame``."""
-
-HELD = "dspy_session_held"
-"""Name of the DSPy setting that holds which locks the calls around hold."""
 
 Rehearsal: TypeAlias = "dict[SessionState, SessionState]"
 """The states that stand in for the real ones in one example of an evaluation or an optimizer."""
@@ -186,33 +183,23 @@ def current() -> Frame | None:
     return next((around for around in frame.outward() if around.counts), None)
 
 
-class _Hold:
-    """A state's lock, held by a call around this one until ``over``."""
+class opened:  # noqa: N801  # used like a function; a generator takes twice the time
+    """The frame is the innermost one here until the block ends; a block that fails undoes what was recorded inside."""
 
-    __slots__ = ("around", "over", "state")
+    __slots__ = ("_context", "_frame")
 
-    def __init__(self, state: SessionState, around: _Hold | None) -> None:
-        self.state = state
-        self.around = around
-        self.over = False
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._context = dspy.context(**{FRAME: frame})
 
+    def __enter__(self) -> None:
+        self._context.__enter__()
 
-@contextmanager
-def holding(state: SessionState) -> Iterator[None]:
-    """Whoever is called in this block, hooks included, knows that the lock of ``state`` is held for it."""
-    hold = _Hold(state, dspy.settings.get(HELD))
-    try:
-        with dspy.context(**{HELD: hold}):
-            yield
-    finally:
-        hold.over = True  # for tasks that live on
-
-
-def is_held(state: SessionState) -> bool:
-    """True when a call around this one holds the lock of ``state``."""
-    hold: _Hold | None = dspy.settings.get(HELD)
-    while hold is not None:
-        if hold.state is state and not hold.over:
-            return True
-        hold = hold.around
-    return False
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(None, None, None)
+        frame = self._frame
+        frame.closed, frame.failed = True, kind is not None
+        if frame.failed and frame.before is not None:
+            frame.state.restore(frame.before)

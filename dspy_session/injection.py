@@ -18,6 +18,7 @@ import dspy
 
 from dspy_session.arrangement import Arranging, listed
 from dspy_session.binding import Binding, bindings, own_signature, set_bindings, visit
+from dspy_session.children import Visit
 from dspy_session.signatures import Signature, own_part
 
 _changing = threading.RLock()  # sessions come and go on any thread, also when the garbage collector runs
@@ -71,7 +72,7 @@ class _Reached(dspy.Predict):
         if visited is None:
             return own.__call__(*args, **kwargs)
         frame, binding = visited
-        return frame.engine.visit(frame, binding, self, own.__call__, args, kwargs)
+        return frame.engine.visit(Visit(frame, binding, self, own.__call__, args, kwargs))
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         own: Any = super()
@@ -79,7 +80,7 @@ class _Reached(dspy.Predict):
         if visited is None:
             return await own.acall(*args, **kwargs)
         frame, binding = visited
-        return await frame.engine.avisit(frame, binding, self, own.acall, args, kwargs)
+        return await frame.engine.avisit(Visit(frame, binding, self, own.acall, args, kwargs))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         own: Any = super()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from os import PathLike
-from types import TracebackType
 from typing import Any
 
 import dspy
 
 from dspy_session import examples, files
+from dspy_session.bound import Bound, Commit, StateBinding
 from dspy_session.copies import copied, for_a_file
-from dspy_session.engine import BOUND, Bound, Commit, Engine
+from dspy_session.engine import Engine
 from dspy_session.errors import StateFileError
 from dspy_session.history import View, seed_records, whole_message
 from dspy_session.policy import ChildRules, Options, clean
@@ -208,7 +208,7 @@ class Session(dspy.Module):
         """A state for one user or conversation, to be bound with ``use_state``."""
         return SessionState(initial_history=initial_history, l2_memory=l2_memory)
 
-    def use_state(self, state: SessionState, *, commit: Commit | None = None) -> Binding:
+    def use_state(self, state: SessionState, *, commit: Commit | None = None) -> StateBinding:
         """Work on ``state`` inside ``with`` or ``async with``, in this task and what it starts.
 
         Args:
@@ -221,7 +221,7 @@ class Session(dspy.Module):
         """
         if not isinstance(state, SessionState):
             raise TypeError(f"use_state takes a SessionState; got a {type(state).__name__}")
-        return Binding(self.engine.key, Bound(state, commit, rehearsed=is_replay()))
+        return StateBinding(self.engine.key, Bound(state, commit, rehearsed=is_replay()))
 
     @property
     def turns(self) -> list[Turn]:
@@ -603,35 +603,6 @@ def _saved_options(data: Any) -> tuple[dict[str, Any], dict[str, Any], dspy.Hist
         raise StateFileError(f"an option is damaged: {error}") from error
     options["exclude_fields"] = found.exclude_fields - {found.history_field}
     return options, rules, files.history_from_json(data.get("initial_history"))
-
-
-class Binding:
-    """Binds a state for the time of a ``with`` or ``async with`` block; ``Session.use_state`` makes one."""
-
-    def __init__(self, key: str, bound: Bound) -> None:
-        self._key = key
-        self._bound = bound
-        self._contexts: list[Any] = []
-
-    def __enter__(self) -> SessionState:
-        states: Mapping[str, Bound] = dspy.settings.get(BOUND) or {}
-        context = dspy.context(**{BOUND: {**states, self._key: self._bound}})
-        context.__enter__()
-        self._contexts.append(context)
-        return self._bound.state
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._contexts.pop().__exit__(kind, error, trace)
-
-    async def __aenter__(self) -> SessionState:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
 
 def sessionify(module: dspy.Module, **options: Any) -> Session:
