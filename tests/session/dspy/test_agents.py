@@ -124,7 +124,7 @@ class Returning(dspy.Module):
 
 def numbered(prompt: Prompt) -> dict[str, Any]:
     """Every reply is another one."""
-    said = {name: f"{name.upper()}-{sum(prompt.text.count(mark) for mark in 'αβγ')}" for name in prompt.outputs}
+    said = {name: f"{name.upper()}-{sum(prompt.text.count(mark) for mark in '§¶†')}" for name in prompt.outputs}
     return {**said, "next_tool_name": "finish", "next_tool_args": {}}
 
 
@@ -145,10 +145,10 @@ def test_what_a_program_returned_is_what_was_said(
     stub = StubModel(numbered)
     with dspy.context(lm=stub.lm):
         session = sessionify(program())
-        for mark in "αβγ":
+        for mark in "§¶†":
             session(**{field: f"asked {mark}"})
     for prompt in stub.prompts[-len(session.predictors()) :]:
-        assert in_order(prompt, "asked α", answers[0], "asked β", answers[1])
+        assert in_order(prompt, "asked §", answers[0], "asked ¶", answers[1])
         assert not any("None" in message["content"] for message in prompt.messages)
 
 
