@@ -214,9 +214,7 @@ def test_changing_adapters_between_turns_renders_anew() -> None:
 # --- falling back ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "program", [lambda: dspy.Predict("question -> answer"), Plain], ids=["own fields", "other fields"]
-)
+@pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("adapter", ["Chat", "XML"])
 async def test_after_a_reply_that_cannot_be_read_json_is_asked_for_with_the_history(adapter: str, program: str) -> None:
     def reply(prompt: Prompt) -> Any:
@@ -378,16 +376,11 @@ def test_a_declared_history_field_is_used_under_its_own_name(stub: StubModel) ->
     assert "one" not in stub.prompts[-1].text
 
 
-def test_the_first_prompt_is_that_of_the_bare_program(stub: StubModel) -> None:
-    for adapter in OWN.values():
-        with dspy.context(adapter=adapter()):
-            for program in (
-                lambda: dspy.Predict("question -> answer"),
-                lambda: dspy.ReAct("question -> answer", tools=[]),
-            ):
-                stub.prompts.clear()
-                program()(question="one")
-                sessionify(PROGRAMS[program]())(question="one")
-                half = len(stub.prompts) // 2
-                bare, first = stub.prompts[:half], stub.prompts[half:]
-                assert [prompt.text for prompt in first] == [prompt.text for prompt in bare]
+@pytest.mark.parametrize("adapter", OWN)
+@pytest.mark.parametrize("program", [dspy.Predict("question -> answer"), dspy.ReAct("question -> answer", tools=[])])
+def test_the_first_prompt_is_that_of_the_bare_program(stub: StubModel, adapter: str, program: dspy.Module) -> None:
+    with dspy.context(adapter=OWN[adapter]()):
+        program(question="one")
+        bare = len(stub.prompts)
+        sessionify(program)(question="one")
+    assert [prompt.text for prompt in stub.prompts[bare:]] == [prompt.text for prompt in stub.prompts[:bare]]
