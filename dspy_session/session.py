@@ -13,38 +13,15 @@ from dspy_session import examples, files
 from dspy_session.bound import Bound, Commit, StateBinding
 from dspy_session.copies import copied, for_a_file
 from dspy_session.engine import Engine
-from dspy_session.errors import StateFileError
-from dspy_session.history import View, seed_records, whole_message
+from dspy_session.history import seed_records, whole_message
+from dspy_session.option import ExcludedFields, Hooks, HooksOption, Option
 from dspy_session.policy import ChildRules, Options, clean
 from dspy_session.replay import is_replay
+from dspy_session.saved import restored, saved
 from dspy_session.scoring import scored
 from dspy_session.state import SessionState
 from dspy_session.streaming import stream
 from dspy_session.turn import Turn
-
-FILE_VERSION = 2
-
-_SAVED = (
-    "history_field",
-    "max_turns",
-    "max_stored_turns",
-    "copy_mode",
-    "history_policy",
-    "on_metric_error",
-    "strict_history_annotation",
-    "lock",
-    "isolation",
-    "lifespan",
-    "max_tokens",
-    "include_trajectory",
-)
-
-_CHILD_OPTIONS = ("recursive", "include", "exclude", "where", "child_configs")
-
-Hooks = Callable[..., Any] | list[Callable[..., Any]] | None
-
-_REACHES_PREDICTORS = ("history_field", "strict_history_annotation")
-"""Options that the predictors have to learn of when they change."""
 
 
 class Session(dspy.Module):
@@ -113,7 +90,7 @@ class Session(dspy.Module):
         status_provider: dspy.streaming.StatusMessageProvider | None = None,
         _rules: ChildRules | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # DSPy's
         if not isinstance(module, dspy.Module):
             raise TypeError(f"a session wraps a dspy.Module; got a {type(module).__name__}")
         if history_input_fields is not None and input_field_override is not None:
@@ -395,18 +372,7 @@ class Session(dspy.Module):
         Raises:
             UnsupportedValueError: A value cannot be written and read back equal; the message names its field.
         """
-        engine, state = self.engine, self.state
-        options = engine.options
-        seed = state.initial_history if state.seed is not None else self.initial_history
-        data: dict[str, Any] = {"version": FILE_VERSION}
-        data |= {name: getattr(options, name) for name in _SAVED}
-        only = options.history_input_fields
-        if engine.rules.recursive:
-            data |= engine.rules.to_json()
-        data["exclude_fields"] = sorted(options.exclude_fields | {options.history_field})
-        data["history_input_fields"] = None if only is None else sorted(only)
-        data |= files.state_to_dict(state) | {"version": FILE_VERSION}
-        data["initial_history"] = files.history_to_json(seed)
+        data = saved(self)
         if path is not None:
             files.write_json(path, data)
         return data
@@ -425,7 +391,7 @@ class Session(dspy.Module):
         if save_program is None and modules_to_serialize is None:
             self.save_state(path)
         else:
-            super().save(path, save_program=bool(save_program), modules_to_serialize=modules_to_serialize)
+            super().save(path, save_program=bool(save_program), modules_to_serialize=modules_to_serialize)  # type: ignore[no-untyped-call]  # DSPy's
 
     @classmethod
     def load_from(cls, path: str | PathLike[str], module: dspy.Module, **overrides: Any) -> Session:
@@ -441,23 +407,7 @@ class Session(dspy.Module):
             ValueError: The file has another version.
             StateFileError: The file is damaged; the message names it and what is wrong.
         """
-        data = files.read_json(path)
-        with files.naming(str(path)):
-            options, rules, seed = _saved_options(data)
-            rules |= {name: overrides.pop(name) for name in _CHILD_OPTIONS if name in overrides}
-            options |= {"initial_history": seed, **overrides}
-            session = cls(module, **options, _rules=ChildRules.of(**rules) if rules else None)
-            engine = session.engine
-            view = View(
-                engine.seed or (),
-                engine.options.exclude_fields | engine.history_names,
-                engine.options.history_input_fields,
-            )
-            state = files.read_state({**data, "initial_history": None}, view, engine.options.max_turns)
-        engine.home = lambda: state
-        return session
-
-    # --- being a module -------------------------------------------------------------------------------------------
+        return restored(cls, path, module, overrides)
 
     def named_parameters(self) -> list[tuple[str, Any]]:
         """The parameters of the wrapped program, under the program's own names."""
@@ -507,7 +457,7 @@ class Session(dspy.Module):
         return SessionState(initial_history=self.state.initial_history)
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]  # DSPy's
         engine = state.pop("engine")
         state["module"] = for_a_file(self.module)
         # What was said is private and hooks are live objects; neither belongs in a saved program.
@@ -516,7 +466,7 @@ class Session(dspy.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         options, rules, initial_history = state.pop("pickled")
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # DSPy's
         self._wrap(state["module"], options, rules, initial_history, SessionState())
 
     def __repr__(self) -> str:
@@ -539,70 +489,25 @@ class Session(dspy.Module):
     def initial_history(self, history: dspy.History | None) -> None:
         self.engine.seed = None if history is None else seed_records(history)
 
-    @property
-    def exclude_fields(self) -> set[str]:
-        """Names of fields that the history leaves out, the history field among them."""
-        return set(self.engine.options.exclude_fields | {self.engine.options.history_field})
-
-    @exclude_fields.setter
-    def exclude_fields(self, names: Iterable[str] | None) -> None:
-        self.engine.options = self.engine.options.with_(exclude_fields=names)
-
-    @property
-    def on_turn(self) -> Hooks:
-        """The hook, or the list of hooks; None if there is none."""
-        return _as_given(self.engine.options.on_turn)
-
-    @on_turn.setter
-    def on_turn(self, hooks: Hooks) -> None:
-        self.engine.options = self.engine.options.with_(on_turn=hooks)
-
-    @property
-    def before_turn(self) -> Hooks:
-        """The hook, or the list of hooks; None if there is none."""
-        return _as_given(self.engine.options.before_turn)
-
-    @before_turn.setter
-    def before_turn(self, hooks: Hooks) -> None:
-        self.engine.options = self.engine.options.with_(before_turn=hooks)
-
-
-def _as_given(hooks: tuple[Callable[..., Any], ...]) -> Hooks:
-    return list(hooks) if len(hooks) > 1 else next(iter(hooks), None)
-
-
-def _option(name: str) -> property:
-    def get(session: Session) -> Any:
-        return getattr(session.engine.options, name)
-
-    def set(session: Session, value: Any) -> None:
-        session.engine.options = session.engine.options.with_(**{name: value})
-        if name in _REACHES_PREDICTORS:
-            session.engine.take(session.module)
-
-    return property(get, set, doc=f"The option ``{name}``.")
-
-
-for _name in (*_SAVED, "history_input_fields", "consolidator", "reducer", "status_provider"):
-    setattr(Session, _name, _option(_name))
-
-
-def _saved_options(data: Any) -> tuple[dict[str, Any], dict[str, Any], dspy.History | None]:
-    """The options, the rules for children and the seed in a saved session."""
-    if not isinstance(data, dict):
-        raise StateFileError("a saved session is an object")
-    version = data.get("version", 1)
-    if version not in (1, FILE_VERSION):
-        raise StateFileError(f"Unsupported session state version: {version}")
-    options = {name: data[name] for name in (*_SAVED, "history_input_fields", "exclude_fields") if name in data}
-    rules = {name: data[name] for name in _CHILD_OPTIONS if name in data}
-    try:
-        found = Options(**clean(options))
-        ChildRules.of(**rules)
-    except (TypeError, ValueError) as error:
-        raise StateFileError(f"an option is damaged: {error}") from error
-    options["exclude_fields"] = found.exclude_fields - {found.history_field}
-    return options, rules, files.history_from_json(data.get("initial_history"))
+    history_field = Option(reaches_predictors=True)
+    max_turns = Option()
+    max_stored_turns = Option()
+    exclude_fields = ExcludedFields()
+    history_input_fields = Option()
+    history_policy = Option()
+    on_metric_error = Option()
+    strict_history_annotation = Option(reaches_predictors=True)
+    copy_mode = Option()
+    lock = Option()
+    on_turn = HooksOption()
+    isolation = Option()
+    lifespan = Option()
+    consolidator = Option()
+    before_turn = HooksOption()
+    max_tokens = Option()
+    reducer = Option()
+    include_trajectory = Option()
+    status_provider = Option()
 
 
 def sessionify(module: dspy.Module, **options: Any) -> Session:

@@ -1,6 +1,6 @@
 """What a type checker must see of the public API. Read by mypy in `make check`, never run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, assert_type
 
 import dspy
@@ -28,7 +28,7 @@ assert_type(len(session), int)
 assert_type(session.score(lambda example, prediction: True), list[float])
 assert_type(session.to_examples(min_score=0.5), list[dspy.Example])
 assert_type(Session.merge_examples(session, session), list[dspy.Example])
-assert_type(session.astream("answer", question="Who?"), AsyncIterator[Any])
+assert_type(session.astream("answer", question="Who?"), AsyncGenerator[Any, None])
 Session(module, windows=3)  # type: ignore[call-arg]
 
 state = session.new_state()
