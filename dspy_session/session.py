@@ -237,7 +237,7 @@ class Session(dspy.Module):
         )
         module = node.module.module if isinstance(node.module, Session) else node.module
         rules = ChildRules() if node.engine is None else own.rules
-        child._wrap(
+        child._wrap(  # noqa: SLF001  # a session makes sessions
             module, options, rules, None if node.engine is None else node.module.initial_history, SessionState()
         )
         child.engine.home = lambda: self._ledger(path)

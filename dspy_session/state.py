@@ -1,5 +1,7 @@
 """The memory of one conversation, apart from any session: make one a user, keep it where you like."""
 
+# ruff: noqa: SLF001  # a state makes states: it sets what is private to them
+
 from __future__ import annotations
 
 import threading

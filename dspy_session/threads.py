@@ -32,7 +32,7 @@ def run_in_thread(work: Callable[[], Result]) -> Result:
     def run() -> None:
         try:
             outcome.extend((context.run(work), None))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
             outcome.extend((None, error))
 
     thread = threading.Thread(target=run, name="dspy-session-hook")

@@ -1,5 +1,7 @@
 """One exchange of a conversation, fixed but for its score."""
 
+# ruff: noqa: A002, SLF001  # `id` is a turn's id; a turn makes turns: it sets what is private to them
+
 from __future__ import annotations
 
 import datetime
