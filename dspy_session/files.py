@@ -49,9 +49,16 @@ def history_from_json(data: Any, where: str = "initial_history") -> dspy.History
     if data is None:
         return None
     messages = data.get("messages") if isinstance(data, dict) else data
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+    if not isinstance(messages, list):
         raise StateFileError(f"{where} is damaged: expected messages, a list of objects")
-    return dspy.History.model_construct(messages=[from_json(message, where) for message in messages])
+    return dspy.History.model_construct(messages=[_message_from_json(message, where) for message in messages])
+
+
+def _message_from_json(data: Any, where: str) -> dict[str, Any]:
+    message = from_json(data, where)
+    if not isinstance(message, dict) or not all(isinstance(name, str) for name in message):
+        raise StateFileError(f"{where} is damaged: expected messages, a list of objects")
+    return message
 
 
 def record_to_json(record: Record, where: str) -> dict[str, Any]:
@@ -68,11 +75,8 @@ def record_from_json(data: Any, where: str) -> Record:
         raise StateFileError(f"{where} is damaged: expected an object")
     found = []
     for part in ("inputs", "outputs"):
-        values = data.get(part)
-        if not isinstance(values, dict):
-            raise StateFileError(f"{where}.{part} is damaged: expected an object")
-        values = from_json(values, f"{where}.{part}")
-        if not isinstance(values, dict):
+        values = from_json(data.get(part), f"{where}.{part}")
+        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
             raise StateFileError(f"{where}.{part} is damaged: expected an object")
         found.append(values)
     return Record(*found)
@@ -153,9 +157,16 @@ def _view_to_json(view: View) -> dict[str, Any]:
 
 
 def _view_from_json(data: Any) -> View:
-    seed = tuple(Record(from_json(message, "seed"), {}) for message in data["seed"])
-    only = None if data["only"] is None else frozenset(data["only"])
-    return View(seed, frozenset(data["exclude"]), only)
+    seed = tuple(Record(_message_from_json(message, "seed"), {}) for message in data["seed"])
+    return View(
+        seed, _names_from_json(data["exclude"]), None if data["only"] is None else _names_from_json(data["only"])
+    )
+
+
+def _names_from_json(data: Any) -> frozenset[str]:
+    if not isinstance(data, list) or not all(isinstance(name, str) for name in data):
+        raise StateFileError("snapshots is damaged: expected names of fields")
+    return frozenset(data)
 
 
 def turns_from_json(entries: Any, snapshots: Any, view: View, window: int | None) -> list[Turn]:
@@ -190,7 +201,7 @@ def _snapshots_from_json(data: Any, records: list[Record]) -> list[Snapshot]:
     saw = []
     for view, seed_from, log_number, start, stop in data["saw"]:
         log, first, count = logs[log_number]
-        if not (0 <= start <= stop <= count and 0 <= seed_from <= len(views[view].seed)):
+        if not (0 <= start <= stop <= count and 0 <= seed_from <= len(views[view].seed)) or min(view, log_number) < 0:
             raise StateFileError("snapshots is damaged: a turn saw records outside its log")
         saw.append(Snapshot(views[view], seed_from, log, first + start, first + stop))
     if len(saw) != len(records):
@@ -230,9 +241,12 @@ def _turn(entry: Any, place: int, record: Record, saw: Snapshot) -> Turn:
     created = entry.get("created_at")
     try:
         seconds = None if created is None else datetime.datetime.fromisoformat(created).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise StateFileError(f"turn {place}.created_at is damaged: expected an ISO 8601 time") from None
-    return Turn.of(record, index, saw, score, entry.get("id"), seconds)
+    identity = entry.get("id")
+    if not (identity is None or isinstance(identity, str)):
+        raise StateFileError(f"turn {place}.id is damaged: expected a text")
+    return Turn.of(record, index, saw, score, identity, seconds)
 
 
 # --- states -------------------------------------------------------------------------------------------------------
@@ -278,7 +292,9 @@ def read_state(data: Mapping[str, Any], view: View | None = None, window: int | 
     turns = turns_from_json(data.get("turns", []), data.get("snapshots"), view, window)
     state = SessionState(turns, seed, memory, {path: state_from_dict(node) for path, node in nodes.items()})
     next_index = data.get("next_index")
-    if isinstance(next_index, int):
+    if next_index is not None and type(next_index) is not int:
+        raise StateFileError("next_index is damaged: expected a whole number")
+    if next_index is not None:
         state.next_index = next_index
     return state
 
