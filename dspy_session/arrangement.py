@@ -177,7 +177,7 @@ def _agent_calls() -> bool:
 
 def _layout(frame: Frame, own: Signature, name: str, declared: bool) -> Layout:
     plain = own if declared else without_field(own, name)
-    key = (plain, plain.instructions)
+    key = (plain, plain.__doc__)
     layout = frame.layouts.get(key)
     if layout is None:
         layout = frame.layouts[key] = frame.engine.lay_out(frame, plain)

@@ -85,8 +85,8 @@ def free_name(signature: Signature, wanted: str) -> str:
 
 
 # Answers are kept because DSPy works a signature's fields out anew at each read; those below also because making a
-# signature costs as much as a small call, and ``Refine`` knows signatures by identity. The instructions are part of
-# their keys because DSPy lets people assign them on a signature that stands.
+# signature costs as much as a small call, and ``Refine`` knows signatures by identity. The docstring is part of their
+# keys because it holds the instructions, which DSPy lets people assign on a signature that stands.
 
 
 def with_fields(signature: Signature, history: str = "", text: str = "") -> Signature:
@@ -97,11 +97,11 @@ def with_fields(signature: Signature, history: str = "", text: str = "") -> Sign
         history: Name of the ``dspy.History`` field; empty for none.
         text: Name of the text field; empty for none.
     """
-    return _with_fields(signature, signature.instructions, history, text)
+    return _with_fields(signature, signature.__doc__, history, text)
 
 
 @lru_cache(maxsize=1024)
-def _with_fields(signature: Signature, _instructions: str, history: str, text: str) -> Signature:
+def _with_fields(signature: Signature, _instructions: str | None, history: str, text: str) -> Signature:
     own = signature.input_fields.get(history)
     if text:
         # A signature with a history of its own is an agent's: what it did in this call is in there, and the text too.
@@ -130,9 +130,9 @@ def own_part(signature: Signature) -> Signature:
 
 def without_field(signature: Signature, name: str) -> Signature:
     """The signature without one of its fields."""
-    return _without_field(signature, signature.instructions, name)
+    return _without_field(signature, signature.__doc__, name)
 
 
 @lru_cache(maxsize=1024)
-def _without_field(signature: Signature, _instructions: str, name: str) -> Signature:
+def _without_field(signature: Signature, _instructions: str | None, name: str) -> Signature:
     return signature.delete(name) if name in signature.fields else signature
