@@ -8,6 +8,7 @@ from dspy_session.projection import (
     get_node_memory,
     get_outer_history,
 )
+from dspy_session.rival import warn_of_rival
 from dspy_session.session import Session, sessionify, with_memory
 from dspy_session.state import Outcome, SessionState
 from dspy_session.turn import Turn
@@ -31,3 +32,5 @@ __all__ = [
     "sessionify",
     "with_memory",
 ]
+
+warn_of_rival()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dspy_session_bots.console import PROGRAM, complain, warn_in_one_line
 
-REFUSED, MISUSED = 1, 2
+REFUSED = 1
 
 
 def main() -> None:
@@ -30,29 +30,36 @@ def run(arguments: Sequence[str]) -> int:
     warn_in_one_line()
     try:
         import typer
-    except ModuleNotFoundError as error:
-        complain(f"{error.name} is not installed: pip install 'dspy-session-kit[bots]'")
-        return REFUSED
-    try:
-        # Nothing of the kit is imported before: another distribution may have put its own dspy_session over ours.
-        from dspy_session.errors import SessionError
+
         from dspy_session_bots.commands import app
-    except ImportError as error:
-        if not str(error.name).startswith("dspy_session"):
-            raise
-        complain(
-            f"dspy_session is not the one of dspy-session-kit ({error}): pip uninstall dspy-session, "
-            "then pip install --force-reinstall --no-deps dspy-session-kit"
-        )
-        return REFUSED
+    except ModuleNotFoundError as error:
+        return _refused(error)
     try:
         return app(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
     except typer.TyperException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
         complain(f"{error.format_message().rstrip('.?')} (see {command} --help)")
-        return MISUSED
-    except SessionError as error:
-        complain(str(error))
-        return REFUSED
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001  # what nobody foresaw is raised again
+        return _refused(error)
+
+
+def _refused(error: Exception) -> int:
+    """Say what is wrong, where it is wrong for a reason of the user's."""
+    if isinstance(error, ImportError) and str(error.name).partition(".")[0] == "dspy_session":  # a part of it is gone
+        complain(
+            f"dspy_session is not the one of dspy-session-kit ({error}): pip uninstall dspy-session, "
+            "then pip install --force-reinstall --no-deps dspy-session-kit"
+        )
+        return REFUSED
+    if isinstance(error, ModuleNotFoundError):
+        complain(f"{error.name} is not installed: pip install 'dspy-session-kit[bots]'")
+        return REFUSED
+    from dspy_session.errors import SessionError  # with DSPy behind it: too much for --help
+
+    if not isinstance(error, SessionError):
+        raise error
+    complain(str(error))
+    return REFUSED

@@ -8,12 +8,19 @@ from typing import Annotated
 
 import typer
 
+# What DSPy stands behind is imported by the command that needs it, so that help is there at once.
 from dspy_session_bots.console import PROGRAM, log_to_operator, log_to_terminal
-from dspy_session_bots.target import Target
 
 app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 DISTRIBUTIONS = ("dspy-session-kit", "dspy")
+
+
+class Misused(typer.TyperException):
+    """The words of a command line do not go together."""
+
+    exit_code = 2
+
 
 TargetArgument = Annotated[
     str,
@@ -126,11 +133,12 @@ def chat(
 ) -> None:
     """Talk to your agent in the terminal, or through a pipe: a line is a message, answers come on stdout."""
     if thread is not None and store is None:
-        raise typer.BadParameter("a thread is kept in a store: add --store sqlite:///chat.db", param_hint="--thread")
+        raise Misused("--thread names a conversation that is kept: add where, such as --store sqlite:///chat.db")
     log_to_terminal(verbose=verbose)
     from dspy_session.conversation import Conversations
     from dspy_session_bots.agent import forget_caches, load_agent, ready
     from dspy_session_bots.config import read_settings
+    from dspy_session_bots.target import Target
     from dspy_session_bots.terminal import Terminal, conversation_key
 
     read_settings(env_file)
@@ -187,6 +195,7 @@ def run(
     from dspy_session_bots.config import read_settings
     from dspy_session_bots.load import load
     from dspy_session_bots.serving import platforms, webhooks
+    from dspy_session_bots.target import Target
     from dspy_session_chat import Bot
 
     settings = read_settings(env_file)
@@ -199,11 +208,11 @@ def run(
         given |= {"--input-field": input_field, "--output-field": output_field}
         superfluous = [name for name, value in given.items() if value]
         if superfluous:
-            raise typer.BadParameter(f"{target} is a Bot and says this itself", param_hint=superfluous)
+            raise Misused(f"{target} is a Bot, which says this itself: leave out {' and '.join(superfluous)}")
         bot, said = found, target
     else:
         if not places:
-            raise typer.BadParameter("say where the bot shall be: --slack, --discord, or both", param_hint="TARGET")
+            raise Misused("say where the bot shall be: --slack, --discord, or both")
         agent = ready(found, lm, input_field, output_field)
         store = store or "sqlite:///bot.db"
         bot = Bot(

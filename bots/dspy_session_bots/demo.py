@@ -40,15 +40,16 @@ def run_demo(*, lm: str | None, store: str, port: int, opens_browser: bool) -> N
         port=port, agent_name=demo_agent.NAME, model_name=label(name), verify=signed_with(secret), on_ready=ready
     )
     playground.bind()  # the webhook needs its address; and a port that is taken is known before the model starts
-    model = open_model(name)
-    model.configure()
     bot = Bot(
         demo_agent.small_assistant() if name == EMBEDDED else demo_agent.assistant(),
         platforms=[playground],
         store=store,
-        # In this order: the playground closes its port, to which the webhook delivers, when it is closed.
-        sinks=[Webhook(playground.hook_url, secret, allow_loopback=True), playground],
+        sinks=[playground, Webhook(playground.hook_url, secret, allow_loopback=True)],
     )
+    model = open_model(name)
+    model.configure()
+    if name == EMBEDDED:
+        threading.Thread(target=demo_agent.read_ahead, args=(model.lm,), daemon=True).start()
     bot.run()
     print("\nStopped. What was said is kept; start again to go on.")  # noqa: T201
 

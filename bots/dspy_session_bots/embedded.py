@@ -22,7 +22,7 @@ CONTEXT_TOKENS = 8192
 """What the model was trained for."""
 ANSWER_TOKENS = 200
 """It rarely stops by itself in a way worth waiting for."""
-TEMPERATURE = 0.2
+TEMPERATURE = 0.1
 """A model of this size wanders off soon."""
 PROMPT_CACHE_MIB = 256
 

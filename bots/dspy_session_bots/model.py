@@ -46,7 +46,7 @@ class Model:
     """
 
     name: str
-    lm: dspy.BaseLM
+    lm: dspy.LM
     adapter: dspy.Adapter | None = None
     server: Any = None
 
@@ -102,7 +102,7 @@ def open_model(name: str) -> Model:
 
 def needs_model(agent: Session) -> bool:
     """Whether the agent has a predictor without a model of its own, and its file configured none either."""
-    predictors: list[dspy.Predict] = agent.predictors()  # type: ignore[no-untyped-call]
+    predictors: list[dspy.Predict] = agent.predictors()
     return dspy.settings.lm is None and any(predictor.lm is None for predictor in predictors)
 
 
@@ -112,7 +112,7 @@ def check_embedded(agent: Session) -> None:
     Raises:
         ConfigurationError: A predictor asks for more than one text, which so small a model cannot keep apart.
     """
-    predictors: list[tuple[str, dspy.Predict]] = agent.named_predictors()  # type: ignore[no-untyped-call]
+    predictors: list[tuple[str, dspy.Predict]] = agent.named_predictors()
     for name, predictor in predictors:
         signature = declared_signature(predictor)
         if signature is not None and not is_plain(signature):
