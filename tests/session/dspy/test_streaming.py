@@ -320,7 +320,7 @@ async def test_states_hooks_policies_and_histories_are_those_of_acall(stub: Stub
     session = sessionify(dspy.Predict("question -> answer"), lock="async", on_turn=lambda _, turn: heard.append(turn))
     state = SessionState(initial_history=dspy.History(messages=[{"question": "seed", "answer": "grain"}]))
     with session.use_state(state):
-        *_, last = [item async for item in session.astream(question="one")]
+        await all_of(session.astream(question="one"))
     assert (len(state), len(session), len(heard)) == (1, 0, 1)
     assert "seed" in stub.prompts[-1].text
     other = dspy.History(messages=[{"question": "other", "answer": "past"}])
