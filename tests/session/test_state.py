@@ -102,7 +102,7 @@ def test_forks_that_talk_at_once_never_hear_each_other() -> None:
     with session.use_state(trunk):
         talk(session, *"abcde")
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    sys.setswitchinterval(1e-4)
     try:
         for _ in range(30):
             branches = [trunk.fork() for _ in range(4)]
@@ -257,7 +257,7 @@ def test_seeds_of_states_at_work_at_once_are_never_mixed_up() -> None:
     states = {name: session.new_state(dspy.History(messages=[{"question": name}])) for name in names}
     together = threading.Barrier(len(names))
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    sys.setswitchinterval(1e-4)
 
     def chat(name: str) -> set[str]:
         together.wait()
