@@ -19,13 +19,13 @@ ROOMS = {
     "dspy_session_discord": ["discord"],
     "dspy_session_slack": ["slack"],
     "dspy_session_webhook": ["webhook"],
-    "dspy_session_bots": ["bots", "local"],
+    "dspy_session_bots": ["bots", "local", "slack"],  # Slack's only once --slack asks for it
 }
 """The extras that bring what a package imports besides DSPy."""
 
 COMES_WITH = {
     "aiohttp": {"multidict", "yarl"},
-    "dspy": {"anyio", "litellm", "pydantic"},
+    "dspy": {"anyio", "litellm", "pydantic", "pydantic-core"},
     "pydantic-settings": {"pydantic"},
 }
 """Distributions that a declared one brings as a part of its API, so that they need no line of their own."""
