@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -30,39 +30,21 @@ class Arranging(dspy.Predict):
 
     def forward(self, **kwargs: Any) -> Any:
         """One call."""
-        arranged = _arrange(self, kwargs)
-        reply = reply_of(self, waits=True)
-        with _under(arranged.settings, reply):
+        with _arranged(self, kwargs, waits=True) as call:
             try:
-                result = dspy.Predict.forward(self, **arranged.kwargs)
+                return dspy.Predict.forward(self, **call.kwargs)
             except AdapterParseError as error:
-                adapter = second_adapter(reply, error)
-                if adapter is None:
-                    raise
-                with dspy.context(adapter=adapter, send_stream=None):
-                    result = dspy.Predict.forward(self, **arranged.kwargs)
-        if reply is not None:
-            reply.end()
-        _mend_trace(self, arranged.unsaid)
-        return result
+                with call.second_attempt(error):
+                    return dspy.Predict.forward(self, **call.kwargs)
 
     async def aforward(self, **kwargs: Any) -> Any:
         """One call, from a task."""
-        arranged = _arrange(self, kwargs)
-        reply = reply_of(self, waits=False)
-        with _under(arranged.settings, reply):
+        with _arranged(self, kwargs, waits=False) as call:
             try:
-                result = await dspy.Predict.aforward(self, **arranged.kwargs)
+                return await dspy.Predict.aforward(self, **call.kwargs)
             except AdapterParseError as error:
-                adapter = second_adapter(reply, error)
-                if adapter is None:
-                    raise
-                with dspy.context(adapter=adapter, send_stream=None):
-                    result = await dspy.Predict.aforward(self, **arranged.kwargs)
-        if reply is not None:
-            reply.end()
-        _mend_trace(self, arranged.unsaid)
-        return result
+                with call.second_attempt(error):
+                    return await dspy.Predict.aforward(self, **call.kwargs)
 
 
 def listed(predictor: dspy.Predict) -> Signature:
@@ -78,27 +60,56 @@ def listed(predictor: dspy.Predict) -> Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrangement:
+class _Call:
     """How one call goes.
 
     Args:
         kwargs: What ``dspy.Predict.forward`` is called with.
         settings: DSPy settings for the time of the call.
         unsaid: A history without messages, which does not belong in the trace.
+        reply: Where the reply goes piece by piece; None when it does not.
     """
 
     kwargs: dict[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     unsaid: dspy.History | None = None
+    reply: Reply | None = None
+
+    def second_attempt(self, error: AdapterParseError) -> AbstractContextManager[None]:
+        """The settings for asking again after a reply that could not be read; raises ``error`` if that is all."""
+        adapter = second_adapter(self.reply, error)
+        if adapter is None:
+            raise error
+        return dspy.context(adapter=adapter, send_stream=None)
 
 
-def _arrange(predictor: dspy.Predict, given: dict[str, Any]) -> _Arrangement:
+@contextmanager
+def _arranged(predictor: dspy.Predict, given: dict[str, Any], *, waits: bool) -> Iterator[_Call]:
+    """A call under way.
+
+    Args:
+        predictor: The predictor that is called.
+        given: The caller's arguments.
+        waits: True when the call is synchronous.
+    """
+    call = _arrange(predictor, given)
+    reply = reply_of(predictor, waits=waits)
+    if reply is not None:
+        call = replace(call, reply=reply, settings={**call.settings, "send_stream": reply})
+    with dspy.context(**call.settings) if call.settings else nullcontext():
+        yield call
+    if reply is not None:
+        reply.end()
+    _mend_trace(predictor, call.unsaid)
+
+
+def _arrange(predictor: dspy.Predict, given: dict[str, Any]) -> _Call:
     kwargs = dict(given)
     signature = kwargs.pop("signature", None)
     own = own_signature(predictor) if signature is None else own_part(as_signature(signature))
     visited = visit(predictor)
     if visited is None:
-        return _Arrangement({**kwargs, "signature": _outside(predictor, kwargs, own)})
+        return _Call({**kwargs, "signature": _outside(predictor, kwargs, own)})
     frame, binding = visited
     name, declared = binding.field, binding.declared
     if signature is not None:
@@ -108,13 +119,13 @@ def _arrange(predictor: dspy.Predict, given: dict[str, Any]) -> _Arrangement:
     since = _since(frame, history)
     if since is None:  # somebody's own: shown as DSPy shows it
         shown = with_fields(own, name) if isinstance(history, dspy.History) else own
-        return _Arrangement({**kwargs, name: history, "signature": shown})
+        return _Call({**kwargs, name: history, "signature": shown})
     return _shown(_layout(frame, own, name, declared), own, name, declared, since, {"demos": predictor.demos, **kwargs})
 
 
 def _shown(
     layout: Layout, own: Signature, name: str, declared: bool, since: list[dict[str, Any]], kwargs: dict[str, Any]
-) -> _Arrangement:
+) -> _Call:
     """A call that shows the conversation.
 
     Args:
@@ -134,7 +145,7 @@ def _shown(
     if shows_text:
         kwargs["demos"] = rendering.demos_for(layout, demos)
         if since and declared:  # what was said before comes before what an agent did since
-            messages[0] = {layout.text_field: layout.text, **messages[0]}
+            messages[0] = {layout.text_field: layout.text or rendering.NOTHING_YET, **messages[0]}
         else:
             kwargs[layout.text_field] = layout.text or rendering.NOTHING_YET
     text_field = layout.text_field if shows_text else ""
@@ -148,7 +159,7 @@ def _shown(
         settings["adapter"] = rendering.remembering(adapter, layout, name, history)
     elif layout.text and not known:
         settings["adapter"] = rendering.insisting(adapter, layout.text)
-    return _Arrangement(kwargs, settings, None if messages else history)
+    return _Call(kwargs, settings, None if messages else history)
 
 
 def _outside(predictor: dspy.Predict, kwargs: Mapping[str, Any], own: Signature) -> Signature:
@@ -182,12 +193,6 @@ def _layout(frame: Frame, own: Signature, name: str, declared: bool) -> Layout:
     if layout is None:
         layout = frame.layouts[key] = frame.engine.lay_out(frame, plain)
     return layout
-
-
-def _under(settings: Mapping[str, Any], reply: Reply | None) -> AbstractContextManager[None]:
-    if reply is not None:
-        settings = {**settings, "send_stream": reply}
-    return dspy.context(**settings) if settings else nullcontext()
 
 
 def _mend_trace(predictor: dspy.Predict, unsaid: dspy.History | None) -> None:
