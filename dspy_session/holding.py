@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import dspy
 
+from dspy_session.frame import setting
 from dspy_session.state import SessionState
 
 HELD = "dspy_session_held"
@@ -27,7 +28,7 @@ class _Hold:
 @contextmanager
 def holding(state: SessionState) -> Iterator[None]:
     """Whoever is called in this block, hooks included, knows that the lock of ``state`` is held for it."""
-    hold = _Hold(state, dspy.settings.get(HELD))
+    hold = _Hold(state, setting(HELD))
     try:
         with dspy.context(**{HELD: hold}):
             yield
@@ -37,7 +38,7 @@ def holding(state: SessionState) -> Iterator[None]:
 
 def is_held(state: SessionState) -> bool:
     """True when a call around this one holds the lock of ``state``."""
-    hold: _Hold | None = dspy.settings.get(HELD)
+    hold: _Hold | None = setting(HELD)
     while hold is not None:
         if hold.state is state and not hold.over:
             return True
