@@ -21,7 +21,7 @@ def example_of(turn: Turn, history_field: str | None) -> dspy.Example:
         inputs[history_field] = turn.history_snapshot
     # An output that is named like an input must not change what a replay is called with.
     # As one dict, because a field may be named like a parameter of Example.
-    example: dspy.Example = dspy.Example({**turn.outputs, **inputs}).with_inputs(*inputs)
+    example: dspy.Example = dspy.Example({**inputs, **turn.outputs, **inputs}).with_inputs(*inputs)
     return example
 
 
