@@ -132,6 +132,4 @@ def _is_anyio_thread() -> bool:
         anyio.from_thread.check_cancelled()
     except RuntimeError:
         return False
-    except asyncio.CancelledError:  # it is, and nobody waits for it any more
-        return True
     return True

@@ -199,6 +199,40 @@ def test_a_predictor_with_an_adapter_of_its_own() -> None:
             assert last.index("FIRST") < last.index("said") < last.index("Q: SECOND")
 
 
+class Blocks(dspy.ChatAdapter):
+    """Sends parts, and shows the question alone."""
+
+    def format(self, signature: type[dspy.Signature], demos: list[Any], inputs: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"role": "user", "content": [{"type": "text", "text": f"Q: {inputs['question']}"}]}]
+
+
+class Continuing(dspy.ChatAdapter):
+    """Has no user message at all."""
+
+    def format(self, signature: type[dspy.Signature], demos: list[Any], inputs: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"role": "assistant", "content": f"Somebody asked me {inputs['question']}, and"}]
+
+
+class Quoting(dspy.ChatAdapter):
+    """Shows all inputs, as JSON."""
+
+    def format(self, signature: type[dspy.Signature], demos: list[Any], inputs: dict[str, Any]) -> list[dict[str, Any]]:
+        shown = {name: value for name, value in inputs.items() if isinstance(value, str)}
+        return [{"role": "user", "content": json.dumps(shown)}]
+
+
+@pytest.mark.parametrize("adapter", [Blocks, Continuing, Quoting])
+def test_an_adapter_that_leaves_the_conversation_out_says_it_all_the_same(adapter: type[dspy.Adapter]) -> None:
+    stub = StubModel(lambda _: f"[[ ## answer ## ]]\nreply {len(stub.prompts)}\n\n[[ ## completed ## ]]")
+    session = sessionify(Plain())
+    with dspy.context(lm=stub.lm, adapter=adapter()):
+        session(question='FIRST "quoted"\nof two lines')
+        session(question="SECOND")
+    assert stub.prompts[-1].text.count("FIRST") == 1
+    assert stub.prompts[-1].text.count("FINAL reply 1") == 1
+    assert "SECOND" in stub.prompts[-1].text
+
+
 def test_changing_adapters_between_turns_renders_anew() -> None:
     stub = numbered()
     session = sessionify(dspy.Predict("question -> answer"))

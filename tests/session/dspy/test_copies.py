@@ -139,7 +139,7 @@ def test_files_hold_no_turns(stub: StubModel, tmp_path: Path) -> None:
     model = dspy.LM("stub/logged")  # its log is all that it holds; the stub itself keeps prompts for the tests
     model.history.append({"prompt": "PRIVATE"})
     session.set_lm(model)
-    session.module.judges = {"strict": [model]}
+    session.module.judges = {"strict": [model], "lenient": (model, 1)}
     with dspy.context(lm=stub.lm):
         session.add_turn({"question": "PRIVATE"}, {"answer": "PRIVATE"})
         session.module.nested.add_turn({"question": "PRIVATE"}, {"answer": "PRIVATE"})
@@ -248,6 +248,26 @@ def test_outside_a_session_the_module_is_as_it_was(stub: StubModel, kind: str) -
     gc.collect()
     assert prompts(shared) == expected
     assert [type(predictor) for predictor in shared.predictors()] == kinds
+
+
+async def test_outside_a_session_a_shared_predictor_is_awaited_as_it_was(stub: StubModel) -> None:
+    shared = dspy.Predict("question -> answer")
+    session = sessionify(shared, copy_mode="none")
+    await session.acall(question="in a session")
+    await dspy.Predict("question -> answer").acall(question="outside")
+    await shared.acall(question="outside")
+    bare, outside = stub.prompts[-2:]
+    assert outside.text == bare.text
+
+
+def test_outside_a_session_a_history_that_the_caller_brings_is_shown(stub: StubModel) -> None:
+    shared = dspy.Predict("question -> answer")
+    keeper = sessionify(shared, copy_mode="none")
+    keeper(question="in a session")
+    shared(question="outside", history=dspy.History(messages=[{"question": "brought", "answer": "along"}]))
+    assert [message["role"] for message in stub.prompts[-1].messages] == ["user", "assistant", "user"]
+    assert "brought" in stub.prompts[-1].text
+    assert "in a session" not in stub.prompts[-1].text
 
 
 def test_two_sessions_over_one_predictor_keep_their_own_names_and_histories(stub: StubModel) -> None:

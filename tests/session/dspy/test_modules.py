@@ -188,6 +188,16 @@ def test_attempts_are_not_recorded_each(stub: StubModel) -> None:
         assert len(outer) == 1
 
 
+def test_code_runs_for_real() -> None:
+    """DSPy's own interpreter, a process of its own; its sandbox needs a program that is not everywhere."""
+    stub = StubModel(lambda prompt: {"code": "```python\nSUBMIT(answer=str(6 * 7))\n```"})
+    session = sessionify(dspy.RLM("question -> answer", interpreter_factory=dspy.LocalInterpreter))
+    with dspy.context(lm=stub.lm):
+        assert session(question="I am Max").answer == "42"
+        assert session(question="Who am I?").answer == "42"
+    assert "I am Max" in stub.prompts[-1].text
+
+
 def test_interpreters_given_in_the_call_reach_an_rlm() -> None:
     stub = StubModel(reply)
     with dspy.context(lm=stub.lm):

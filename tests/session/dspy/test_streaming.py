@@ -10,6 +10,7 @@ from typing import Any
 import dspy
 import pytest
 from dspy.adapters.baml_adapter import BAMLAdapter
+from dspy.lm15 import ThinkingPart
 from dspy.streaming import StatusMessage, StreamResponse
 from dspy_template_adapter import Predict as TemplatePredict
 from dspy_template_adapter import TemplateAdapter
@@ -127,6 +128,32 @@ async def test_fields_that_are_no_text() -> None:
             _, chunks, last = await all_of(session.astream("numbers", question="?"))
         assert "".join(chunks) == "[1, 2, 3]"
         assert last.numbers == [1, 2, 3]
+
+
+async def test_reasoning_that_a_model_sends_apart() -> None:
+    class Thinking(dspy.Signature):
+        """Think, then answer."""
+
+        question: str = dspy.InputField()
+        reasoning: dspy.Reasoning = dspy.OutputField()
+        answer: str = dspy.OutputField()
+
+    def reply(prompt: Prompt) -> Any:
+        thoughts = [ThinkingPart("well, "), ThinkingPart("hmm")]
+        return [*thoughts, "[[ ## answer ## ]]\n", "so ", "it is\n\n", "[[ ## completed ## ]]"]
+
+    stub = StubModel(reply)
+    stub.engine.supports_reasoning = True
+    session = sessionify(dspy.Predict(Thinking))
+    with dspy.context(lm=stub.lm):
+        _, chunks, last = await all_of(session.astream("reasoning", question="?"))
+        assert ("".join(chunks), last.reasoning, last.answer) == ("well, hmm", "well, hmm", "so it is")
+        _, chunks, last = await all_of(session.astream(question="?"))
+        assert "".join(chunks) == last.answer == "so it is"
+    as_text = StubModel(lambda _: {"reasoning": "in words", "answer": "fine"})
+    with dspy.context(lm=as_text.lm):
+        _, chunks, last = await all_of(session.astream("reasoning", question="?"))
+    assert ("".join(chunks), last.reasoning) == ("in words", "in words")
 
 
 async def test_chunks_arrive_while_the_model_speaks() -> None:
