@@ -100,6 +100,7 @@ def _by_path(path: Path, target: Target) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        del sys.modules[name]
         raise _blamed(target.module, error) from error
     return module
 

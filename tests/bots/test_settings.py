@@ -1,0 +1,100 @@
+"""Secrets from the environment and ``.env``, and the platforms and webhooks that they open."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from dspy_session import ConfigurationError
+from dspy_session_bots.config import Settings, read_settings
+from dspy_session_bots.demo import has_browser
+from dspy_session_bots.serving import platforms, webhooks
+from dspy_session_bots.signing_key import new_signing_key
+from dspy_session_discord import Discord
+from dspy_session_slack import Slack
+from dspy_session_webhook import Webhook
+
+TOKENS = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "DISCORD_TOKEN": "abc"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working directory, and an environment that is as it was afterwards."""
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    for name in (*TOKENS, "SLACK_API_URL", "WEBHOOK_SECRET"):
+        os.environ.pop(name, None)
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_the_environment_goes_before_the_file(folder: Path) -> None:
+    (folder / ".env").write_text(
+        "DISCORD_TOKEN=filed\nWEBHOOK_SECRET=\nSOME_KEY='a b'  # for the agent\n", encoding="utf-8"
+    )
+    assert read_settings(None).discord_token == SecretStr("filed")
+    assert os.environ["SOME_KEY"] == "a b"
+    os.environ["DISCORD_TOKEN"] = "given"
+    settings = read_settings(None)
+    assert settings.discord_token == SecretStr("given")
+    assert settings.webhook_secret is None  # empty is as good as none
+
+
+def test_another_file(folder: Path) -> None:
+    (folder / "staging.env").write_text("DISCORD_TOKEN=staging\n", encoding="utf-8")
+    assert read_settings(folder / "staging.env").discord_token == SecretStr("staging")
+
+
+def test_without_a_file(folder: Path) -> None:
+    assert read_settings(None) == Settings()
+
+
+def test_secrets_are_not_shown(folder: Path) -> None:
+    os.environ.update(TOKENS, SLACK_API_URL="hunter2")
+    with pytest.raises(ConfigurationError) as raised:
+        read_settings(None)
+    assert "hunter2" not in str(raised.value)
+    del os.environ["SLACK_API_URL"]
+    assert not any(token in repr(read_settings(None)) for token in TOKENS.values())
+
+
+def test_platforms_that_were_asked_for(folder: Path) -> None:
+    os.environ.update(TOKENS, SLACK_API_URL="https://slack-gov.com/api/")
+    settings = read_settings(None)
+    assert [type(each) for each in platforms(settings, slack=True, discord=True)] == [Slack, Discord]
+    assert platforms(settings, slack=False, discord=False) == []
+
+
+def test_a_webhook_for_each_address() -> None:
+    secret = SecretStr(f"{new_signing_key()} {new_signing_key()}")  # while keys are rotated
+    sinks = webhooks(["https://example.com/a", "http://127.0.0.1:1/b"], secret)
+    assert [type(sink) for sink in sinks] == [Webhook, Webhook]
+    assert webhooks([], None) == []
+
+
+def test_signing_keys_are_fresh_and_long_enough() -> None:
+    keys = {new_signing_key() for _ in range(10)}
+    assert len(keys) == 10
+    assert {len(base64.b64decode(key.removeprefix("whsec_"))) for key in keys} == {32}
+
+
+@pytest.mark.parametrize(
+    ("platform", "environ", "there"),
+    [
+        ("linux", {}, False),
+        ("linux", {"DISPLAY": ""}, False),
+        ("linux", {"DISPLAY": ":0"}, True),
+        ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ("linux", {"BROWSER": "code --open"}, True),
+        ("darwin", {}, True),
+        ("win32", {}, True),
+    ],
+)
+def test_a_browser_that_would_open_in_the_terminal_is_none(platform: str, environ: dict[str, str], there: bool) -> None:
+    assert has_browser(platform, environ) is there
