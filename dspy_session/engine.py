@@ -19,12 +19,13 @@ from dspy_session.frame import Frame, NodeLedger, current, opened
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.holding import alocked, is_held, locked
 from dspy_session.injection import unbind
+from dspy_session.nested import gathered, stand, take_in
 from dspy_session.plan import plan_call, plan_child_call
 from dspy_session.policy import ChildRules, Options
 from dspy_session.program import Program
 from dspy_session.reach import Node, reach
 from dspy_session.reduce import load_tokenizer, tokens_window
-from dspy_session.remember import apply, episodes, outcome_of, root_turn
+from dspy_session.remember import episodes, outcome_of, root_turn
 from dspy_session.replay import is_replay
 from dspy_session.signatures import Signature
 from dspy_session.state import SessionState
@@ -171,13 +172,16 @@ class Engine:
                     path: consolidate.consolidated(*episode) for path, episode in episodes(self, plan, turn).items()
                 }
             outcome = outcome_of(self, plan, turn, memories)
+            if plan.host is not None:
+                take_in(self, plan, plan.host, outcome)
+                return result
+            outcome = gathered(plan.frame, outcome)
             if plan.kept and bound.commit is not None:
                 run_coroutine(bound.commit(outcome))
-            apply(self, plan.frame.state, outcome)
-            if turn is not None and plan.kept:
-                for hook in self.options.on_turn:
+            for teller, told in stand(self, plan, outcome):
+                for hook in teller.options.on_turn:
                     try:
-                        run_coroutine(hook(self.face, turn))
+                        run_coroutine(hook(teller.face, told))
                     except Exception:
                         logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
         return result
@@ -204,13 +208,16 @@ class Engine:
                     for path, episode in episodes(self, plan, turn).items()
                 }
             outcome = outcome_of(self, plan, turn, memories)
+            if plan.host is not None:
+                take_in(self, plan, plan.host, outcome)
+                return result
+            outcome = gathered(plan.frame, outcome)
             if plan.kept and bound.commit is not None:
                 await bound.commit(outcome)
-            apply(self, plan.frame.state, outcome)
-            if turn is not None and plan.kept:
-                for hook in self.options.on_turn:
+            for teller, told in stand(self, plan, outcome):
+                for hook in teller.options.on_turn:
                     try:
-                        await _awaited(hook(self.face, turn))
+                        await _awaited(hook(teller.face, told))
                     except Exception:
                         logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
         return result

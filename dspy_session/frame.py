@@ -17,7 +17,7 @@ from dspy_session.turn import Turn
 if TYPE_CHECKING:
     from dspy_session.engine import Engine
     from dspy_session.rendering import Layout
-    from dspy_session.state import SessionState
+    from dspy_session.state import Outcome, SessionState
 
 FRAME = "dspy_session_frame"
 """Name of the DSPy setting that holds the innermost ``Frame``."""
@@ -37,6 +37,9 @@ class Frame:
         outer: The frame around this one.
         recording: False when nothing of this call is kept.
         rehearsal: In an evaluation or an optimizer, that of this example; None elsewhere.
+
+    Calls from inside this one on the same state are part of it: ``before`` is what stood before the first of them,
+    ``inner`` what they changed, ``tellers`` the sessions whose hooks hear of their turns, by the turns' ids.
     """
 
     __slots__ = (
@@ -46,6 +49,7 @@ class Frame:
         "engine",
         "failed",
         "handed",
+        "inner",
         "layouts",
         "nodes",
         "outer",
@@ -54,6 +58,7 @@ class Frame:
         "rehearsal",
         "saw",
         "state",
+        "tellers",
     )
 
     def __init__(
@@ -82,6 +87,8 @@ class Frame:
         self.layouts: dict[Any, Layout] = {}
         self.nodes: dict[str, NodeLedger] = {}
         self.before: SessionState | None = None
+        self.inner: Outcome | None = None
+        self.tellers: dict[str, Engine] = {}
         self._injected: dspy.History | None = None
 
     @property
@@ -112,6 +119,13 @@ class Frame:
                 if known is history:
                     return known.messages[count:]
         return None
+
+    def host(self) -> Frame | None:
+        """The call around this one in whose turn it takes part, because it works on the same state."""
+        frame = self.outer
+        while frame is not None and (frame.state is not self.state or frame.path or not frame.counts):
+            frame = frame.outer
+        return frame
 
     @property
     def counts(self) -> bool:

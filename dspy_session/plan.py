@@ -29,6 +29,7 @@ class Plan:
         replaces: A history that becomes the seed and clears the turns once the call succeeds.
         kept: False when the turn is nobody's: no hook, no commit.
         ledger: Where the turn goes when the session is a child in somebody else's call.
+        host: The call around this one that it is part of, because it works on the same state.
     """
 
     frame: Frame
@@ -37,6 +38,7 @@ class Plan:
     replaces: dspy.History | None = None
     kept: bool = True
     ledger: NodeLedger | None = None
+    host: Frame | None = None
 
 
 def plan_call(engine: Engine, bound: Bound, given: dict[str, Any]) -> Plan:
@@ -58,12 +60,13 @@ def plan_call(engine: Engine, bound: Bound, given: dict[str, Any]) -> Plan:
         saw = Snapshot.of(explicit)
         recording = recording and policy == "use_if_provided"
     frame = Frame(engine, state, saw, outer=outer, recording=recording, rehearsal=bound.rehearsal)
-    if outer is not None:
-        _keep_for_outer(outer, state)
+    host = None if outer is None else frame.host()
+    if host is not None and host.before is None:
+        host.before = state.branch()
     replaces = explicit if policy == "replace_session" else None
     kept = recording and bound.rehearsal is None
     inputs = recorded_inputs(others, engine.program.inputs)
-    return Plan(frame, _kwargs(engine, frame, others), inputs, replaces, kept)
+    return Plan(frame, _kwargs(engine, frame, others), inputs, replaces, kept, host=host)
 
 
 def plan_child_call(engine: Engine, frame: Frame, ledger: NodeLedger | None, given: dict[str, Any]) -> Plan:
@@ -94,10 +97,3 @@ def _apart(engine: Engine, given: Mapping[str, Any]) -> tuple[dspy.History | Non
 def _kwargs(engine: Engine, frame: Frame, others: dict[str, Any]) -> dict[str, Any]:
     parameter = engine.program.history_parameter
     return others if parameter is None else {**others, parameter: frame.hand_out()}
-
-
-def _keep_for_outer(outer: Frame, state: SessionState) -> None:
-    """A call from inside a turn of the same conversation goes when that turn fails: keep what stood before."""
-    for frame in outer.outward():
-        if frame.state is state and frame.before is None:
-            frame.before = state.branch()

@@ -85,13 +85,13 @@ def outcome_of(engine: Engine, plan: Plan, turn: Turn | None, memories: Mapping[
     return root
 
 
-def apply(engine: Engine, state: SessionState, outcome: Outcome) -> None:
+def apply(engine: Engine, state: SessionState, outcome: Outcome) -> tuple[Turn, ...]:
     """Make the changes of a call; unbound, those of an adopted session are changes of its own conversation."""
     for path, changes in outcome.nodes.items():
         own = engine.ledger_state(state, path)
         if own is not None and not changes.empty:
             state.node_states[path] = own
-    state.apply(outcome)
+    return state.apply(outcome)
 
 
 def _remembered(policy: NodePolicy | Options, turns: tuple[Turn, ...], memory: str | None) -> Outcome:

@@ -22,7 +22,7 @@ class Outcome:
     """Everything that one successful call changes in a state; applying it to the same state gives the same result.
 
     Args:
-        turns: The turns to append, in order; a root call appends at most one.
+        turns: The turns to append, in order: those of calls from inside the turn, then the turn itself.
         cleared: The turns that stood before are gone.
         new_seed: Replace the seed history by ``seed``.
         seed: The new seed history.
@@ -44,6 +44,21 @@ class Outcome:
         """True when nothing changes."""
         changes = (self.turns, self.cleared, self.new_seed, self.l2_memory is not None)
         return not any(changes) and all(node.empty for node in self.nodes.values())
+
+    def then(self, later: Outcome) -> Outcome:
+        """What this and ``later``, one after the other, change together."""
+        nodes = {**self.nodes, **later.nodes}
+        for path in self.nodes.keys() & later.nodes.keys():
+            nodes[path] = self.nodes[path].then(later.nodes[path])
+        return Outcome(
+            turns=later.turns if later.cleared else (*self.turns, *later.turns),
+            cleared=self.cleared or later.cleared,
+            new_seed=self.new_seed or later.new_seed,
+            seed=later.seed if later.new_seed else self.seed,
+            l2_memory=self.l2_memory if later.l2_memory is None else later.l2_memory,
+            nodes=nodes,
+            max_stored_turns=self.max_stored_turns if later.max_stored_turns is None else later.max_stored_turns,
+        )
 
 
 class SessionState:
@@ -127,9 +142,15 @@ class SessionState:
             # Not up to the end of the log: a fork that shares it may be adding a turn of its own right now.
             return Snapshot.last(window, view, self._log, self._head - len(self._turns), self._head)
 
-    def append(self, turn: Turn, max_stored_turns: int | None = None) -> None:
-        """Add a turn; drop the oldest beyond ``max_stored_turns``."""
+    def append(self, turn: Turn, max_stored_turns: int | None = None) -> Turn:
+        """Add a turn; drop the oldest beyond ``max_stored_turns``.
+
+        Returns:
+            The turn as it stands: at the next position, where another call has taken its own meanwhile.
+        """
         with self._guard:
+            if turn.index < self.next_index:
+                turn = turn.at(self.next_index)
             self._own_log()
             self._turns.append(turn)
             self._log.append(turn.record)
@@ -137,6 +158,7 @@ class SessionState:
             if max_stored_turns is not None and (surplus := len(self._turns) - max_stored_turns) > 0:
                 self._first_index = self._turns[surplus - 1].index + 1
                 del self._turns[:surplus]
+            return turn
 
     def pop(self) -> Turn | None:
         """Remove and return the newest turn; None if there is none."""
@@ -161,21 +183,25 @@ class SessionState:
         """Remove every turn, of the children too."""
         self.clear()
         for node in self.node_states.values():
-            node.clear()
+            node.reset()
 
-    def apply(self, outcome: Outcome) -> None:
-        """Make the changes of one call, all at once."""
+    def apply(self, outcome: Outcome) -> tuple[Turn, ...]:
+        """Make the changes of one call, all at once.
+
+        Returns:
+            The new turns as they stand.
+        """
         if outcome.new_seed:
             self.initial_history = outcome.seed
         if outcome.cleared:
             self.clear()
-        for turn in outcome.turns:
-            self.append(turn, outcome.max_stored_turns)
+        turns = tuple([self.append(turn, outcome.max_stored_turns) for turn in outcome.turns])
         if outcome.l2_memory is not None:
             self.l2_memory = outcome.l2_memory
         for path, node in outcome.nodes.items():
             if not node.empty:
                 self.node_states.setdefault(path, SessionState()).apply(node)
+        return turns
 
     def restore(self, before: SessionState) -> None:
         """Become what ``before``, a branch of this state, is."""

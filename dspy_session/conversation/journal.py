@@ -81,7 +81,9 @@ def _dumps(body: Any) -> str:
 
 def _outcome_to_json(outcome: Outcome, state: SessionState) -> dict[str, Any]:
     before = _before(state, outcome.cleared, outcome.new_seed, outcome.seed)
-    body: dict[str, Any] = {"turns": [_turn_to_json(turn, before) for turn in outcome.turns]}
+    turns = outcome.turns
+    written = [_turn_to_json(turn, before, turns[:place]) for place, turn in enumerate(turns)]
+    body: dict[str, Any] = {"turns": written}
     if outcome.cleared:
         body["cleared"] = True
     if outcome.new_seed:
@@ -125,15 +127,18 @@ def _before(state: SessionState, cleared: bool, new_seed: bool, seed: dspy.Histo
     return SessionState(() if cleared else state.turns, seed if new_seed else state.initial_history)
 
 
-def _turn_to_json(turn: Turn, before: SessionState) -> dict[str, Any]:
+def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn]) -> dict[str, Any]:
     written = {"id": turn.id, "index": turn.index, **record_to_json(turn.record, f"turn {turn.index}")}
     if turn.score is not None:
         written["score"] = turn.score
     if turn.created_at is not None:
         written["at"] = turn.created_at.timestamp()
     saw, seed = turn.saw, before.seed or ()
-    if saw.view.seed is seed or _messages(saw.view.seed) == _messages(seed):
+    missed = _missed(saw, before, earlier)
+    if missed is not None and (saw.view.seed is seed or _messages(saw.view.seed) == _messages(seed)):
         written["saw"] = [len(saw.seed()), len(saw.records())]
+        if missed:
+            written["missed"] = missed
         if saw.view.exclude:
             written["hides"] = sorted(saw.view.exclude)
         if saw.view.only is not None:
@@ -141,6 +146,20 @@ def _turn_to_json(turn: Turn, before: SessionState) -> dict[str, Any]:
     else:  # a history from outside
         written["history"] = history_to_json(saw.history(), f"turn {turn.index}.history")
     return written
+
+
+def _missed(saw: Snapshot, before: SessionState, earlier: Sequence[Turn]) -> int | None:
+    """How many of the turns before a turn it did not see, because they ended while it ran; None if it saw others."""
+    seen = saw.records()
+    if not seen:
+        return 0
+    log, stop = _log(before, earlier)
+    if log is saw.log and saw.stop == stop:
+        return 0
+    last = next((place for place in range(stop, 0, -1) if log[place - 1] is seen[-1]), 0)
+    found = log[max(0, last - len(seen)) : last]
+    same = len(found) == len(seen) and all(one is other for one, other in zip(found, seen, strict=True))
+    return stop - last if same else None
 
 
 def _messages(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -157,13 +176,14 @@ def _turn_from_json(written: dict[str, Any], before: SessionState, earlier: list
         only = None if "only" not in written else frozenset(written["only"])
         view = View(seed, frozenset(written.get("hides", ())), only)
         log, stop = _log(before, earlier)
-        if not (0 <= seen_of_seed <= len(seed) and 0 <= seen <= stop):
+        stop -= written.get("missed", 0)
+        if not (0 <= seen_of_seed <= len(seed) and 0 <= seen <= stop <= len(log)):
             raise StateFileError("a turn saw more than was said before it")
         saw = Snapshot(view, len(seed) - seen_of_seed, log, stop - seen, stop)
     return Turn.of(record, written["index"], saw, written.get("score"), written["id"], written.get("at"))
 
 
-def _log(before: SessionState, earlier: list[Turn]) -> tuple[Sequence[Record], int]:
+def _log(before: SessionState, earlier: Sequence[Turn]) -> tuple[Sequence[Record], int]:
     """The records before a turn, in the list that they share where there is one."""
     if earlier:
         records = [turn.record for turn in (*before.turns, *earlier)]
