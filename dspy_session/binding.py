@@ -10,7 +10,8 @@ import dspy
 from dspy_session.frame import Frame, current
 from dspy_session.signatures import Signature
 
-_BINDINGS = "session_bindings"
+BINDINGS = "session_bindings"
+"""Where a predictor's ``__dict__`` holds the claims on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,16 @@ class Binding:
 
 def bindings(predictor: dspy.Predict) -> Mapping[str, Binding]:
     """The claims on a predictor by the sessions' keys, oldest first."""
-    held: Mapping[str, Binding] = vars(predictor).get(_BINDINGS, {})
+    held: Mapping[str, Binding] = vars(predictor).get(BINDINGS, {})
     return held
 
 
 def set_bindings(predictor: dspy.Predict, held: Mapping[str, Binding]) -> None:
     """Replace the claims on a predictor; they are never changed in place, as shallow copies share them."""
     if held:
-        vars(predictor)[_BINDINGS] = held
+        vars(predictor)[BINDINGS] = held
     else:
-        vars(predictor).pop(_BINDINGS, None)
+        vars(predictor).pop(BINDINGS, None)
 
 
 def own_signature(predictor: dspy.Predict) -> Signature:

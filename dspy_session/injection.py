@@ -2,12 +2,13 @@
 
 A reached predictor keeps its identity and its ``__dict__`` and changes its class, to a subclass of the one it had. The
 subclass hands the history of the call under way to the predictor, lists the history field in its signature, and is the
-predictor as it was in everything else: outside a session's call, in ``dump_state``, in copies, in pickles. As the class
-changed and not the instance, a copy runs its own demos, instructions and language model.
+predictor as it was in everything else: outside a session's call, in ``dump_state``, in a file. As the class changed and
+not the instance, a copy runs its own demos, instructions and language model.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 import threading
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 import dspy
 
 from dspy_session.arrangement import Arranging, listed
-from dspy_session.binding import Binding, bindings, own_signature, set_bindings, visit
+from dspy_session.binding import BINDINGS, Binding, bindings, own_signature, set_bindings, visit
 from dspy_session.children import Visit
 from dspy_session.signatures import Signature, own_part
 
@@ -112,9 +113,23 @@ class _Reached(dspy.Predict):
         self.signature = restored
         return self
 
+    def __copy__(self) -> dspy.Predict:
+        return self._like(self.__getstate__())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dspy.Predict:
+        memo[id(self)] = twin = self._like({})
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
+
+    def _like(self, state: dict[str, Any]) -> dspy.Predict:
+        twin: Any = type(self).__new__(type(self))
+        twin.__setstate__(state)
+        return twin  # type: ignore[no-any-return]
+
     def __reduce_ex__(self, protocol: Any) -> Any:
-        own: Any = super()
-        return _rebuild, (type(self).unreached,), own.__getstate__()
+        # What is written to a file is the predictor as it was: sessions do not outlive the process.
+        state = {name: value for name, value in self.__getstate__().items() if name != BINDINGS}
+        return object.__new__, (type(self).unreached,), state
 
 
 @lru_cache(maxsize=512)
@@ -124,12 +139,6 @@ def _reached(base: type[dspy.Predict]) -> type[_Reached]:
     make: Any = type(base)
     kind: type[_Reached] = make(base.__name__, bases, {**own, "unreached": base})
     return kind
-
-
-def _rebuild(base: type[dspy.Predict]) -> dspy.Predict:
-    """An empty reached predictor, for copies and pickles."""
-    kind = _reached(base)
-    return kind.__new__(kind)
 
 
 @lru_cache(maxsize=512)

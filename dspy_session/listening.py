@@ -70,7 +70,7 @@ class _TextListener:
 
     def receive(self, chunk: Any) -> Any:
         """What is certain of the field now and was not before."""
-        if self._ended or not chunk.choices:
+        if self._ended or not getattr(chunk, "choices", None):
             return None
         native = _native(chunk, self._annotation)
         if native:

@@ -288,6 +288,31 @@ def test_two_sessions_over_one_predictor_keep_their_own_names_and_histories(stub
     assert [message["question"] for message in seen[3]["blue"].messages] == ["b1"]
 
 
+def test_a_shared_module_is_saved_as_it_was(stub: StubModel, tmp_path: Path) -> None:
+    shared = Travel()
+    session = sessionify(shared, copy_mode="none")
+    session(question="PRIVATE")
+    written = cloudpickle.dumps(shared)
+    assert b"dspy_session" not in written
+    assert b"PRIVATE" not in written
+    shared.save(tmp_path / "program", save_program=True)
+    loaded = dspy.load(str(tmp_path / "program"), allow_pickle=True)
+    assert [type(predictor) for predictor in loaded.predictors()] == [dspy.Predict] * 4
+    assert not any("history" in predictor.signature.fields for predictor in loaded.predictors())
+    loaded(question="loaded")
+    session(question="still here")
+    assert "PRIVATE" in stub.prompts[-1].text
+
+
+def test_a_shallow_copy_of_a_predictor_shares_what_it_holds(stub: StubModel) -> None:
+    predictor = sessionify(dspy.Predict("question -> answer")).predictors()[0]
+    predictor.demos = [dspy.Example(question="d", answer="a")]
+    twin = copy.copy(predictor)
+    assert twin is not predictor
+    assert twin.demos is predictor.demos
+    assert type(twin) is type(predictor)
+
+
 def test_a_shared_predictor_does_not_collect_the_claims_of_sessions_that_are_gone(stub: StubModel) -> None:
     predictor = dspy.Predict("question -> answer")
     keeper = sessionify(predictor, copy_mode="none")
