@@ -25,7 +25,7 @@ def seen(session: Session) -> list[list[str]]:
     return [questions(turn.history_snapshot) for turn in session.turns]
 
 
-# --- the four ways in -----------------------------------------------------------------------------------------------
+# --- the four ways in
 
 
 class Calls(BaseCallback):
@@ -73,7 +73,7 @@ def test_inputs_are_keyword_arguments() -> None:
     assert len(session) == 0
 
 
-# --- the history that a call sees -----------------------------------------------------------------------------------
+# --- the history that a call sees
 
 
 def test_seed_then_turns_then_the_window_over_both() -> None:
@@ -143,7 +143,7 @@ def test_seed_messages_are_shown_whole() -> None:
     assert session.session_history.messages == [*SEED.messages, {}]
 
 
-# --- what a turn keeps ------------------------------------------------------------------------------------------------
+# --- what a turn keeps
 
 
 def test_inputs_that_neither_signature_nor_forward_names_are_not_kept(stub: StubModel) -> None:
@@ -226,7 +226,7 @@ def test_ids_are_unique_and_never_used_again() -> None:
     assert len(ids) == 6
 
 
-# --- aliasing ---------------------------------------------------------------------------------------------------------
+# --- aliasing
 
 
 def test_what_the_caller_changes_afterwards_changes_no_turn() -> None:

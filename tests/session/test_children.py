@@ -566,6 +566,25 @@ def test_ledgers_of_concurrent_conversations_stay_apart(stub: StubModel) -> None
     assert app.state.node_states == {}
 
 
+@both
+async def test_a_copy_that_a_program_makes_of_a_child_reads_its_memory_and_adds_nothing(
+    stub: StubModel, asynchronous: bool
+) -> None:
+    class Trying(Team):
+        def forward(self, question: str) -> str:
+            self.draft(question=question)
+            return str(self.draft.deepcopy()(question=f"try {question}").text)
+
+        async def aforward(self, question: str) -> str:
+            await self.draft.acall(question=question)
+            return str((await self.draft.deepcopy().acall(question=f"try {question}")).text)
+
+    app = with_memory(Trying())
+    assert await call(app, asynchronous, question="a") == "try a (after 1 messages)"
+    assert await call(app, asynchronous, question="b") == "try b (after 2 messages)"
+    assert said(app.state.node_states["draft"]) == ["a", "b"]
+
+
 def test_a_predictor_added_later_works_without_a_memory(stub: StubModel) -> None:
     class Growing(Team):
         def forward(self, question: str) -> dspy.Prediction:

@@ -317,6 +317,26 @@ def test_what_cannot_come_back_equal_raises_with_the_name_of_its_field(value: An
         to_json(Open(name="a", more=value), "answer")
 
 
+class Homemade(datetime.tzinfo):
+    """A zone whose clocks are set back, as dateutil and others write them."""
+
+    def utcoffset(self, moment: datetime.datetime | None) -> datetime.timedelta:
+        return datetime.timedelta(hours=1 if moment is not None and moment.fold else 2)
+
+    def dst(self, moment: datetime.datetime | None) -> None:
+        return None
+
+    def tzname(self, moment: datetime.datetime | None) -> str:
+        return "home"
+
+
+def test_a_zone_that_cannot_be_named_is_refused_where_it_matters() -> None:
+    with pytest.raises(
+        UnsupportedValueError, match=r"^at holds a time whose zone cannot be saved .*zoneinfo\.ZoneInfo"
+    ):
+        to_json(datetime.datetime(2026, 7, 1, tzinfo=Homemade(), fold=1), "at")
+
+
 def test_the_error_says_where_what_and_how_to_mend_it() -> None:
     with pytest.raises(UnsupportedValueError) as raised:
         to_json({"pages": [{"at": Fraction(1, 2)}]}, "outputs")
@@ -358,6 +378,7 @@ def test_the_error_says_where_what_and_how_to_mend_it() -> None:
         {"$type": "model"},
         {"$type": "model", "class": "tests.session.test_codec:Place", "fields": 1},
         {"$type": "model", "class": "tests.session.test_codec:Place", "fields": {}, "set": 3},
+        {"$type": "model", "class": "tests.session.test_codec:Secretive", "fields": {}, "private": {"_other": 1}},
         {"$type": "model", "class": 5, "fields": {}},
         {"$type": "model", "class": "", "fields": {}},
         {"$type": "model", "class": "tests.session.test_codec", "fields": {}},

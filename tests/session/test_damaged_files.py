@@ -125,6 +125,8 @@ def at(data: Any, *keys: Any) -> Any:
         (("snapshots", "records", 0), 5, "records is damaged: expected an object"),
         (("snapshots", "views", 0), {}, "snapshots is damaged"),
         (("snapshots", "views", 0, "seed"), [5], "seed is damaged"),
+        (("snapshots", "views", 0, "exclude"), [1], "expected names of fields"),
+        (("snapshots", "views", 0, "only"), "all", "expected names of fields"),
         (("snapshots", "logs", 0), [[0, 99]], "a run of records lies outside the file"),
         (("snapshots", "logs", 0), [[-1, 1]], "a run of records lies outside the file"),
         (("snapshots", "logs", 0), [["a", "b"]], "snapshots is damaged"),

@@ -36,7 +36,7 @@ def raising(error: BaseException) -> Callable[[str, dspy.History], str]:
     return answer
 
 
-# --- one session ------------------------------------------------------------------------------------------------------
+# --- one session
 
 
 @pytest.mark.parametrize("error", [ValueError(), asyncio.CancelledError(), KeyboardInterrupt(), Ending()])
@@ -170,7 +170,7 @@ async def test_nothing_of_a_cancelled_thread_is_recorded_later_in_sessions_insid
             assert said(session.module.inner) == ["slow, before", "a, before", "a, after"]
 
 
-# --- inside one another -----------------------------------------------------------------------------------------------
+# --- inside one another
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -192,6 +192,25 @@ async def test_what_was_recorded_inside_a_failed_turn_goes_with_it(asynchronous:
     assert session.save_state() == before
     await session.acall(question="outer")
     assert said(session) == ["replaced", "outer"]
+
+
+def test_whoever_holds_a_childs_state_goes_on_holding_it(stub: StubModel) -> None:
+    class Again(Team):
+        def forward(self, question: str) -> dspy.Prediction:
+            if question == "fail":
+                app(question="inside")
+                raise ValueError(question)
+            return super().forward(question)
+
+    app = with_memory(Again())
+    app(question="a")
+    held = app.state.node_states["draft"]
+    with pytest.raises(ValueError, match="fail"):
+        app(question="fail")
+    assert app.state.node_states["draft"] is held
+    assert said(held) == ["a"]
+    app(question="b")
+    assert said(held) == ["a", "b"]
 
 
 def test_a_failed_call_inside_a_turn_takes_only_itself_away() -> None:

@@ -214,7 +214,7 @@ def test_a_hook_stands_outside_the_call() -> None:
     assert seen == [dspy.History(messages=[]), None]
 
 
-# --- before a turn ----------------------------------------------------------------------------------------------------
+# --- before a turn
 
 
 @both

@@ -59,7 +59,7 @@ def queued(lock: TurnLock, number: int) -> Callable[[], bool]:
     return lambda: lock.waiting() == number
 
 
-# --- the lock itself --------------------------------------------------------------------------------------------------
+# --- the lock itself
 
 
 async def test_tasks_are_admitted_in_order_of_arrival() -> None:
@@ -229,7 +229,7 @@ async def test_a_sync_call_says_so_too_when_a_task_of_its_loop_waits_before_it()
     await waiting
 
 
-# --- sessions that lock -----------------------------------------------------------------------------------------------
+# --- sessions that lock
 
 
 @pytest.mark.parametrize("lock", ["async", "thread"])
@@ -409,7 +409,7 @@ async def test_a_failed_or_cancelled_call_lets_the_next_one_in() -> None:
     assert said(session) == ["fine"]
 
 
-# --- re-entry ---------------------------------------------------------------------------------------------------------
+# --- re-entry
 
 
 @pytest.mark.parametrize("lock", ["async", "thread"])

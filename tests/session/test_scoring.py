@@ -145,6 +145,11 @@ def test_a_type_error_of_the_metrics_own_is_not_a_reason_to_call_it_again() -> N
     assert len(calls) == 1
 
 
+def test_a_metric_without_a_signature_is_asked_as_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    assert talked("a").score(max) == [0.0]
+    assert "max" in caplog.text
+
+
 def test_fields_with_unlucky_names_are_scored_too() -> None:
     class Named(dspy.Module):
         def forward(self, base: str, self_: str = "") -> dict[str, str]:

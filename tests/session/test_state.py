@@ -29,7 +29,7 @@ def talk(session: Session, *questions: str) -> None:
         session(question=question)
 
 
-# --- a state by itself ------------------------------------------------------------------------------------------------
+# --- a state by itself
 
 
 def test_a_state_begins_with_what_it_is_given() -> None:
@@ -117,7 +117,15 @@ def test_forks_that_talk_at_once_never_hear_each_other() -> None:
                 assert heard == [*"abcde", *[name] * place]
 
 
-# --- binding ----------------------------------------------------------------------------------------------------------
+def test_a_copied_turn_has_a_score_of_its_own() -> None:
+    turn = Turn(0, {"question": ["a"]}, {"answer": "b"})
+    for twin in (copy.copy(turn), copy.deepcopy(turn)):
+        assert (twin, twin.id) == (turn, turn.id)
+        twin.score = 0.5
+    assert turn.score is None
+
+
+# --- binding
 
 
 @pytest.mark.parametrize("state", [None, {}, [], "state", sessionify(Scripted()), SessionState])
@@ -260,7 +268,7 @@ def test_seeds_of_states_at_work_at_once_are_never_mixed_up() -> None:
         assert list(pool.map(chat, names)) == [{name} for name in names]
 
 
-# --- reset, fork, undo ------------------------------------------------------------------------------------------------
+# --- reset, fork, undo
 
 
 def test_reset_clears_the_turns_and_keeps_the_seed() -> None:
@@ -356,7 +364,7 @@ def test_turns_is_a_new_list_each_time() -> None:
     assert session.turns[0] is session.turns[0]
 
 
-# --- positions --------------------------------------------------------------------------------------------------------
+# --- positions
 
 
 def indexes(session: Session) -> list[int]:
@@ -412,7 +420,7 @@ def test_a_turn_written_by_hand_is_a_turn() -> None:
     assert session.turns[1].outputs == {"answer": "and Germany? after 2"}
 
 
-# --- the module under a session ---------------------------------------------------------------------------------------
+# --- the module under a session
 
 
 def test_update_module_keeps_the_conversation(stub: StubModel) -> None:
@@ -489,7 +497,7 @@ def test_a_declared_name_wins_and_a_warning_says_so(caplog: pytest.LogCaptureFix
     assert "has the history field 'past' already, which is used instead of 'before'" in record.getMessage()
 
 
-# --- outcomes ---------------------------------------------------------------------------------------------------------
+# --- outcomes
 
 
 def test_an_outcome_applied_to_an_equal_state_gives_an_equal_state(stub: StubModel) -> None:
