@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pty
 import re
@@ -34,10 +35,9 @@ def knows_names(prompt: Prompt) -> dict[str, str]:
 
 
 async def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "agent.py").write_text(AGENT, encoding="utf-8")
     async with open_model_server(StubModel(knows_names)) as server:
-        (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in server.environment.items()))
-        result = await dspy_bots("chat", "agent.py", "--lm", "openai/stub", folder=tmp_path, said="I am Ada\n\n?\n")
+        (tmp_path / "agent.py").write_text(f"{AGENT}dspy.configure(lm={server.lm})\n", encoding="utf-8")
+        result = await dspy_bots("chat", "agent.py", folder=tmp_path, said="I am Ada\n\n?\n")
     assert (result.code, result.err) == (0, "")
     assert (
         result.out == "You are Ada, and this is the answer\nto: I am Ada\nYou are Ada, and this is the answer\nto: ?\n"
@@ -86,6 +86,16 @@ class Keyboard:
         """Wait until ``text`` is on the screen."""
         async with asyncio.timeout(PATIENCE), self._changed:
             await self._changed.wait_for(lambda: text in self.screen)
+
+    async def leave(self) -> int:
+        """Press Ctrl-C until the program has ended: CPython misses one that comes just before it waits for a key."""
+        async with asyncio.timeout(PATIENCE):
+            while self.process.returncode is None:
+                self.process.send_signal(signal.SIGINT)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2):
+                        await self.process.wait()
+        return self.process.returncode
 
     async def read(self) -> None:
         """Keep up with what is written."""
@@ -165,7 +175,5 @@ agent = Fragile()
         await terminal.sees("dspy-bots: no answer: ZeroDivisionError: division by zero\n> ")
         terminal.type("2\n")
         await terminal.sees("a half is 0.5\n> ")
-        terminal.process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(PATIENCE):
-            assert await terminal.process.wait() == 0
+        assert await terminal.leave() == 0
     assert "Traceback" not in terminal.screen

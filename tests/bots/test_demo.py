@@ -48,8 +48,8 @@ async def until_it_ends(page: Page) -> list[tuple[str, JSON]]:
 async def test_the_demo_talks_remembers_and_finishes_what_it_says(tmp_path: Path) -> None:
     brain = Brain()
     async with open_model_server(StubModel(brain)) as server, asyncio.timeout(PATIENCE * 2):
-        arguments = ("demo", "--lm", "openai/stub", "--no-open")
-        async with started(*arguments, folder=tmp_path, **server.environment) as program:
+        (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in server.environment.items()))
+        async with started("demo", "--lm", "openai/stub", "--no-open", folder=tmp_path) as program:
             said = await until(program, "Ctrl-C")
             assert re.search(r"Model +openai/stub\n +Kept in +sqlite:///playground\.db\n", said)
             url = re.search(r"Open +(http://127\.0\.0\.1:\d+)/\n", said)
@@ -77,4 +77,4 @@ async def test_the_demo_talks_remembers_and_finishes_what_it_says(tmp_path: Path
     assert [data["signed"] for name, data in events if name == "delivery"] == [True]
     assert (result.code, result.err) == (0, "")
     assert result.out == "\nStopped. What was said is kept; start again to go on.\n"
-    assert os.listdir(tmp_path) == ["playground.db"]  # noqa: PTH208  # no cache, no log, nothing else
+    assert sorted(os.listdir(tmp_path)) == [".env", "playground.db"]  # noqa: PTH208  # no cache, no log, nothing else
