@@ -15,6 +15,9 @@ from dspy_session.state import Outcome, SessionState
 BOUND = "dspy_session_bound"
 """Name of the DSPy setting that holds which state each session works on, by the session's key."""
 
+_ENTERED = "dspy_session_entered"
+"""Name of the DSPy setting that holds the innermost block that binds a state: each task leaves its own."""
+
 Commit = Callable[[Outcome], Awaitable[None]]
 
 
@@ -42,24 +45,26 @@ def bound_state(key: str) -> Bound | None:
 
 
 class StateBinding:
-    """Binds a state for the time of a ``with`` or ``async with`` block; ``Session.use_state`` makes one."""
+    """Binds a state for the time of a ``with`` or ``async with`` block; ``Session.use_state`` makes one.
+
+    It may be entered again, by several tasks and threads at once too.
+    """
 
     def __init__(self, key: str, bound: Bound) -> None:
         self._key = key
         self._bound = bound
-        self._contexts: list[Any] = []
 
     def __enter__(self) -> SessionState:
         states: Mapping[str, Bound] = setting(BOUND) or {}
-        context = dspy.context(**{BOUND: {**states, self._key: self._bound}})
-        context.__enter__()
-        self._contexts.append(context)
+        entered: list[Any] = []
+        entered.append(dspy.context(**{BOUND: {**states, self._key: self._bound}, _ENTERED: entered}))
+        entered[0].__enter__()
         return self._bound.state
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._contexts.pop().__exit__(kind, error, trace)
+        setting(_ENTERED)[0].__exit__(kind, error, trace)
 
     async def __aenter__(self) -> SessionState:
         return self.__enter__()

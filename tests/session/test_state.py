@@ -167,6 +167,28 @@ def test_a_binding_can_be_entered_again() -> None:
     assert [said(alice), said(session)] == [["a", "b"], ["mine"]]
 
 
+async def test_one_binding_serves_many_tasks_at_once() -> None:
+    async def slow(question: str, history: dspy.History) -> str:
+        await asyncio.sleep(0)
+        return question
+
+    session = sessionify(Scripted(slow), lock="async")
+    binding = session.use_state(session.new_state())
+
+    async def chat(number: int) -> None:
+        for _ in range(number % 3):
+            await asyncio.sleep(0)
+        async with binding as state:
+            await session.acall(question=str(number))
+            assert session.state is state
+        assert session.state is not state
+
+    await asyncio.gather(*map(chat, range(9)))
+    with binding as state:
+        assert sorted(said(state)) == [str(number) for number in range(9)]
+    assert len(session) == 0
+
+
 def test_a_binding_is_for_one_session() -> None:
     one, two = sessionify(Scripted()), sessionify(Scripted())
     state = one.new_state()
