@@ -138,3 +138,60 @@ def test_a_session_in_a_program_has_a_memory_of_its_own(stub: StubModel) -> None
     assert outer(question="one") == "one, second (after 1 messages)"
     assert outer(question="two") == "two, second (after 3 messages)"
     assert (len(outer), len(outer.module.inner)) == (2, 4)
+
+
+class Declaring(dspy.Signature):
+    """Answer."""
+
+    question: str = dspy.InputField()
+    past: dspy.History = dspy.InputField()
+    answer: str = dspy.OutputField()
+
+
+class DeclaringLoosely(dspy.Signature):
+    """Answer."""
+
+    question: str = dspy.InputField()
+    before: dspy.History | None = dspy.InputField()
+    answer: str = dspy.OutputField()
+
+
+@pytest.mark.parametrize(("signature", "name"), [(Declaring, "past"), (DeclaringLoosely, "before")])
+def test_a_predictor_is_given_the_history_under_the_name_that_it_declares(
+    stub: StubModel, signature: type[dspy.Signature], name: str
+) -> None:
+    class Program(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = dspy.Predict(signature)
+
+        def forward(self, question: str) -> Any:
+            return self.answer(question=question)
+
+    session = sessionify(Program())
+    session(question="one")
+    assert session(question="two").answer == "two (after 1 messages)"
+    assert session.history_field == "history"
+    assert list(session.module.answer.signature.input_fields) == ["question", name]
+    root = sessionify(dspy.Predict(signature))
+    assert root.history_field == name
+    root(question="one")
+    assert root(question="two").answer == "two (after 1 messages)"
+    assert root.turns[1].inputs == {"question": "two"}
+
+
+def test_a_warning_names_the_predictor_that_keeps_its_own_name(
+    stub: StubModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Program(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = dspy.Predict(Declaring)
+
+        def forward(self, question: str) -> Any:
+            return self.answer(question=question)
+
+    session = sessionify(Program(), history_field="talk", initial_history=SEED)
+    assert "answer has the history field 'past' already, which is used instead of 'talk'" in caplog.text
+    assert session.history_field == "talk"
+    assert session(question="?").answer == "? (after 2 messages)"
