@@ -28,7 +28,7 @@ from dspy_session.reduce import load_tokenizer, tokens_window
 from dspy_session.remember import episodes, outcome_of, root_turn
 from dspy_session.replay import is_replay
 from dspy_session.signatures import Signature
-from dspy_session.state import SessionState
+from dspy_session.state import SeenThrough, SessionState
 from dspy_session.threads import arun_in_thread, run_coroutine
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Engine:
         self._reached: list[dspy.Predict] = []
         # A predictor that sessions share (copy_mode "none") outlives them and must not keep their claims.
         weakref.finalize(self, unbind, self._reached, self.key).atexit = False
-        self._view: tuple[Options, View] | None = None
+        self.seen_through: SeenThrough | None = None
 
     # --- the program ----------------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class Engine:
         self._reached.clear()
         for child in self.children.values():
             child.engine.release()
-        self.nodes, self.adopted, self.children, self._view = {}, {}, {}, None
+        self.nodes, self.adopted, self.children = {}, {}, {}
 
     # --- states ---------------------------------------------------------------------------------------------------
 
@@ -120,12 +120,14 @@ class Engine:
 
     def view(self, state: SessionState) -> View:
         """Which fields this session's history shows, over the seed of ``state``."""
+        # Turns share a view; it is kept where the seed is, so that conversations with seeds of their own share too.
+        holder: Engine | SessionState = self if state.seed is None else state
         seed = state.seed if state.seed is not None else self.seed or ()
-        options, known = self.options, self._view  # read once: other threads put theirs there
-        if known is None or known[0] is not options or known[1].seed is not seed:
+        options, program, known = self.options, self.program, holder.seen_through  # read once: other threads write it
+        if known is None or known[0] is not options or known[1] is not program or known[2].seed is not seed:
             view = View(seed, options.exclude_fields | self.history_names, options.history_input_fields)
-            known = self._view = (options, view)
-        return known[1]
+            known = holder.seen_through = (options, program, view)
+        return known[2]
 
     def saw(self, state: SessionState) -> Snapshot:
         """The history that a call on ``state`` sees."""

@@ -8,13 +8,16 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import Any, TypeAlias
 
 import dspy
 
 from dspy_session.history import Snapshot, View, seed_records, whole_message
 from dspy_session.locks import TurnLock
 from dspy_session.turn import Record, Turn
+
+SeenThrough: TypeAlias = "tuple[object, object, View]"
+"""A view on turns and what it depends on, an ``Options`` and a ``Program``; for the package's own use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class SessionState:
         self.l2_memory = l2_memory
         self.node_states: dict[str, SessionState] = dict(node_states or {})
         self.lock = TurnLock()
+        self.seen_through: SeenThrough | None = None
         self._guard = threading.Lock()
         self._seed = seed_records(initial_history)
         self._seeded = initial_history is not None
@@ -230,6 +234,7 @@ class SessionState:
             twin.l2_memory = self.l2_memory
             twin.node_states = {path: node.branch() for path, node in self.node_states.items()}
             twin.lock = TurnLock()
+            twin.seen_through = self.seen_through
             twin._guard = threading.Lock()
             twin._seed, twin._seeded = self._seed, self._seeded
             twin._turns = list(self._turns)

@@ -8,6 +8,7 @@ import json
 import tracemalloc
 
 import dspy
+import pytest
 from dspy.clients import base_lm
 
 from dspy_session import Session, SessionState, sessionify, with_memory
@@ -59,13 +60,15 @@ def bytes_a_turn(session: Session, states: list[SessionState], turns: int) -> fl
     return size / (turns * len(states))
 
 
-def test_a_turn_costs_what_it_says_and_no_more_the_longer_the_conversation() -> None:
+@pytest.mark.parametrize("seeded", [False, True])
+def test_a_turn_costs_what_it_says_and_no_more_the_longer_the_conversation(seeded: bool) -> None:
     session = sessionify(Scripted(lambda question, _: {"answer": question}), max_turns=20)
-    states = [session.new_state() for _ in range(10)]
+    seed = dspy.History(messages=[{"question": "s", "answer": "a"}])
+    states = [session.new_state(seed if seeded else None) for _ in range(10)]
     bytes_a_turn(session, states, 2)
     short = bytes_a_turn(session, states, 20)
     long = bytes_a_turn(session, states, 100)
-    assert short < 1600
+    assert short < 900
     assert long < 1.1 * short
 
 
