@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import dspy
 
 from dspy_session import ConfigurationError, Session
-from dspy_session_bots import embedded
 from dspy_session_bots.load import load
-from dspy_session_bots.model import EMBEDDED, Model, check_embedded, choice, needs_model, open_model
+from dspy_session_bots.model import EMBEDDED, Model, check_embedded, choose, needs_model, open_model
 from dspy_session_bots.target import Target
 from dspy_session_chat import Bot
 from dspy_session_chat.fields import AgentFields
@@ -35,8 +33,9 @@ class Agent:
         """Which model answers, for people."""
         if self.model is not None:
             return self.model.name
-        own = getattr(dspy.settings.lm, "model", None)
-        return str(own) if own is not None else "a model of the agent's own"
+        predictors: list[dspy.Predict] = self.session.predictors()
+        models = {str(getattr(predictor.lm or dspy.settings.lm, "model", "")) for predictor in predictors}
+        return ", ".join(sorted(models - {""})) or "no model that we know of"
 
 
 def forget_caches() -> None:
@@ -60,7 +59,7 @@ def ready(found: dspy.Module, lm: str | None, input_field: str | None, output_fi
     fields = _fields(session, input_field, output_field)
     model = None
     if lm is not None or needs_model(session):
-        name = choice(lm, os.environ, embedded_there=embedded.find() is not None)
+        name = choose(lm)
         if name == EMBEDDED:
             check_embedded(session)
         model = open_model(name)

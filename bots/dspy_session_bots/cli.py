@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ REFUSED = 1
 
 def main() -> None:
     """The program: runs what the command line says, then exits."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a model may say what a terminal's encoding has not
     sys.exit(run(sys.argv[1:]))
 
 

@@ -14,6 +14,7 @@ from dspy_session_bots.console import PROGRAM, log_to_operator, log_to_terminal
 app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 DISTRIBUTIONS = ("dspy-session-kit", "dspy")
+STORES = "sqlite:///FILE or memory://"
 
 
 class Misused(typer.TyperException):
@@ -90,7 +91,7 @@ def demo(
     *,
     lm: LmOption = None,
     store: Annotated[
-        str, typer.Option(metavar="URL", help="Where conversations are kept.")
+        str, typer.Option(metavar="URL", help=f"Where conversations are kept: {STORES}.")
     ] = "sqlite:///playground.db",
     port: Annotated[int, typer.Option(help="The page's port; 0 takes a free one.", min=0, max=65535)] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
@@ -121,7 +122,7 @@ def chat(
     lm: LmOption = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where the conversation is kept for the next time.", show_default=False),
+        typer.Option(metavar="URL", help=f"Where the conversation is kept: {STORES}.", show_default="memory://"),
     ] = None,
     thread: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which of the kept conversations it is.", show_default="main")
@@ -131,7 +132,10 @@ def chat(
     env_file: EnvFileOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Talk to your agent in the terminal, or through a pipe: a line is a message, answers come on stdout."""
+    """Talk to your agent in the terminal, or through a pipe.
+
+    Each line is a message; answers come on stdout, and nothing else does.
+    """
     if thread is not None and store is None:
         raise Misused("--thread names a conversation that is kept: add where, such as --store sqlite:///chat.db")
     log_to_terminal(verbose=verbose)
@@ -173,7 +177,7 @@ def run(
     lm: LmOption = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where conversations are kept.", show_default="sqlite:///bot.db"),
+        typer.Option(metavar="URL", help=f"Where conversations are kept: {STORES}.", show_default="sqlite:///bot.db"),
     ] = None,
     webhook: Annotated[
         list[str] | None,

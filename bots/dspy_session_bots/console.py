@@ -12,6 +12,16 @@ PROGRAM = "dspy-bots"
 LONGEST = 600
 """Characters of a line; providers answer with whole pages."""
 
+ROOMS = (
+    "dspy_session",
+    "dspy_session_bots",
+    "dspy_session_chat",
+    "dspy_session_discord",
+    "dspy_session_slack",
+    "dspy_session_webhook",
+)
+"""The packages whose logs are ours."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -23,7 +33,7 @@ def one_line(text: str) -> str:
 
 def explained(error: BaseException) -> str:
     """An error in one line: its message, with its kind in front where the message alone would not say much."""
-    from dspy_session.errors import SessionError
+    from dspy_session.errors import SessionError  # with DSPy behind it: too much for --help
 
     return one_line(str(error) if isinstance(error, SessionError) else f"{type(error).__name__}: {error}")
 
@@ -66,6 +76,8 @@ def log_to_operator(*, verbose: bool) -> None:
 
 
 class _OneLine(logging.Formatter):
+    """A line a record; the traceback below it where somebody wants to know."""
+
     def __init__(self, *, verbose: bool) -> None:
         super().__init__()
         self._verbose = verbose
@@ -83,8 +95,5 @@ def _log_as(formatter: logging.Formatter, *, verbose: bool, ours: int = logging.
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
-    level = logging.DEBUG if verbose else ours
-    for room in ("dspy_session", "dspy_session_bots", "dspy_session_chat", "dspy_session_discord"):
-        logging.getLogger(room).setLevel(level)
-    for room in ("dspy_session_slack", "dspy_session_webhook"):
-        logging.getLogger(room).setLevel(level)
+    for room in ROOMS:
+        logging.getLogger(room).setLevel(logging.DEBUG if verbose else ours)

@@ -8,8 +8,8 @@ import threading
 import webbrowser
 from collections.abc import Mapping
 
-from dspy_session_bots import demo_agent, embedded
-from dspy_session_bots.model import EMBEDDED, choice, label, open_model
+from dspy_session_bots import demo_agent
+from dspy_session_bots.model import EMBEDDED, choose, label, open_model
 from dspy_session_bots.playground import Playground, signed_with
 from dspy_session_bots.signing_key import new_signing_key
 from dspy_session_chat import Bot
@@ -28,7 +28,7 @@ def run_demo(*, lm: str | None, store: str, port: int, opens_browser: bool) -> N
     Raises:
         SessionError: There is no model, the port is taken, or the store cannot be opened.
     """
-    name = choice(lm, os.environ, embedded_there=embedded.find() is not None)
+    name = choose(lm)
     secret = new_signing_key()
 
     def ready(url: str) -> None:
@@ -51,7 +51,7 @@ def run_demo(*, lm: str | None, store: str, port: int, opens_browser: bool) -> N
     if name == EMBEDDED:
         threading.Thread(target=demo_agent.read_ahead, args=(model.lm,), daemon=True).start()
     bot.run()
-    print("\nStopped. What was said is kept; start again to go on.")  # noqa: T201
+    print("\nStopped.")  # noqa: T201
 
 
 def has_browser(platform: str, environ: Mapping[str, str]) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +35,7 @@ def load(target: Target) -> dspy.Module | Bot:
         ConfigurationError: There is no such thing, or the user's code raises; the message says where.
     """
     module = _module(target)
+    target = _complete(target, module)
     value = _attribute(module, target)
     if isinstance(value, dspy.Module | Bot):
         return value
@@ -47,7 +50,7 @@ def load(target: Target) -> dspy.Module | Bot:
     if inspect.isclass(value):
         what = f"is the class {value.__name__}"
     else:
-        what = f"{'is' if found is value else 'returns'} a {type(found).__name__}"
+        what = f"{'is' if found is value else 'returns something'} of type {type(found).__name__}"
     raise ConfigurationError(f"{target} {what}, not a dspy.Module{_hint(module, target)}")
 
 
@@ -121,14 +124,19 @@ def _similar_module(name: str) -> str:
 # --- the attribute ----------------------------------------------------------------------------------------------------
 
 
+def _complete(target: Target, module: ModuleType) -> Target:
+    """The target with the attribute that is meant."""
+    if target.attribute:
+        return target
+    for name in USUAL_NAMES:
+        if hasattr(module, name):
+            return replace(target, attribute=name)
+    names = [f"{target.module}:{name}" for name in _candidates(module)]
+    which = _either(names) if names else f"{target.module}:NAME (no name in it holds a dspy.Module)"
+    raise ConfigurationError(f"{target.module} has no {_either(USUAL_NAMES)}: say which it is, {which}")
+
+
 def _attribute(module: ModuleType, target: Target) -> Any:
-    if not target.attribute:
-        for name in USUAL_NAMES:
-            if hasattr(module, name):
-                return getattr(module, name)
-        raise ConfigurationError(
-            f"{target.module} has no {_either(USUAL_NAMES)}: say which it is, {_which(module, target)}"
-        )
     value: Any = module
     for name in target.attribute.split("."):
         if not hasattr(value, name):
@@ -156,14 +164,15 @@ def _made(value: Callable[..., Any], target: Target) -> Any:
 
 
 def _needed(value: Callable[..., Any]) -> list[str]:
-    """The names of the arguments that a factory cannot do without."""
-    parameters = list(inspect.signature(value.__init__ if inspect.isclass(value) else value).parameters.values())
-    return [
-        parameter.name
-        for parameter in parameters[1 if inspect.isclass(value) else 0 :]
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
+    """The names of the arguments that a factory cannot do without, as far as it tells."""
+    # A DSPy class says of itself that it takes anything; its __init__ knows.
+    made_by = functools.partial(value.__init__, None) if inspect.isclass(value) else value
+    try:
+        parameters = inspect.signature(made_by).parameters.values()
+    except ValueError:  # some functions that are written in C
+        return []
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
 
 
 def _candidates(module: ModuleType) -> list[str]:
@@ -177,13 +186,6 @@ def _candidates(module: ModuleType) -> list[str]:
             or (inspect.isclass(value) and issubclass(value, dspy.Module) and value.__module__ == module.__name__)
         )
     ]
-
-
-def _which(module: ModuleType, target: Target) -> str:
-    candidates = _candidates(module)
-    if not candidates:
-        return f"{target.module}:NAME (no name in it holds a dspy.Module)"
-    return _either([f"{target.module}:{name}" for name in candidates])
 
 
 def _hint(module: ModuleType, target: Target) -> str:

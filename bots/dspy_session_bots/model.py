@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,11 @@ def choice(named: str | None, environ: Mapping[str, str], *, embedded_there: boo
     raise ConfigurationError(NO_MODEL)
 
 
+def choose(named: str | None) -> str:
+    """The name of the model to use here and now: see ``choice``."""
+    return choice(named, os.environ, embedded_there=embedded.find() is not None)
+
+
 def label(name: str) -> str:
     """A model's name as people are told it."""
     return f"{embedded.NAME}, embedded" if name == EMBEDDED else name
@@ -115,7 +121,7 @@ def check_embedded(agent: Session) -> None:
     predictors: list[tuple[str, dspy.Predict]] = agent.named_predictors()
     for name, predictor in predictors:
         signature = declared_signature(predictor)
-        if signature is not None and not is_plain(signature):
+        if predictor.lm is None and signature is not None and not is_plain(signature):
             raise ConfigurationError(
                 "the embedded model is too small for this agent: it can give a predictor one text, and "
                 f"{name!r} asks for {', '.join(signature.output_fields)}. Name another model with --lm, or "

@@ -64,8 +64,9 @@ class Terminal:
             try:
                 if by_hand:
                     self._greet(len(runner.run(self.conversations.state(self.key))))
-                for number, line in enumerate(_typed() if by_hand else _piped()):
-                    if line.strip() and not self._answer(runner, line.strip(), number) and not by_hand:
+                for line in _typed() if by_hand else _piped():
+                    answered = not line.strip() or self._answer(runner, line.strip(), by_hand=by_hand)
+                    if not answered and not by_hand:
                         return False
             finally:
                 runner.run(self.conversations.aclose())
@@ -76,11 +77,11 @@ class Terminal:
         if turns:
             _tell(f"This conversation has {turns} turn{'s' if turns > 1 else ''} already.")
 
-    def _answer(self, runner: asyncio.Runner, text: str, number: int) -> bool:
+    def _answer(self, runner: asyncio.Runner, text: str, *, by_hand: bool) -> bool:
         try:
-            runner.run(self._turn(text, number))
+            runner.run(self._turn(text))
         except KeyboardInterrupt:
-            if not sys.stdin.isatty():
+            if not by_hand:
                 raise
             _tell("\n(stopped; nothing of this was kept)")
         except BrokenPipeError:  # nobody reads the answers any more
@@ -92,9 +93,9 @@ class Terminal:
             return False
         return True
 
-    async def _turn(self, text: str, number: int) -> None:
+    async def _turn(self, text: str) -> None:
         now = datetime.now(UTC)
-        inbound = Inbound(self.key, str(number), YOU, text, "direct", now)
+        inbound = Inbound(self.key, "", YOU, text, "direct", now)
         request = TurnRequest(str(self.key), self.fields.inputs(inbound, now), author=YOU.id, author_name=YOU.name)
         async with self.conversations.turn(request) as turn:
             assert turn is not None  # only an event that ran before gives None

@@ -44,6 +44,7 @@ text = "no agent"
     "raises.py": "import dspy\n\nagent = dspy.Predict(1 / 0)\n",
     "exits.py": "import sys\nsys.exit('bye')\n",
     "empty.py": "x = 1\n",
+    "wrong.py": "agent = 1\n",
     "bots.py": """
 import asyncio, dspy
 from dspy_session.errors import PlatformError
@@ -112,7 +113,9 @@ CASES: dict[str, tuple[Line, int, str]] = {
         1,
         r"empty\.py has no agent, program or bot: .*no name in it holds a dspy\.Module",
     ),
-    "a text": (chat("echo.py:text"), 1, r"echo\.py:text is a str, not a dspy\.Module: it has "),
+    "a text": (chat("echo.py:text"), 1, r"echo\.py:text is of type str, not a dspy\.Module: it has "),
+    "a usual name of another kind": (chat("wrong.py"), 1, r"wrong\.py:agent is of type int, not a dspy\.Module"),
+    "a function in C": (chat("builtins:iter"), 1, r"builtins:iter: TypeError: iter expected"),
     "a class of another kind": (chat("pathlib:Path"), 1, r"pathlib:Path is the class Path, not a dspy\.Module"),
     "a signature": (chat("echo.py:Ask"), 1, r"echo\.py:Ask is a signature.*dspy\.Predict\(Ask\)"),
     "a class with arguments": (chat("echo.py:Needy"), 1, r"echo\.py:Needy needs arguments \(tools\)"),
@@ -121,7 +124,7 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "a factory of nothing": (
         chat("echo.py:make_nothing"),
         1,
-        r"echo\.py:make_nothing returns a NoneType, not a dspy\.Module",
+        r"echo\.py:make_nothing returns something of type NoneType, not a dspy\.Module",
     ),
     "a factory that fails": (chat("echo.py:make_badly"), 1, r"^echo\.py, line 13: AttributeError: .*no_such_thing"),
     "a syntax error": (chat("broken.py"), 1, r"^broken\.py, line 3: SyntaxError: "),

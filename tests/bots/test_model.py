@@ -67,6 +67,9 @@ def test_an_agent_with_a_model_of_its_own_needs_none() -> None:
 
 def test_the_embedded_model_takes_agents_that_ask_for_one_text() -> None:
     check_embedded(Session(dspy.Predict("question -> answer")))
+    thinks = dspy.ChainOfThought("question -> answer")
+    thinks.set_lm(StubModel().lm)
+    check_embedded(Session(thinks))  # it has another model
     for agent, fields in (
         (dspy.ChainOfThought("question -> answer"), "'predict' asks for reasoning, answer"),
         (dspy.Predict("question -> answer: int"), "'self' asks for answer"),

@@ -30,7 +30,7 @@ async def test_an_agent_answers_in_slack_and_every_turn_is_posted(tmp_path: Path
         arguments = ("run", "echo.py:agent", "--slack", "--store", "sqlite:///bot.db", "--webhook", receiver.url)
         async with started(*arguments, folder=tmp_path) as program:
             said = await until(program, "Ctrl-C stops")
-            assert said.startswith("echo.py:agent in slack · a model of the agent's own · kept in sqlite:///bot.db")
+            assert said.startswith("echo.py:agent in slack · no model that we know of · kept in sqlite:///bot.db")
             await slack.connected()
             for text, answer in (("hello", "hello after 0"), ("again", "again after 1")):
                 await slack.say(text, channel="D0ANN", user=ANN.id)
