@@ -94,6 +94,24 @@ class Threaded(dspy.Module):
         return self.answer(question)
 
 
+@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), Ending()])
+@pytest.mark.parametrize("policy", ["override", "replace_session"])
+async def test_a_program_that_fails_in_a_thread_changes_nothing(error: BaseException, policy: str) -> None:
+    def fails(question: str) -> str:
+        if question == "fail":
+            raise error
+        return question
+
+    session = sessionify(Threaded(fails), history_policy=policy, initial_history=GIVEN, lock="async")
+    await session.acall(question="a")
+    before = session.save_state()
+    more = {"history": dspy.History(messages=[])} if policy == "replace_session" else {}
+    with pytest.raises(type(error)):
+        await session.acall(question="fail", **more)
+    assert session.save_state() == before
+    assert not session.state.lock.locked()
+
+
 async def cancelled_in_a_thread(session: Session, inside: threading.Event, **inputs: Any) -> None:
     task = asyncio.create_task(session.acall(**inputs))
     await asyncio.to_thread(inside.wait, PATIENCE)
