@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import dspy
 
@@ -21,8 +20,7 @@ _ENTERED = "dspy_session_entered"
 Commit = Callable[[Outcome], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """The state that a session works on.
 
     Args:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime
-import secrets
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,7 @@ class Turn:
         self._record = Record(inputs, outputs)
         self._saw = history_snapshot if isinstance(history_snapshot, Snapshot) else Snapshot.of(history_snapshot)
         self.score = score
-        self._id = id or secrets.token_hex(16)
+        self._id = id or os.urandom(16).hex()
         self._created = None if created_at is None else created_at.timestamp()
 
     @classmethod
@@ -127,7 +127,7 @@ class Turn:
         """The turn around a record that stands already. ``created`` is in seconds since 1970, UTC."""
         turn = cls.__new__(cls)
         turn._index, turn._record, turn._saw, turn.score = index, record, saw, score
-        turn._id, turn._created = id or secrets.token_hex(16), created
+        turn._id, turn._created = id or os.urandom(16).hex(), created
         return turn
 
     @property
