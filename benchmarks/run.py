@@ -18,7 +18,6 @@ import os
 import platform
 import sys
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from plot import overhead_svg
@@ -89,9 +88,7 @@ def main() -> None:
     print(f"\nkept in {path.relative_to(HERE.parent)}")
     if arguments.plot and "turn_overhead" in samples:
         PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        overhead = samples["turn_overhead"]["overhead"]
-        medians = {who: {turns: median(all_) for turns, all_ in of.items()} for who, of in overhead.items()}
-        PICTURE.write_text(overhead_svg(medians), encoding="utf-8")
+        PICTURE.write_text(overhead_svg(samples["turn_overhead"]["overhead"]), encoding="utf-8")
         print(f"drawn in {PICTURE.relative_to(HERE.parent)}")
 
 
