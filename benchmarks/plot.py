@@ -61,8 +61,8 @@ def _lines(curves: Mapping[str, Mapping[int, float]]) -> Iterator[str]:
         yield f'<polyline class="line {who}" style="fill:none" points="{path}"/>'
         for left, top in points:
             yield f'<circle class="{who}" cx="{left:.1f}" cy="{top:.1f}" r="3"/>'
-        left, top = points[-1]
-        yield f'<text class="label {who}" x="{left:.1f}" y="{top - 12:.1f}" text-anchor="end">{names[who]}</text>'
+        left, top = points[-3]  # further right a label would run into the lines of the grid
+        yield f'<text class="label {who}" x="{left - 8:.1f}" y="{top - 10:.1f}" text-anchor="end">{names[who]}</text>'
     yield "</svg>\n"
 
 
