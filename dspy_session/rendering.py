@@ -111,13 +111,15 @@ def _own(messages: Sequence[Shown], signature: Signature, spoken: Spoken) -> tup
     return tuple(own)
 
 
+@lru_cache(maxsize=1024)
 def _fitting(
     names: tuple[str, ...], inputs: frozenset[str], outputs: frozenset[str], spoken: Spoken
 ) -> tuple[str, ...] | None:
     """What a predictor's own fields show of a message; None if they cannot express all that was said."""
-    if not outputs.issubset(names) or any(name in spoken and name not in inputs | outputs for name in names):
+    said = [name for name in names if name in spoken]
+    if not outputs.issubset(names) or not (inputs | outputs).issuperset(said):
         return None
-    fitting = tuple(name for name in names if name in outputs or (name in inputs and name in spoken))
+    fitting = tuple(name for name in names if name in outputs or name in said)
     return names if fitting == names else fitting
 
 
