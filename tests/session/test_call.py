@@ -241,6 +241,15 @@ def test_what_the_caller_changes_afterwards_changes_no_turn() -> None:
     assert session.turns[0].outputs == {"answer": ["a"]}
 
 
+def test_an_input_that_has_the_name_of_an_output_is_a_snapshot_too() -> None:
+    session = sessionify(Scripted(lambda *_: {"question": "rewritten"}))
+    session(question=["as given"])
+    session.turns[0].inputs["question"].append("changed")
+    assert session.turns[0].inputs == {"question": ["as given"]}
+    assert session.turns[0].outputs == {"question": "rewritten"}
+    assert session.session_history.messages == [{"question": "rewritten"}]
+
+
 def test_what_the_program_changes_of_its_inputs_changes_no_turn() -> None:
     def greedy(question: list[str], history: dspy.History) -> str:
         question.clear()

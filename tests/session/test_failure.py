@@ -128,8 +128,8 @@ async def test_a_turn_cancelled_while_it_ran_in_a_thread_is_never_recorded_later
     def slow(question: str) -> str:
         if question == "slow":
             inside.set()
-            go.wait(PATIENCE)
-            over.set()
+            if go.wait(PATIENCE):
+                over.set()
         return question
 
     session = sessionify(
@@ -140,7 +140,7 @@ async def test_a_turn_cancelled_while_it_ran_in_a_thread_is_never_recorded_later
     more = {"history": dspy.History(messages=[])} if policy == "replace_session" else {}
     await cancelled_in_a_thread(session, inside, question="slow", **more)
     go.set()
-    await asyncio.to_thread(over.wait, PATIENCE)
+    assert await asyncio.to_thread(over.wait, PATIENCE)
     await session.acall(question="b")
     assert said(session) == ["a", "b"]
     session.undo()
@@ -162,7 +162,7 @@ async def test_nothing_of_a_cancelled_thread_is_recorded_later_in_sessions_insid
             self.draft(question=f"{question}, before")
             if question == "slow":
                 inside.set()
-                go.wait(PATIENCE)
+                assert go.wait(PATIENCE)
             self.inner(question=f"{question}, after")
             self.draft(question=f"{question}, after")
             session(question=f"{question}, again") if question == "slow" else None
@@ -176,7 +176,7 @@ async def test_nothing_of_a_cancelled_thread_is_recorded_later_in_sessions_insid
         session = wrap(Program(), copy_mode="none")
         await cancelled_in_a_thread(session, inside, question="slow")
         go.set()
-        await asyncio.to_thread(over.wait, PATIENCE)
+        assert await asyncio.to_thread(over.wait, PATIENCE)
         assert len(session) == 0
         assert [len(node) for node in session.state.node_states.values()] in ([], [0])
         await session.acall(question="a")

@@ -196,7 +196,8 @@ def test_a_binding_is_for_one_session() -> None:
         talk(two, "to two")
         with two.use_state(state):
             talk(two, "to the state")
-    assert [said(state), said(one), said(two)] == [["to the state"], [], ["to two"]]
+            talk(one, "to the state too")
+    assert [said(state), said(one), said(two)] == [["to the state", "to the state too"], [], ["to two"]]
 
 
 async def test_tasks_are_isolated() -> None:
@@ -407,6 +408,14 @@ def test_trimming_never_renumbers_and_undo_frees_a_position() -> None:
     session.reset()
     talk(session, "h")
     assert indexes(session) == [0]
+
+
+def test_undo_frees_the_positions_of_turns_that_a_state_began_with() -> None:
+    session = sessionify(Scripted())
+    with session.use_state(SessionState([Turn(5, {"question": "a"}, {}), Turn(6, {"question": "b"}, {})])):
+        session.undo(2)
+        talk(session, "c")
+        assert indexes(session) == [5]
 
 
 def test_positions_go_on_where_nothing_is_stored() -> None:
