@@ -97,9 +97,9 @@ class Engine:
         """The state of a call made here and now."""
         return bound_state(self.key) or Bound(self.home())
 
-    def _bound_or_rehearsed(self) -> Bound:
+    def _bound_or_rehearsed(self, outer: Frame | None) -> Bound:
         """The state of a call made here and now; for an evaluated or optimized program, one of this example alone."""
-        bound, outer = self.bound, current()
+        bound = self.bound
         rehearsal = outer.rehearsal if outer is not None else None
         if rehearsal is None:
             if not is_replay():
@@ -155,14 +155,15 @@ class Engine:
 
     def run(self, given: dict[str, Any]) -> Any:
         """One call, synchronously."""
-        as_child = self._as_child()
+        outer = current()
+        as_child = self._as_child(outer)
         if as_child is not None:
             plan = plan_child_call(self, *as_child, given)
             with opened(plan.frame):
                 result = self.program.module(**plan.kwargs)
             keep_in_ledger(plan, result)
             return result
-        bound = self._bound_or_rehearsed()
+        bound = self._bound_or_rehearsed(outer)
         with self._held(bound.state):
             for hook in self.options.before_turn:
                 given = _changed(given, run_coroutine(hook(self.face, dict(given))))
@@ -190,14 +191,15 @@ class Engine:
 
     async def arun(self, given: dict[str, Any]) -> Any:
         """One call, from a task."""
-        as_child = self._as_child()
+        outer = current()
+        as_child = self._as_child(outer)
         if as_child is not None:
             plan = plan_child_call(self, *as_child, given)
             with opened(plan.frame):
                 result = await self._call_program(plan.kwargs)
             keep_in_ledger(plan, result)
             return result
-        bound = self._bound_or_rehearsed()
+        bound = self._bound_or_rehearsed(outer)
         async with self._aheld(bound.state):
             for hook in self.options.before_turn:
                 given = _changed(given, await _awaited(hook(self.face, dict(given))))
@@ -242,12 +244,11 @@ class Engine:
         frame = current()
         return frame is not None and any(around.state is state and around.counts for around in frame.outward())
 
-    def _as_child(self) -> tuple[Frame, NodeLedger | None] | None:
+    def _as_child(self, outer: Frame | None) -> tuple[Frame, NodeLedger | None] | None:
         """This session's frame and ledger in the call in which it is a child; None when it stands for itself."""
-        frame = current()
-        if frame is None:
+        if outer is None:
             return None
-        for around in frame.outward():
+        for around in outer.outward():
             path = around.engine.adopted.get(self.key)
             if path is not None:
                 return node_frame(self, around.root, around.engine.nodes[path], path)
