@@ -11,7 +11,7 @@ from row import Row
 from worker import Run
 
 CONVERSATIONS = 100
-ROUNDS = 9
+ROUNDS = 25
 
 
 async def _timed(calls: list[Awaitable[Any]]) -> float:
@@ -20,13 +20,13 @@ async def _timed(calls: list[Awaitable[Any]]) -> float:
     return time.perf_counter() - started
 
 
-def at_once() -> dict[str, float]:
+def at_once(rounds: int) -> list[dict[str, float]]:
     """Seconds until all have answered: bare, and as locked conversations of one session."""
     from programs import Slow
 
     from dspy_session import Session, SessionState
 
-    async def both() -> dict[str, float]:
+    async def measured() -> list[dict[str, float]]:
         module = Slow()
         session = Session(module, lock="async")
 
@@ -34,16 +34,21 @@ def at_once() -> dict[str, float]:
             async with session.use_state(state):
                 await session.acall(question="And now?")
 
-        bare = await _timed([module.acall(question="And now?") for _ in range(CONVERSATIONS)])
         states = [session.new_state() for _ in range(CONVERSATIONS)]
-        return {"bare": bare, "ours": await _timed([turn(state) for state in states])}
+        return [
+            {
+                "bare": await _timed([module.acall(question="And now?") for _ in states]),
+                "ours": await _timed([turn(state) for state in states]),
+            }
+            for _ in range(rounds)
+        ]
 
-    return asyncio.run(both())
+    return asyncio.run(measured())
 
 
 def rows(run: Run) -> Iterator[Row]:
     """The lines of the table."""
-    found = [run.ours(at_once) for _ in range(ROUNDS)]
+    found = run.ours(at_once, rounds=ROUNDS)
     run.keep("seconds", found)
     yield Row.of(
         f"{CONVERSATIONS} conversations at once, a model of 50 ms, lock='async'",

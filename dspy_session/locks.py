@@ -73,7 +73,24 @@ class TurnLock:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the lock from synchronous code.
+        """Hold the lock from synchronous code; raises as ``acquire`` does."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    @asynccontextmanager
+    async def ahold(self) -> AsyncIterator[None]:
+        """Hold the lock from a task."""
+        await self.aacquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def acquire(self) -> None:
+        """Take the lock from synchronous code, when everybody in front has had it.
 
         Raises:
             SessionError: The wait could never end, because the calls in front run on this thread's own event loop.
@@ -82,51 +99,26 @@ class TurnLock:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
-        waiter = self._enter(_Waiter(None), blocks=loop)
+        waiter = self._enter(loop, blocks=True)
         if waiter is not None:
             try:
                 waiter.block()
             except BaseException:  # KeyboardInterrupt while waiting
                 self._leave_queue(waiter)
                 raise
-        try:
-            yield
-        finally:
-            self._release()
 
-    @asynccontextmanager
-    async def ahold(self) -> AsyncIterator[None]:
-        """Hold the lock from a task."""
-        waiter = self._enter(_Waiter(asyncio.get_running_loop()))
+    async def aacquire(self) -> None:
+        """The same from a task; a cancelled wait leaves the others in order."""
+        waiter = self._enter(asyncio.get_running_loop(), blocks=False)
         if waiter is not None:
             try:
                 await waiter.wait()
             except BaseException:
                 self._leave_queue(waiter)
                 raise
-        try:
-            yield
-        finally:
-            self._release()
 
-    def _enter(self, waiter: _Waiter, blocks: asyncio.AbstractEventLoop | None = None) -> _Waiter | None:
-        """None when the lock was free and is ours now, else the waiter, in the queue."""
-        with self._guard:
-            if not self._locked:
-                self._locked = True
-                self._holder_loop = waiter.loop or blocks
-                return None
-            if blocks is not None and (
-                self._holder_loop is blocks or any(ahead.loop is blocks for ahead in self._queue)
-            ):
-                raise SessionError(
-                    "This conversation is busy with a call on the same event loop, and a synchronous call here would "
-                    "wait for ever: use `await session.acall(...)`."
-                )
-            self._queue.append(waiter)
-            return waiter
-
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give the lock to whoever came next."""
         with self._guard:
             while self._queue:
                 waiter = self._queue.popleft()
@@ -137,6 +129,31 @@ class TurnLock:
             self._locked = False
             self._holder_loop = None
 
+    def _enter(self, loop: asyncio.AbstractEventLoop | None, *, blocks: bool) -> _Waiter | None:
+        """None when the lock was free and is ours now, else our place in the queue.
+
+        Args:
+            loop: The event loop that runs here; None when there is none.
+            blocks: True when the wait stops this thread, and the loop with it.
+        """
+        with self._guard:
+            if not self._locked:
+                self._locked = True
+                self._holder_loop = loop
+                return None
+            if blocks and loop is not None:
+                self._refuse_endless_wait(loop)
+            waiter = _Waiter(None if blocks else loop)
+            self._queue.append(waiter)
+            return waiter
+
+    def _refuse_endless_wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._holder_loop is loop or any(ahead.loop is loop for ahead in self._queue):
+            raise SessionError(
+                "This conversation is busy with a call on the same event loop, and a synchronous call here would "
+                "wait for ever: use `await session.acall(...)`."
+            )
+
     def _leave_queue(self, waiter: _Waiter) -> None:
         """A waiter gives up: out of the queue, or, when the lock has just been granted to it, on to the next."""
         with self._guard:
@@ -144,4 +161,4 @@ class TurnLock:
                 self._queue.remove(waiter)
             if not waiter.granted:
                 return
-        self._release()
+        self.release()

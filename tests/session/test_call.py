@@ -137,6 +137,13 @@ def test_messages_hold_inputs_and_outputs_less_what_is_excluded() -> None:
     assert message(history_input_fields=()) == {"answer": "Q", "why": "c"}
 
 
+def test_the_history_field_is_excluded_whatever_it_holds() -> None:
+    session = sessionify(Scripted(lambda question, _: {"answer": question, "history": "a text"}))
+    session(question="a")
+    assert session.turns[0].outputs == {"answer": "a", "history": "a text"}
+    assert session.session_history.messages == [{"question": "a", "answer": "a"}]
+
+
 def test_seed_messages_are_shown_whole() -> None:
     session = sessionify(Scripted(), initial_history=SEED, exclude_fields={"answer"}, history_input_fields=[])
     session(question="a")

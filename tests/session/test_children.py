@@ -480,6 +480,9 @@ async def test_an_adopted_app_keeps_its_own_children(stub: StubModel, asynchrono
     assert depths(ledger.node_states["draft"]) == [0, 1]
     assert (len(ledger.node_states["edit"]), ledger.node_states["edit"].l2_memory) == (0, "+1+2")
     assert SessionState.from_dict(state.to_dict()) == state
+    with app.use_state(state):
+        app.reset()
+    assert (len(ledger), len(ledger.node_states["draft"])) == (0, 0)
 
 
 def test_an_explicit_history_for_an_adopted_session_follows_its_policy(stub: StubModel) -> None:

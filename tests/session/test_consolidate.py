@@ -13,7 +13,14 @@ import dspy
 import pydantic
 import pytest
 
-from dspy_session import Turn, sessionify, with_memory
+from dspy_session import (
+    Turn,
+    get_current_history,
+    get_execution_trace,
+    get_outer_history,
+    sessionify,
+    with_memory,
+)
 from dspy_session.consolidate import transcript
 from tests.session.programs import Scripted, Team
 from tests.stub_lm import Prompt, StubModel
@@ -160,6 +167,35 @@ async def test_a_consolidator_is_not_one_of_the_programs_predictors(stub: StubMo
     assert prompt.messages[0]["role"] == "user"
     assert len(prompt.messages) == 1
     assert app.state.node_states["draft"].l2_memory
+
+
+@both
+async def test_a_consolidator_stands_outside_the_call(stub: StubModel, asynchronous: bool) -> None:
+    heard: list[Any] = []
+
+    def asks(past_memory: str, episode_transcript: str) -> str:
+        heard.append((get_current_history(), get_outer_history(), get_execution_trace()))
+        return "m"
+
+    app = with_memory(Team(), child_configs={"draft": {"lifespan": "episodic", "consolidator": asks}})
+    await app.acall(question="a") if asynchronous else app(question="a")
+    assert heard == [(None, None, "")]
+
+
+def test_without_an_episode_there_is_nothing_to_consolidate(stub: StubModel) -> None:
+    class Silent(Team):
+        def forward(self, question: str) -> str:
+            return get_execution_trace()
+
+    episodes: list[str] = []
+
+    def consolidator(past_memory: str, episode_transcript: str) -> str:
+        episodes.append(episode_transcript)
+        return "m"
+
+    app = with_memory(Silent(), child_configs={"draft": {"lifespan": "episodic", "consolidator": consolidator}})
+    assert "draft: turns=0" in app(question="a")
+    assert episodes == []
 
 
 def test_a_memory_reaches_the_prompt(stub: StubModel) -> None:

@@ -89,6 +89,17 @@ async def test_a_failed_turn_commits_nothing_of_what_was_said_inside(asynchronou
     assert store.stored() == state
 
 
+def test_turns_that_stood_before_a_failure_are_the_same_turns_after_it() -> None:
+    session = nesting(twice)
+    session(question="a")
+    [turn] = session.turns
+    with pytest.raises(ValueError, match="fail"):
+        session(question="fail!")
+    assert session.turns[0] is turn
+    session(question="b!")
+    assert session.turns[0] is turn
+
+
 @both
 async def test_a_commit_that_fails_takes_everything_inside_with_it(asynchronous: bool) -> None:
     session = nesting(twice)
