@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from dspy_session_bots.console import PROGRAM, complain, warn_in_one_line
+from dspy_session_bots.install import pip_install
 
 REFUSED = 1
 
@@ -55,11 +56,11 @@ def _refused(error: Exception) -> int:
     if isinstance(error, ImportError) and str(error.name).partition(".")[0] == "dspy_session":  # a part of it is gone
         complain(
             f"dspy_session is not the one of dspy-session-kit ({error}): pip uninstall dspy-session, "
-            "then pip install --force-reinstall --no-deps dspy-session-kit"
+            f"then {pip_install(options='--force-reinstall --no-deps')}"
         )
         return REFUSED
     if isinstance(error, ModuleNotFoundError):
-        complain(f"{error.name} is not installed: pip install 'dspy-session-kit[bots]'")
+        complain(f"{error.name} is not installed: {pip_install('bots')}")
         return REFUSED
     from dspy_session.errors import SessionError  # with DSPy behind it: too much for --help
 

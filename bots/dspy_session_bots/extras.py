@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dspy_session import ConfigurationError
+from dspy_session_bots.install import pip_install
 
 
 @contextmanager
@@ -23,6 +24,4 @@ def needs_extra(extra: str, option: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
-        raise ConfigurationError(
-            f"{option} needs {missing}, which is not installed: pip install 'dspy-session-kit[{extra}]'"
-        ) from None
+        raise ConfigurationError(f"{option} needs {missing}, which is not installed: {pip_install(extra)}") from None

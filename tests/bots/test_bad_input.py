@@ -210,12 +210,12 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "no Slack extra": (
         start("run", "echo.py:echo", "--slack", missing=("slack_sdk", "dspy_session_slack"), **SLACK),
         1,
-        r"--slack needs slack_sdk, .*pip install 'dspy-session-kit\[slack\]'",
+        r"--slack needs slack_sdk, .*pip install '\.\[slack\]' in a clone.*pip install 'dspy-session-kit\[slack\]'",
     ),
     "no Discord extra": (
         start("run", "echo.py:echo", "--discord", missing=("discord", "dspy_session_discord"), DISCORD_TOKEN="x"),
         1,
-        r"--discord needs discord, .*'dspy-session-kit\[discord\]'",
+        r"--discord needs discord, .*'\.\[discord\]'.*'dspy-session-kit\[discord\]'",
     ),
     # stores
     "an unknown store": (

