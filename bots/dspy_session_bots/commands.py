@@ -197,14 +197,13 @@ def run(
     log_to_operator(verbose=verbose)
     from dspy_session_bots.agent import forget_caches, ready
     from dspy_session_bots.config import read_settings
+    from dspy_session_bots.keeping import check_store
     from dspy_session_bots.load import load
-    from dspy_session_bots.serving import platforms, webhooks
+    from dspy_session_bots.serving import platforms_and_sinks
     from dspy_session_bots.target import Target
     from dspy_session_chat import Bot
 
     settings = read_settings(env_file)
-    places = platforms(settings, slack=slack, discord=discord)
-    sinks = webhooks(webhook or (), settings.webhook_secret)
     forget_caches()
     found = load(Target.parse(target))
     if isinstance(found, Bot):
@@ -215,8 +214,9 @@ def run(
             raise Misused(f"{target} is a Bot, which says this itself: leave out {' and '.join(superfluous)}")
         bot, said = found, target
     else:
-        if not places:
+        if not (slack or discord):
             raise Misused("say where the bot shall be: --slack, --discord, or both")
+        places, sinks = platforms_and_sinks(settings, slack=slack, discord=discord, webhooks=webhook or ())
         agent = ready(found, lm, input_field, output_field)
         store = store or "sqlite:///bot.db"
         bot = Bot(
@@ -228,5 +228,6 @@ def run(
             output_field=output_field,
         )
         said = f"{target} in {' and '.join(place.name for place in places)} · {agent.model_name} · kept in {store}"
+    check_store(bot.conversations.store)
     typer.echo(f"{said} · Ctrl-C stops")
     bot.run()

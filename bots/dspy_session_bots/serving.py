@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import SecretStr
 
@@ -13,62 +13,77 @@ from dspy_session_bots.extras import needs_extra
 from dspy_session_bots.signing_key import new_signing_key
 from dspy_session_chat import Platform
 
-SLACK_TOKENS = "SLACK_BOT_TOKEN (xoxb-…, OAuth & Permissions) and SLACK_APP_TOKEN (xapp-…, Basic Information)"
+SLACK_BOT_TOKEN = "SLACK_BOT_TOKEN (xoxb-…, OAuth & Permissions)"  # noqa: S105
+SLACK_APP_TOKEN = "SLACK_APP_TOKEN (xapp-…, Basic Information)"  # noqa: S105
 DISCORD_TOKEN = "DISCORD_TOKEN (https://discord.com/developers/applications → your app → Bot → Reset Token)"  # noqa: S105
-WHERE = "in the environment or in .env"
+WEBHOOK_SECRET = "WEBHOOK_SECRET (the key that the receiver checks signatures with; a new one: {key})"  # noqa: S105
 
 
-def platforms(settings: Settings, *, slack: bool, discord: bool) -> list[Platform]:
-    """The platforms that were asked for.
+def platforms_and_sinks(
+    settings: Settings, *, slack: bool, discord: bool, webhooks: Sequence[str]
+) -> tuple[list[Platform], list[Sink]]:
+    """The platforms that were asked for, and a webhook for each URL.
 
     Raises:
-        ConfigurationError: A token or an extra is missing.
+        ConfigurationError: Secrets are missing, each is named; or an extra is, or a URL or the webhooks' key will not
+            do.
+        PlatformError: A token cannot be one.
     """
-    chosen: list[Platform] = []
+    bot_token, app_token = settings.slack_bot_token, settings.slack_app_token
+    needed: dict[str, dict[str, SecretStr | None]] = {}
     if slack:
-        chosen.append(_slack(settings))
+        needed["--slack"] = {SLACK_BOT_TOKEN: bot_token, SLACK_APP_TOKEN: app_token}
     if discord:
-        chosen.append(_discord(settings))
-    return chosen
+        needed["--discord"] = {DISCORD_TOKEN: settings.discord_token}
+    if webhooks:
+        needed["--webhook"] = {WEBHOOK_SECRET.format(key=new_signing_key()): settings.webhook_secret}
+    missing = _missing(needed)
+    if missing:
+        raise ConfigurationError(missing)
+    platforms: list[Platform] = []
+    if slack and bot_token is not None and app_token is not None:
+        platforms.append(_slack(bot_token.get_secret_value(), app_token.get_secret_value(), settings))
+    if discord and settings.discord_token is not None:
+        platforms.append(_discord(settings.discord_token.get_secret_value()))
+    sinks = [] if settings.webhook_secret is None else _webhooks(webhooks, settings.webhook_secret.get_secret_value())
+    return platforms, sinks
 
 
-def webhooks(urls: Iterable[str], secret: SecretStr | None) -> list[Sink]:
-    """A webhook for each URL.
+def _missing(needed: Mapping[str, Mapping[str, SecretStr | None]]) -> str:
+    """What to say of the secrets that are not there: all in one line, so that nobody finds out one by one.
 
-    Raises:
-        ConfigurationError: The secret or an extra is missing, or a URL will not do.
+    Args:
+        needed: By option, the secrets that it needs.
     """
-    sinks: list[Sink] = []
-    for url in urls:
-        if secret is None:
-            raise ConfigurationError(
-                f"--webhook needs WEBHOOK_SECRET, the key that the receiver checks signatures with: set it {WHERE}, "
-                f"for example to this new one: {new_signing_key()}"
-            )
-        with needs_extra("webhook", "--webhook"):
-            from dspy_session_webhook import Webhook
-        # Whoever types a URL of this machine means it; the guard is for URLs that others choose.
-        sinks.append(Webhook(url, secret.get_secret_value().split(), allow_loopback=True))
-    return sinks
+    absent = {option: [what for what, secret in of.items() if secret is None] for option, of in needed.items()}
+    said = [f"{option} needs {' and '.join(secrets)}" for option, secrets in absent.items() if secrets]
+    them = "them" if sum(map(len, absent.values())) > 1 else "it"
+    return f"{', '.join(said)}: set {them} in the environment or in .env" if said else ""
 
 
-def _slack(settings: Settings) -> Platform:
-    if settings.slack_bot_token is None or settings.slack_app_token is None:
-        raise ConfigurationError(f"--slack needs {SLACK_TOKENS}: set them {WHERE}")
+def _slack(bot_token: str, app_token: str, settings: Settings) -> Platform:
     with needs_extra("slack", "--slack"):
         from slack_sdk.web.async_client import AsyncWebClient
 
         from dspy_session_slack import Slack
-    return Slack(
-        bot_token=settings.slack_bot_token.get_secret_value(),
-        app_token=settings.slack_app_token.get_secret_value(),
-        client=None if settings.slack_api_url is None else AsyncWebClient(base_url=str(settings.slack_api_url)),
-    )
+        from dspy_session_slack.sign_in import check_tokens
+    check_tokens(bot_token, app_token)  # it would be noticed when the bot signs in: too late for who starts it
+    client = None if settings.slack_api_url is None else AsyncWebClient(base_url=str(settings.slack_api_url))
+    return Slack(bot_token=bot_token, app_token=app_token, client=client)
 
 
-def _discord(settings: Settings) -> Platform:
-    if settings.discord_token is None:
-        raise ConfigurationError(f"--discord needs {DISCORD_TOKEN}: set it {WHERE}")
+def _discord(token: str) -> Platform:
     with needs_extra("discord", "--discord"):
         from dspy_session_discord import Discord
-    return Discord(token=settings.discord_token.get_secret_value())
+        from dspy_session_discord.connection import checked
+    return Discord(token=checked(token))
+
+
+def _webhooks(urls: Iterable[str], secret: str) -> list[Sink]:
+    sinks: list[Sink] = []
+    for url in urls:
+        with needs_extra("webhook", "--webhook"):
+            from dspy_session_webhook import Webhook
+        # Whoever types a URL of this machine means it; the guard is for URLs that others choose.
+        sinks.append(Webhook(url, secret.split(), allow_loopback=True))
+    return sinks

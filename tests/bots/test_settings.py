@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from dspy_session import ConfigurationError
 from dspy_session_bots.config import Settings, read_settings
 from dspy_session_bots.demo import has_browser
-from dspy_session_bots.serving import platforms, webhooks
+from dspy_session_bots.serving import platforms_and_sinks
 from dspy_session_bots.signing_key import new_signing_key
 from dspy_session_discord import Discord
 from dspy_session_slack import Slack
@@ -67,15 +67,16 @@ def test_secrets_are_not_shown(folder: Path) -> None:
 def test_platforms_that_were_asked_for(folder: Path) -> None:
     os.environ.update(TOKENS, SLACK_API_URL="https://slack-gov.com/api/")
     settings = read_settings(None)
-    assert [type(each) for each in platforms(settings, slack=True, discord=True)] == [Slack, Discord]
-    assert platforms(settings, slack=False, discord=False) == []
+    platforms, sinks = platforms_and_sinks(settings, slack=True, discord=True, webhooks=[])
+    assert ([type(each) for each in platforms], sinks) == ([Slack, Discord], [])
+    assert platforms_and_sinks(settings, slack=False, discord=False, webhooks=[]) == ([], [])
 
 
-def test_a_webhook_for_each_address() -> None:
-    secret = SecretStr(f"{new_signing_key()} {new_signing_key()}")  # while keys are rotated
-    sinks = webhooks(["https://example.com/a", "http://127.0.0.1:1/b"], secret)
-    assert [type(sink) for sink in sinks] == [Webhook, Webhook]
-    assert webhooks([], None) == []
+def test_a_webhook_for_each_address(folder: Path) -> None:
+    os.environ["WEBHOOK_SECRET"] = f"{new_signing_key()} {new_signing_key()}"  # while keys are rotated
+    addresses = ["https://example.com/a", "http://127.0.0.1:1/b"]
+    platforms, sinks = platforms_and_sinks(read_settings(None), slack=False, discord=False, webhooks=addresses)
+    assert (platforms, [type(sink) for sink in sinks]) == ([], [Webhook, Webhook])
 
 
 def test_signing_keys_are_fresh_and_long_enough() -> None:
