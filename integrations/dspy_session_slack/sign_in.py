@@ -20,8 +20,13 @@ def check_tokens(bot_token: str | None, app_token: str | None) -> None:
     """See that both tokens are there and look right; neither shows in what is raised.
 
     Raises:
-        PlatformError: One is missing, or is a token of another kind.
+        PlatformError: One is missing, or is a token of another kind, or each is the other.
     """
+    if (bot_token or "").startswith("xapp-") and (app_token or "").startswith("xoxb-"):
+        raise PlatformError(
+            "the Slack tokens are swapped: bot_token (SLACK_BOT_TOKEN) is the xoxb-… one, app_token (SLACK_APP_TOKEN) "
+            "the xapp-… one"
+        )
     for what, token, prefix, option, variable, page in (
         ("bot token", bot_token, "xoxb-", "bot_token", "SLACK_BOT_TOKEN", "OAuth & Permissions"),
         ("app-level token", app_token, "xapp-", "app_token", "SLACK_APP_TOKEN", "Basic Information"),

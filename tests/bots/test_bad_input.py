@@ -204,6 +204,11 @@ CASES: dict[str, tuple[Line, int, str]] = {
         1,
         r"no Slack bot token: it starts with xoxb-",
     ),
+    "swapped Slack tokens": (
+        start("run", "echo.py:echo", "--slack", SLACK_BOT_TOKEN="xapp-1", SLACK_APP_TOKEN="xoxb-1"),
+        1,
+        r"the Slack tokens are swapped: ",
+    ),
     "no Discord token": (
         start("run", "echo.py:echo", "--discord"),
         1,

@@ -18,8 +18,15 @@ from tests.slack.talk import ANN, ANNS_DM, Echo, echoing, platform_of, running
 WRONG: list[Any] = [
     pytest.param({"bot_token": None}, "there is no Slack bot token: .*SLACK_BOT_TOKEN.*OAuth", id="no bot token"),
     pytest.param({"app_token": None}, "there is no Slack app-level token: .*SLACK_APP_TOKEN.*Basic", id="no app token"),
-    pytest.param({"bot_token": "xapp-1"}, "that is no Slack bot token: it starts with xoxb-…", id="swapped"),
-    pytest.param({"app_token": "xoxb-1"}, "that is no Slack app-level token: it starts with xapp-…", id="swapped too"),
+    pytest.param({"bot_token": "xapp-1"}, "that is no Slack bot token: it starts with xoxb-…", id="two app tokens"),
+    pytest.param(
+        {"app_token": "xoxb-1"}, "that is no Slack app-level token: it starts with xapp-…", id="two bot tokens"
+    ),
+    pytest.param(
+        {"bot_token": "xapp-1", "app_token": "xoxb-1"},
+        r"the Slack tokens are swapped: .*SLACK_BOT_TOKEN\) is the xoxb-… one, .*SLACK_APP_TOKEN\) the xapp-… one",
+        id="swapped",
+    ),
     pytest.param({"bot_token": "xoxb-wrong"}, r"the bot token is not accepted by Slack \(invalid_auth\)", id="refused"),
     pytest.param(
         {"app_token": "xapp-wrong"}, r"the app-level token is not accepted by Slack \(invalid_auth\)", id="refused too"
