@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import dspy
 
-from dspy_session.frame import Rehearsal, setting
+from dspy_session.frame import Rehearsal
+from dspy_session.settings import setting
 from dspy_session.state import Outcome, SessionState
 
 BOUND = "dspy_session_bound"

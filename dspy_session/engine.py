@@ -7,7 +7,6 @@ import logging
 import uuid
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -68,6 +67,7 @@ class Engine:
         self.adopted: dict[str, str] = {}
         self.children: dict[str, Session] = {}
         self.program: Program
+        self.history_names: frozenset[str]  # the inputs that carry the history
         self._reached: list[dspy.Predict] = []
         # A predictor that sessions share (copy_mode "none") outlives them and must not keep their claims.
         weakref.finalize(self, unbind, self._reached, self.key).atexit = False
@@ -81,6 +81,8 @@ class Engine:
         found = reach(module, self.options, self.rules, self.key, self._reached)
         self.options, self.program = found.options, found.program
         self.nodes, self.adopted = found.nodes, found.adopted
+        parameter, field = self.program.history_parameter, self.options.history_field
+        self.history_names = frozenset((field, parameter) if parameter else (field,))
 
     def release(self) -> None:
         """Let go of the program's predictors."""
@@ -99,8 +101,8 @@ class Engine:
 
     def _bound_or_rehearsed(self, outer: Frame | None) -> Bound:
         """The state of a call made here and now; for an evaluated or optimized program, one of this example alone."""
-        bound = self.bound
-        rehearsal = outer.rehearsal if outer is not None else None
+        bound = bound_state(self.key) or Bound(self.home())
+        rehearsal = None if outer is None else outer.rehearsal
         if rehearsal is None:
             if not is_replay():
                 return bound
@@ -145,18 +147,12 @@ class Engine:
             window = tokens_window(state.saw(window, view), options.max_tokens, self.spoken().left_out)
         return state.saw(window, view)
 
-    @property
-    def history_names(self) -> frozenset[str]:
-        """The input names that carry the history."""
-        parameter = self.program.history_parameter
-        return frozenset((self.options.history_field, parameter) if parameter else (self.options.history_field,))
-
     # --- a call: run ----------------------------------------------------------------------------------------------
 
     def run(self, given: dict[str, Any]) -> Any:
         """One call, synchronously."""
         outer = current()
-        as_child = self._as_child(outer)
+        as_child = None if outer is None else self._as_child(outer)
         if as_child is not None:
             plan = plan_child_call(self, *as_child, given)
             with opened(plan.frame):
@@ -164,35 +160,15 @@ class Engine:
             keep_in_ledger(plan, result)
             return result
         bound = self._bound_or_rehearsed(outer)
-        with self._held(bound.state):
-            for hook in self.options.before_turn:
-                given = _changed(given, run_coroutine(hook(self.face, dict(given))))
-            plan = plan_call(self, bound, given)
-            with opened(plan.frame):
-                result = self.program.module(**plan.kwargs)
-                turn = root_turn(plan, result)
-                memories = {
-                    path: consolidate.consolidated(*episode) for path, episode in episodes(self, plan, turn).items()
-                }
-            outcome = outcome_of(self, plan, turn, memories)
-            if plan.host is not None:
-                take_in(self, plan, plan.host, outcome)
-                return result
-            outcome = gathered(plan.frame, outcome)
-            if plan.kept and bound.commit is not None:
-                run_coroutine(bound.commit(outcome))
-            for teller, told in stand(self, plan, outcome):
-                for hook in teller.options.on_turn:
-                    try:
-                        run_coroutine(hook(teller.face, told))
-                    except Exception:
-                        logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
-        return result
+        if self._needs_no_lock(bound.state, outer):
+            return self._turn(bound, given, outer)
+        with locked(bound.state):
+            return self._turn(bound, given, outer)
 
     async def arun(self, given: dict[str, Any]) -> Any:
         """One call, from a task."""
         outer = current()
-        as_child = self._as_child(outer)
+        as_child = None if outer is None else self._as_child(outer)
         if as_child is not None:
             plan = plan_child_call(self, *as_child, given)
             with opened(plan.frame):
@@ -200,30 +176,59 @@ class Engine:
             keep_in_ledger(plan, result)
             return result
         bound = self._bound_or_rehearsed(outer)
-        async with self._aheld(bound.state):
-            for hook in self.options.before_turn:
-                given = _changed(given, await _awaited(hook(self.face, dict(given))))
-            plan = plan_call(self, bound, given)
-            with opened(plan.frame):
-                result = await self._call_program(plan.kwargs)
-                turn = root_turn(plan, result)
-                memories = {
-                    path: await consolidate.aconsolidated(*episode)
-                    for path, episode in episodes(self, plan, turn).items()
-                }
-            outcome = outcome_of(self, plan, turn, memories)
-            if plan.host is not None:
-                take_in(self, plan, plan.host, outcome)
-                return result
-            outcome = gathered(plan.frame, outcome)
-            if plan.kept and bound.commit is not None:
-                await bound.commit(outcome)
-            for teller, told in stand(self, plan, outcome):
-                for hook in teller.options.on_turn:
-                    try:
-                        await _awaited(hook(teller.face, told))
-                    except Exception:
-                        logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
+        if self._needs_no_lock(bound.state, outer):
+            return await self._aturn(bound, given, outer)
+        async with alocked(bound.state):
+            return await self._aturn(bound, given, outer)
+
+    def _turn(self, bound: Bound, given: dict[str, Any], outer: Frame | None) -> Any:
+        for hook in self.options.before_turn:
+            given = _changed(given, run_coroutine(hook(self.face, dict(given))))
+        plan = plan_call(self, bound, given, outer)
+        with opened(plan.frame):
+            result = self.program.module(**plan.kwargs)
+            turn = root_turn(plan, result)
+            memories = {
+                path: consolidate.consolidated(*episode) for path, episode in episodes(self, plan, turn).items()
+            }
+        outcome = outcome_of(self, plan, turn, memories)
+        if plan.host is not None:
+            take_in(self, plan, plan.host, outcome)
+            return result
+        outcome = gathered(plan.frame, outcome)
+        if plan.kept and bound.commit is not None:
+            run_coroutine(bound.commit(outcome))
+        for teller, told in stand(self, plan, outcome):
+            for hook in teller.options.on_turn:
+                try:
+                    run_coroutine(hook(teller.face, told))
+                except Exception:
+                    logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
+        return result
+
+    async def _aturn(self, bound: Bound, given: dict[str, Any], outer: Frame | None) -> Any:
+        for hook in self.options.before_turn:
+            given = _changed(given, await _awaited(hook(self.face, dict(given))))
+        plan = plan_call(self, bound, given, outer)
+        with opened(plan.frame):
+            result = await self._call_program(plan.kwargs)
+            turn = root_turn(plan, result)
+            memories = {
+                path: await consolidate.aconsolidated(*episode) for path, episode in episodes(self, plan, turn).items()
+            }
+        outcome = outcome_of(self, plan, turn, memories)
+        if plan.host is not None:
+            take_in(self, plan, plan.host, outcome)
+            return result
+        outcome = gathered(plan.frame, outcome)
+        if plan.kept and bound.commit is not None:
+            await bound.commit(outcome)
+        for teller, told in stand(self, plan, outcome):
+            for hook in teller.options.on_turn:
+                try:
+                    await _awaited(hook(teller.face, told))
+                except Exception:
+                    logger.warning("An on_turn hook failed; the turn stands.", exc_info=True)
         return result
 
     async def _call_program(self, kwargs: dict[str, Any]) -> Any:
@@ -232,22 +237,13 @@ class Engine:
             return await arun_in_thread(lambda: module(**kwargs))
         return await module.acall(**kwargs)
 
-    def _held(self, state: SessionState) -> AbstractContextManager[None]:
-        return nullcontext() if self._needs_no_lock(state) else locked(state)
-
-    def _aheld(self, state: SessionState) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._needs_no_lock(state) else alocked(state)
-
-    def _needs_no_lock(self, state: SessionState) -> bool:
+    def _needs_no_lock(self, state: SessionState, outer: Frame | None) -> bool:
         if self.options.lock == "none" or is_held(state):
             return True
-        frame = current()
-        return frame is not None and any(around.state is state and around.counts for around in frame.outward())
+        return outer is not None and any(around.state is state and around.counts for around in outer.outward())
 
-    def _as_child(self, outer: Frame | None) -> tuple[Frame, NodeLedger | None] | None:
+    def _as_child(self, outer: Frame) -> tuple[Frame, NodeLedger | None] | None:
         """This session's frame and ledger in the call in which it is a child; None when it stands for itself."""
-        if outer is None:
-            return None
         for around in outer.outward():
             path = around.engine.adopted.get(self.key)
             if path is not None:

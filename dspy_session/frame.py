@@ -1,6 +1,4 @@
-"""The call that is under way, and which state a session works on. Both travel in ``dspy.context``, so that DSPy's own
-threads (``Parallel``, ``asyncify``, tools) see them.
-"""
+"""The call that is under way. It travels among DSPy's settings, so that DSPy's own threads see it."""
 
 from __future__ import annotations
 
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dspy
 
 from dspy_session.history import Snapshot
+from dspy_session.settings import set_here, setting, unset_here
 from dspy_session.turn import Turn
 
 if TYPE_CHECKING:
@@ -184,11 +183,6 @@ class NodeLedger:
             self.added.append(numbered)
 
 
-def setting(name: str) -> Any:
-    """A DSPy setting of ours; None where it is not set."""
-    return dspy.settings[name] if name in dspy.settings else None  # noqa: SIM401  # get raises and catches when unset
-
-
 def current() -> Frame | None:
     """The innermost call under way here; None outside."""
     frame: Frame | None = setting(FRAME)
@@ -200,19 +194,18 @@ def current() -> Frame | None:
 class opened:  # noqa: N801  # used like a function; a generator takes twice the time
     """The frame is the innermost one here until the block ends; a block that fails undoes what was recorded inside."""
 
-    __slots__ = ("_context", "_frame")
+    __slots__ = ("_frame", "_token")
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._context = dspy.context(**{FRAME: frame})
 
     def __enter__(self) -> None:
-        self._context.__enter__()
+        self._token = set_here(FRAME, self._frame)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._context.__exit__(None, None, None)
+        unset_here(self._token)
         frame = self._frame
         frame.closed, frame.failed = True, kind is not None
         if frame.failed and frame.before is not None:

@@ -97,7 +97,8 @@ class Snapshot:
     @classmethod
     def last(cls, window: int | None, view: View, log: Sequence[Record], start: int, stop: int) -> Snapshot:
         """The last ``window`` messages of a seed and the turns ``log[start:stop]`` after it; all of them if None."""
-        surplus = 0 if window is None else max(0, len(view.seed) + stop - start - window)
+        if window is None or (surplus := len(view.seed) + stop - start - window) <= 0:
+            return cls(view, 0, log, start, stop)
         seed_from = min(surplus, len(view.seed))
         return cls(view, seed_from, log, start + surplus - seed_from, stop)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import dspy
-
-from dspy_session.frame import setting
+from dspy_session.settings import set_here, setting, unset_here
 from dspy_session.state import SessionState
 
 HELD = "dspy_session_held"
@@ -29,10 +27,11 @@ class _Hold:
 def holding(state: SessionState) -> Iterator[None]:
     """Whoever is called in this block, hooks included, knows that the lock of ``state`` is held for it."""
     hold = _Hold(state, setting(HELD))
+    token = set_here(HELD, hold)
     try:
-        with dspy.context(**{HELD: hold}):
-            yield
+        yield
     finally:
+        unset_here(token)
         hold.over = True  # for tasks that live on
 
 

@@ -7,7 +7,6 @@ store and the hooks hear of it with the turn around it.
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dspy_session.frame import Frame
@@ -38,7 +37,7 @@ def take_in(engine: Engine, plan: Plan, host: Frame, outcome: Outcome) -> None:
         if frame.abandoned:
             return
         turns = apply(engine, frame.state, outcome)
-        ended = replace(outcome, turns=turns)
+        ended = outcome._replace(turns=turns)
         if frame.inner is not None:
             ended = frame.inner.then(ended)
         host.inner = ended if host.inner is None else host.inner.then(ended)
@@ -49,4 +48,6 @@ def stand(engine: Engine, plan: Plan, outcome: Outcome) -> list[tuple[Engine, Tu
     """Make the changes of a call that is part of no other: the turns, each with the session that tells its hooks."""
     frame = plan.frame
     turns = apply(engine, frame.state, outcome)
+    if not (engine.options.on_turn or frame.tellers):
+        return []
     return [(frame.tellers.get(turn.id, engine), turn) for turn in turns] if plan.kept else []

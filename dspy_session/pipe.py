@@ -11,8 +11,8 @@ import anyio.from_thread
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
-from dspy_session.frame import setting
 from dspy_session.listening import Listener, listener_for
+from dspy_session.settings import setting
 
 PIPE = "dspy_session_pipe"
 """Name of the DSPy setting that holds the ``Pipe`` of the turn that is being streamed."""

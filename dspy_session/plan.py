@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dspy
 
 from dspy_session.bound import Bound
-from dspy_session.frame import Frame, NodeLedger, current
+from dspy_session.frame import Frame, NodeLedger
 from dspy_session.history import Snapshot
 from dspy_session.record import recorded_inputs
 from dspy_session.state import SessionState
@@ -39,7 +38,7 @@ class Plan(NamedTuple):
     host: Frame | None = None
 
 
-def plan_call(engine: Engine, bound: Bound, given: dict[str, Any]) -> Plan:
+def plan_call(engine: Engine, bound: Bound, given: dict[str, Any], outer: Frame | None) -> Plan:
     """What a call with the arguments ``given`` does to the state that is bound.
 
     Raises:
@@ -47,7 +46,6 @@ def plan_call(engine: Engine, bound: Bound, given: dict[str, Any]) -> Plan:
     """
     state = bound.state
     explicit, others = _apart(engine, given)
-    outer = current()
     policy = engine.options.history_policy
     recording = engine.options.lifespan != "stateless"
     if explicit is None:
@@ -64,7 +62,7 @@ def plan_call(engine: Engine, bound: Bound, given: dict[str, Any]) -> Plan:
     replaces = explicit if policy == "replace_session" else None
     kept = recording and bound.rehearsal is None
     inputs = recorded_inputs(others, engine.program.inputs)
-    return Plan(frame, _kwargs(engine, frame, others), inputs, replaces, kept, host=host)
+    return Plan(frame, _kwargs(engine, frame, others), inputs, replaces, kept, None, host)
 
 
 def plan_child_call(engine: Engine, frame: Frame, ledger: NodeLedger | None, given: dict[str, Any]) -> Plan:
@@ -77,13 +75,13 @@ def plan_child_call(engine: Engine, frame: Frame, ledger: NodeLedger | None, giv
     return Plan(frame, _kwargs(engine, frame, others), inputs, kept=False, ledger=ledger)
 
 
-def _apart(engine: Engine, given: Mapping[str, Any]) -> tuple[dspy.History | None, dict[str, Any]]:
+def _apart(engine: Engine, given: dict[str, Any]) -> tuple[dspy.History | None, dict[str, Any]]:
     """The history that the caller brings, None when there is none, and the other arguments."""
     names = engine.history_names
+    if names.isdisjoint(given):
+        return None, given
     others = {name: value for name, value in given.items() if name not in names}
-    explicit = None
-    if len(others) < len(given):
-        explicit = next((given[name] for name in names if given.get(name) is not None), None)
+    explicit = next((given[name] for name in names if given.get(name) is not None), None)
     if explicit is not None and not isinstance(explicit, dspy.History):
         raise TypeError(
             f"{engine.options.history_field} must be a dspy.History; got a {type(explicit).__name__}: "

@@ -28,9 +28,9 @@ def recorded_outputs(result: Any) -> dict[str, Any]:
     every turn hold all turns before it.
     """
     items: Iterable[tuple[Any, Any]]
-    if isinstance(result, dspy.Example):  # a Prediction is one
-        items = result.items(include_dspy=False)
-    elif isinstance(result, dict):
+    if isinstance(result, dspy.Example):  # a Prediction is one; its names are strings
+        return {name: value for name, value in result.items() if not isinstance(value, dspy.History)}
+    if isinstance(result, dict):
         items = result.items()
     elif isinstance(result, pydantic.BaseModel):
         items = result.model_dump().items()

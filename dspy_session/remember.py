@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dspy_session.frame import NodeLedger
@@ -23,26 +22,26 @@ Place = tuple[str, ...]
 
 def turn_of(plan: Plan, result: Any, index: int) -> Turn:
     """The turn that a call's result makes."""
-    record = Record(plan.inputs, recorded_outputs(result))
-    return Turn.of(record, index, plan.frame.saw, created=time.time())
+    return Turn.of(Record(plan.inputs, recorded_outputs(result)), index, plan.frame.saw, None, None, time.time())
 
 
 def root_turn(plan: Plan, result: Any) -> Turn | None:
     """The turn that a call's result makes; None when nothing is recorded."""
-    if not plan.frame.recording or plan.frame.abandoned:
+    if not plan.frame.recording:
         return None
     return turn_of(plan, result, 0 if plan.replaces is not None else plan.frame.state.next_index)
 
 
 def episodes(engine: Engine, plan: Plan, turn: Turn | None) -> dict[Place, tuple[Callable[..., Any], str, list[Turn]]]:
     """What is to be consolidated after a call: by place, the consolidator, the past memory and the episode."""
-    if not plan.frame.recording or plan.frame.abandoned:
-        return {}
-    found = {}
+    found: dict[Place, tuple[Callable[..., Any], str, list[Turn]]] = {}
+    of_root = turn is not None and engine.options.lifespan == "episodic"
+    if not (plan.frame.nodes or of_root) or not plan.frame.recording or plan.frame.abandoned:
+        return found
     for place, policy, ledger in _ledgers(engine, plan.frame.nodes):
         if policy.lifespan == "episodic" and policy.consolidator is not None and len(ledger.working):
             found[place] = (policy.consolidator, ledger.working.l2_memory, ledger.working.turns)
-    if engine.options.lifespan == "episodic" and engine.options.consolidator is not None and turn is not None:
+    if of_root and turn is not None and engine.options.consolidator is not None:
         state = plan.frame.state
         found[()] = (engine.options.consolidator, state.l2_memory, [*state.turns, turn])
     return found
@@ -68,7 +67,7 @@ def _node_outcomes(
         node, place = engine.nodes[path], (*at, path)
         inner = {} if node.engine is None else _node_outcomes(node.engine, ledger.nodes, memories, place)
         own = _remembered(node.policy, tuple(ledger.added), memories.get(place))
-        outcomes[path] = replace(own, nodes=inner)
+        outcomes[path] = own._replace(nodes=inner)
     return outcomes
 
 
@@ -79,15 +78,15 @@ def outcome_of(engine: Engine, plan: Plan, turn: Turn | None, memories: Mapping[
     turns = () if turn is None else (turn,)
     root = _remembered(engine.options, turns, memories.get(()))
     if plan.frame.nodes:
-        root = replace(root, nodes=_node_outcomes(engine, plan.frame.nodes, memories))
+        root = root._replace(nodes=_node_outcomes(engine, plan.frame.nodes, memories))
     if plan.replaces is not None:
-        root = replace(root, cleared=True, new_seed=True, seed=plan.replaces)
+        root = root._replace(cleared=True, new_seed=True, seed=plan.replaces)
     return root
 
 
 def apply(engine: Engine, state: SessionState, outcome: Outcome) -> tuple[Turn, ...]:
     """Make the changes of a call; unbound, those of an adopted session are changes of its own conversation."""
-    for path, changes in outcome.nodes.items():
+    for path, changes in outcome.nodes.items() if outcome.nodes else ():
         own = engine.ledger_state(state, path)
         if own is not None and not changes.empty:
             state.node_states[path] = own

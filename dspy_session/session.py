@@ -19,6 +19,7 @@ from dspy_session.policy import ChildRules, Options, clean
 from dspy_session.replay import is_replay
 from dspy_session.saved import restored, saved
 from dspy_session.scoring import scored
+from dspy_session.settings import setting
 from dspy_session.state import SessionState
 from dspy_session.streaming import stream
 from dspy_session.turn import Turn
@@ -146,13 +147,13 @@ class Session(dspy.Module):
 
     def forward(self, **inputs: Any) -> Any:
         """One turn, synchronously; the same as calling the session."""
-        if self._called_by_dspy():
+        if _called_by_dspy(self):
             return self.engine.run(inputs)
         return self(**inputs)
 
     async def aforward(self, **inputs: Any) -> Any:
         """One turn; the same as ``acall``."""
-        if self._called_by_dspy():
+        if _called_by_dspy(self):
             return await self.engine.arun(inputs)
         return await self.acall(**inputs)
 
@@ -168,11 +169,6 @@ class Session(dspy.Module):
             piece of the field, and last the result. Leaving the loop early cancels the turn: nothing is recorded.
         """
         return stream(self, field, inputs)
-
-    def _called_by_dspy(self) -> bool:
-        """False when somebody called ``forward`` past ``__call__``, where callbacks and usage tracking live."""
-        callers = dspy.settings.caller_modules
-        return bool(callers) and callers[-1] is self
 
     # --- state ----------------------------------------------------------------------------------------------------
 
@@ -508,6 +504,12 @@ class Session(dspy.Module):
     reducer = Option()
     include_trajectory = Option()
     status_provider = Option()
+
+
+def _called_by_dspy(session: Session) -> bool:
+    """False when somebody called ``forward`` past ``__call__``, where callbacks and usage tracking live."""
+    callers = setting("caller_modules")
+    return callers is not None and callers[-1] is session
 
 
 def sessionify(module: dspy.Module, **options: Any) -> Session:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 import dspy
 
@@ -20,8 +20,7 @@ SeenThrough: TypeAlias = "tuple[object, object, View]"
 """A view on turns and what it depends on, an ``Options`` and a ``Program``; for the package's own use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Everything that one successful call changes in a state; applying it to the same state gives the same result.
 
     Args:
@@ -39,7 +38,7 @@ class Outcome:
     new_seed: bool = False
     seed: dspy.History | None = None
     l2_memory: str | None = None
-    nodes: Mapping[str, Outcome] = field(default_factory=dict)
+    nodes: Mapping[str, Outcome] = MappingProxyType({})
     max_stored_turns: int | None = None
 
     @property
@@ -153,8 +152,8 @@ class SessionState:
             The turn as it stands: at the next position, where another call has taken its own meanwhile.
         """
         with self._guard:
-            if turn.index < self.next_index:
-                turn = turn.at(self.next_index)
+            if turn.index < (next_index := self.next_index):
+                turn = turn.at(next_index)
             self._own_log()
             self._turns.append(turn)
             self._log.append(turn.record)

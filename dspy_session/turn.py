@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import dspy
 
     from dspy_session.history import Snapshot
+
+
+_naming = threading.Lock()
 
 
 class Shape:
@@ -111,7 +115,7 @@ class Turn:
         self._record = Record(inputs, outputs)
         self._saw = history_snapshot if isinstance(history_snapshot, Snapshot) else Snapshot.of(history_snapshot)
         self.score = score
-        self._id = id or os.urandom(16).hex()
+        self._id = id or None
         self._created = None if created_at is None else created_at.timestamp()
 
     @classmethod
@@ -127,7 +131,7 @@ class Turn:
         """The turn around a record that stands already. ``created`` is in seconds since 1970, UTC."""
         turn = cls.__new__(cls)
         turn._index, turn._record, turn._saw, turn.score = index, record, saw, score
-        turn._id, turn._created = id or os.urandom(16).hex(), created
+        turn._id, turn._created = id, created
         return turn
 
     @property
@@ -138,6 +142,9 @@ class Turn:
     @property
     def id(self) -> str:
         """Durable identity: unique and never used again."""
+        if self._id is None:  # made when somebody asks, which for most turns nobody does
+            with _naming:
+                self._id = self._id or os.urandom(16).hex()
         return self._id
 
     @property
@@ -172,11 +179,11 @@ class Turn:
 
     def at(self, index: int) -> Turn:
         """The same turn at another position: same identity, same values."""
-        return Turn.of(self._record, index, self._saw, self.score, self._id, self._created)
+        return Turn.of(self._record, index, self._saw, self.score, self.id, self._created)
 
     def copy(self) -> Turn:
         """The same turn with a score of its own."""
-        return Turn.of(self._record, self._index, self._saw, self.score, self._id, self._created)
+        return Turn.of(self._record, self._index, self._saw, self.score, self.id, self._created)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Turn):

@@ -42,6 +42,8 @@ def snapshot(value: Any) -> Any:
 
     A value that cannot be copied (an open file, a lock) is kept as it is, and a warning says so.
     """
+    if type(value) in _ATOMIC:
+        return value
     try:
         return _copied(value)
     except RecursionError:  # it contains itself, or is nested beyond all measure

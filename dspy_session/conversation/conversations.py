@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -275,7 +275,7 @@ class TakenTurn:
     async def _write(self, outcome: Outcome) -> None:
         conversations, request, held = self._conversations, self._request, self._held
         if held.entries == 0 and not outcome.new_seed and self._state.seed is not None:
-            outcome = replace(outcome, new_seed=True, seed=self._state.initial_history)
+            outcome = outcome._replace(new_seed=True, seed=self._state.initial_history)
         at = conversations.clock()
         entry = journal.call_entry(outcome, self._state, request.event_id, at)
         await conversations.store.append(request.key, entry, held.entries)
