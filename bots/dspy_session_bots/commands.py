@@ -142,18 +142,21 @@ def chat(
     from dspy_session.conversation import Conversations
     from dspy_session_bots.agent import forget_caches, load_agent, ready
     from dspy_session_bots.config import read_settings
+    from dspy_session_bots.model import TOY
     from dspy_session_bots.target import Target
     from dspy_session_bots.terminal import Terminal, conversation_key
 
     read_settings(env_file)
     forget_caches()
     agent = ready(load_agent(Target.parse(target)), lm, input_field, output_field)
+    is_toy = agent.model is not None and agent.model.is_embedded
     terminal = Terminal(
         Conversations(agent.session, store or "memory://"),
         agent.fields,
         conversation_key(thread or "main"),
         f"{target} · {agent.model_name} · Ctrl-C stops an answer, Ctrl-D leaves",
-        verbose,
+        notice=f"{agent.model_name}, answers: {TOY}" if is_toy else "",
+        verbose=verbose,
     )
     if not terminal.talk():
         raise typer.Exit(1)

@@ -29,6 +29,9 @@ PROVIDERS = {
 EMBEDDED = "embedded"
 """What ``--lm`` calls the embedded model."""
 
+TOY = "a toy; --lm or a provider's key brings a real one"
+"""What to know of the embedded model."""
+
 NO_MODEL = (
     "there is no model to answer: name one with --lm, such as --lm openai/gpt-5.4-mini (DSPy's names), or set a "
     f"provider's key ({', '.join(PROVIDERS)}) in the environment or in .env, or install a small one that runs here: "
@@ -51,6 +54,11 @@ class Model:
     lm: dspy.LM
     adapter: dspy.Adapter | None = None
     server: Any = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the embedded model."""
+        return self.name == label(EMBEDDED)
 
     def configure(self) -> None:
         """Make it the model of this process. DSPy lets only the thread that did this first do it again."""

@@ -41,6 +41,7 @@ class Terminal:
         fields: Which of the agent's fields take the message and hold the answer.
         key: The conversation.
         greeting: What a person is told at the start.
+        notice: What a pipe is told at the start, on stderr; nothing if empty.
         verbose: Whether to show where an error came from.
     """
 
@@ -48,6 +49,7 @@ class Terminal:
     fields: AgentFields
     key: ConversationKey
     greeting: str
+    notice: str = ""
     verbose: bool = False
 
     def talk(self) -> bool:
@@ -64,6 +66,8 @@ class Terminal:
             try:
                 if by_hand:
                     self._greet(len(runner.run(self.conversations.state(self.key))))
+                elif self.notice:
+                    complain(self.notice)
                 for line in _typed() if by_hand else _piped():
                     answered = not line.strip() or self._answer(runner, line.strip(), by_hand=by_hand)
                     if not answered and not by_hand:

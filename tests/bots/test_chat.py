@@ -44,6 +44,26 @@ async def test_a_pipe_gets_the_answers_and_nothing_else(tmp_path: Path) -> None:
     )
 
 
+TOY = "SmolLM2-135M-Instruct, embedded"
+
+
+async def test_a_pipe_is_told_on_stderr_that_a_toy_answers(tmp_path: Path) -> None:
+    async with open_model_server(StubModel(lambda prompt: {"reply": "Hello!"})) as server:
+        # Its file stands in for the embedded model, which may not be installed here.
+        stands_in = f"from dspy_session_bots import embedded\nembedded.start = lambda: ({server.lm}, None)\n"
+        (tmp_path / "agent.py").write_text(f"{AGENT}{stands_in}", encoding="utf-8")
+        arguments = ("chat", "agent.py", "--lm", "embedded")
+        result = await dspy_bots(*arguments, folder=tmp_path, said="hello\n")
+        refused = await dspy_bots(*arguments, "--store", "sqlite:///no/where.db", folder=tmp_path, said="hello\n")
+        async with keyboard(*arguments, folder=tmp_path) as terminal:
+            await terminal.sees(f"agent.py · {TOY} · Ctrl-C stops an answer, Ctrl-D leaves\n> ")
+            assert await terminal.leave() == 0
+    assert (result.code, result.out) == (0, "Hello!\n")
+    assert result.complaint == f"{TOY}, answers: a toy; --lm or a provider's key brings a real one"
+    assert "where.db cannot be written" in refused.complaint  # nobody answers
+    assert "a toy" not in terminal.screen  # the greeting has named it
+
+
 async def test_a_kept_thread_goes_on_another_time(tmp_path: Path) -> None:
     (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
     kept = ("chat", "echo", "--store", "sqlite:///chat.db")
