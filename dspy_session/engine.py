@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_OWN_FRAMES = 4
+"""From ``is_replay`` out to ``Session.forward``, none of them an evaluation's."""
+
 
 class Engine:
     """A session without its face.
@@ -104,7 +107,7 @@ class Engine:
         bound = bound_state(self.key) or Bound(self.home())
         rehearsal = None if outer is None else outer.rehearsal
         if rehearsal is None:
-            if not is_replay():
+            if not is_replay(_OWN_FRAMES):
                 return bound
             rehearsal = {}
         state = bound.state

@@ -29,7 +29,12 @@ def recorded_outputs(result: Any) -> dict[str, Any]:
     """
     items: Iterable[tuple[Any, Any]]
     if isinstance(result, dspy.Example):  # a Prediction is one; its names are strings
-        return {name: value for name, value in result.items() if not isinstance(value, dspy.History)}
+        return {
+            name: value
+            for name, value in result.items()
+            # Asking the class of a Pydantic model costs a microsecond, and most values are strings.
+            if type(value) is str or not isinstance(value, dspy.History)
+        }
     if isinstance(result, dict):
         items = result.items()
     elif isinstance(result, pydantic.BaseModel):

@@ -12,13 +12,16 @@ _SERVING = "dspy.teleprompt.ensemble"  # what an Ensemble compiles is a program 
 _PARALLEL = "dspy.utils.parallelizer"
 
 
-def is_replay() -> bool:
+def is_replay(inner: int = 1) -> bool:
     """True when ``dspy.Evaluate`` or a DSPy optimizer has this call made, also by way of a ``dspy.Parallel``.
 
     DSPy marks neither its settings nor its threads for this (3.4), and both call a program as anybody would, so the
     stack is the only place that tells. Costs some 100 ns a frame.
+
+    Args:
+        inner: How many of the innermost frames, this function's among them, are known to be others.
     """
-    innermost: FrameType = sys._getframe(1)  # noqa: SLF001  # documented, and there is no other way to the stack
+    innermost: FrameType = sys._getframe(inner)  # noqa: SLF001  # documented, and there is no other way to the stack
     frame: FrameType | None = innermost
     while frame is not None:  # as little as can be: every call of a session comes by here
         if _told(frame.f_globals.get("__name__", "")) is not None:

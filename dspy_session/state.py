@@ -141,8 +141,7 @@ class SessionState:
     def saw(self, window: int | None, view: View) -> Snapshot:
         """The history that a call sees now, under ``view`` and cut to its last ``window`` messages."""
         with self._guard:
-            self._own_log()
-            # Not up to the end of the log: a fork that shares it may be adding a turn of its own right now.
+            # Not up to the end of the log, which after an undo or a fork goes on with turns that are not ours.
             return Snapshot.last(window, view, self._log, self._head - len(self._turns), self._head)
 
     def append(self, turn: Turn, max_stored_turns: int | None = None) -> Turn:
@@ -234,7 +233,7 @@ class SessionState:
             twin.node_states = {path: node.branch() for path, node in self.node_states.items()}
             twin.lock = TurnLock()
             twin.seen_through = self.seen_through
-            twin._guard = threading.Lock()
+            twin._guard = self._guard  # the two share a log: only one at a time may find that it ends with its own
             twin._seed, twin._seeded = self._seed, self._seeded
             twin._turns = list(self._turns)
             twin._log, twin._head = self._log, self._head  # shared until one of the two goes its own way

@@ -14,6 +14,7 @@ import dspy
 import pytest
 
 from dspy_session import Outcome, Session, SessionState, Turn, sessionify, with_memory
+from dspy_session.history import View
 from tests.session.programs import Scripted, Team
 from tests.stub_lm import StubModel
 
@@ -565,3 +566,21 @@ async def test_what_is_not_committed_does_not_stand(asynchronous: bool) -> None:
     with session.use_state(state, commit=commit), pytest.raises(OSError, match="disk full"):
         await session.acall(question="a") if asynchronous else session(question="a")
     assert len(state) == len(told) == 0
+
+
+def test_a_state_and_its_fork_may_both_go_on_at_the_same_time():
+    state = SessionState([Turn(0, {"q": "both"}, {"a": "."})])
+    fork = state.fork()
+    other = threading.Thread(target=fork.append, args=(Turn(1, {"q": "fork"}, {"a": "."}),))
+
+    class Interrupted(Turn):
+        @property
+        def record(self):
+            other.start()
+            other.join(0.1)  # it ends at once, or only after us
+            return super().record
+
+    state.append(Interrupted(1, {"q": "state"}, {"a": "."}))
+    other.join()
+    said = [[message["q"] for message in one.saw(None, View()).history().messages] for one in (state, fork)]
+    assert said == [["both", "state"], ["both", "fork"]]
