@@ -120,11 +120,24 @@ def _arrange(predictor: dspy.Predict, given: dict[str, Any]) -> _Call:
     if since is None:  # somebody's own: shown as DSPy shows it
         shown = with_fields(own, name) if isinstance(history, dspy.History) else own
         return _Call({**kwargs, name: history, "signature": shown})
-    return _shown(_layout(frame, own, name, declared), own, name, declared, since, {"demos": predictor.demos, **kwargs})
+    layout = _layout(frame, own, name, declared)
+    if layout.whole and history is not None and history.messages:
+        messages = list(history.messages)  # what this call handed out, and what was added to it
+    else:
+        messages = [*layout.messages(), *since]
+    kwargs = {"demos": predictor.demos, **kwargs}
+    return _shown(layout, own, name, declared, kwargs, messages=messages, since=since)
 
 
 def _shown(
-    layout: Layout, own: Signature, name: str, declared: bool, since: list[dict[str, Any]], kwargs: dict[str, Any]
+    layout: Layout,
+    own: Signature,
+    name: str,
+    declared: bool,
+    kwargs: dict[str, Any],
+    *,
+    messages: list[dict[str, Any]],
+    since: list[dict[str, Any]],
 ) -> _Call:
     """A call that shows the conversation.
 
@@ -133,14 +146,14 @@ def _shown(
         own: The predictor's own signature.
         name: Of the history field.
         declared: True when ``own`` has that field.
-        since: Messages that the program added to the history in this call.
         kwargs: The other arguments, the demos among them.
+        messages: What was said in the predictor's own fields, those of ``since`` last.
+        since: Messages that the program added to the history in this call.
     """
     adapter = dspy.settings.adapter or dspy.ChatAdapter()
     known = rendering.is_known(adapter)
     demos = kwargs["demos"]
     in_demos = any(name in demo for demo in demos)
-    messages = [*layout.messages(), *since]
     shows_text = bool(layout.text) or any(layout.text_field in demo for demo in demos)
     if shows_text:
         kwargs["demos"] = rendering.demos_for(layout, demos)

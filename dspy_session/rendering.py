@@ -40,12 +40,14 @@ class Layout:
     Args:
         plain: The predictor's own signature.
         own: The messages, each as its record and the names that it shows, if the predictor's fields can express them.
+        whole: True when ``own`` is all that the history's messages show.
         text_field: Name of the field for ``text``.
         text: What ``own`` does not say, as text.
     """
 
     plain: Signature
-    own: tuple[Shown, ...]
+    own: Sequence[Shown]
+    whole: bool
     text_field: str
     text: str
 
@@ -91,24 +93,26 @@ def lay_out(saw: Snapshot, memory: str, signature: Signature, spoken: Spoken) ->
     own = _own(messages, signature, spoken)
     # All or nothing: text beside chat messages would stand after what was said later.
     text = _as_text(memory, () if own else messages, spoken)
-    return Layout(signature, own, free_name(signature, _TEXT_FIELD), text)
+    return Layout(signature, own, own is messages, free_name(signature, _TEXT_FIELD), text)
 
 
-def _own(messages: Sequence[Shown], signature: Signature, spoken: Spoken) -> tuple[Shown, ...]:
+def _own(messages: Sequence[Shown], signature: Signature, spoken: Spoken) -> Sequence[Shown]:
     """The messages in the predictor's own fields; none if those cannot express all of them."""
     inputs, outputs = names_of(signature)
-    own: list[Shown] = []
-    names = fitting = None
+    whole = True
+    names = None
     for record, shown in messages:
         if shown is not names:
             names, fitting = shown, _fitting(shown, inputs, outputs, spoken)
-        if fitting is None:
-            return ()
+            if fitting is None:
+                return ()
+            whole = whole and fitting is shown
         for name in outputs:
             if record.fields[name] is None:
                 return ()
-        own.append((record, fitting))
-    return tuple(own)
+    if whole:
+        return messages
+    return [(record, _fitting(shown, inputs, outputs, spoken) or ()) for record, shown in messages]
 
 
 @lru_cache(maxsize=1024)
