@@ -87,8 +87,8 @@ class SessionState:
         self.lock = TurnLock()
         self.seen_through: SeenThrough | None = None
         self._guard = threading.Lock()
-        self._seed = seed_records(initial_history)
-        self._seeded = initial_history is not None
+        self.seed: tuple[Record, ...] | None = None if initial_history is None else seed_records(initial_history)
+        """The seed messages as records, for the package's own use; None if there is no seed."""
         self._turns = list(turns)
         self._log: list[Record] = [turn.record for turn in self._turns]
         self._head = len(self._log)
@@ -102,19 +102,13 @@ class SessionState:
     @property
     def initial_history(self) -> dspy.History | None:
         """The seed history, a copy; None if there is none."""
-        if not self._seeded:
+        if self.seed is None:
             return None
-        return dspy.History.model_construct(messages=[whole_message(record) for record in self._seed])
+        return dspy.History.model_construct(messages=[whole_message(record) for record in self.seed])
 
     @initial_history.setter
     def initial_history(self, history: dspy.History | None) -> None:
-        self._seed = seed_records(history)
-        self._seeded = history is not None
-
-    @property
-    def seed(self) -> tuple[Record, ...] | None:
-        """The seed messages as records, for the package's own use; None if there is no seed."""
-        return self._seed if self._seeded else None
+        self.seed = None if history is None else seed_records(history)
 
     @property
     def next_index(self) -> int:
@@ -153,7 +147,11 @@ class SessionState:
         with self._guard:
             if turn.index < (next_index := self.next_index):
                 turn = turn.at(next_index)
-            self._own_log()
+            # After an undo or a fork the log goes on with turns that are not ours; after much trimming it is mostly
+            # past: see to it that it ends with this state's own and holds little else.
+            if self._head != len(self._log) or self._head > 2 * len(self._turns) + 64:
+                self._log = self._log[self._head - len(self._turns) : self._head]
+                self._head = len(self._log)
             self._turns.append(turn)
             self._log.append(turn.record)
             self._head += 1
@@ -208,7 +206,7 @@ class SessionState:
     def restore(self, before: SessionState) -> None:
         """Become what ``before``, a branch of this state, is."""
         with self._guard:
-            self._seed, self._seeded = before._seed, before._seeded
+            self.seed = before.seed
             self._turns = before._turns
             self._log, self._head, self._first_index = before._log, before._head, before._first_index
             self.l2_memory = before.l2_memory
@@ -234,7 +232,7 @@ class SessionState:
             twin.lock = TurnLock()
             twin.seen_through = self.seen_through
             twin._guard = self._guard  # the two share a log: only one at a time may find that it ends with its own
-            twin._seed, twin._seeded = self._seed, self._seeded
+            twin.seed = self.seed
             twin._turns = list(self._turns)
             twin._log, twin._head = self._log, self._head  # shared until one of the two goes its own way
             twin._first_index = self._first_index
@@ -295,10 +293,3 @@ class SessionState:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SessionState:
         return self.fork()
-
-    def _own_log(self) -> None:
-        """See to it that the log ends with this state's own records and holds little else."""
-        # After an undo or a fork the log goes on with turns that are not ours; after much trimming it is mostly past.
-        if self._head != len(self._log) or self._head > 2 * len(self._turns) + 64:
-            self._log = self._log[self._head - len(self._turns) : self._head]
-            self._head = len(self._log)
