@@ -144,7 +144,7 @@ class Engine:
         if options.reducer is not None:
             history = options.reducer(state)
             if not isinstance(history, dspy.History):
-                raise TypeError(f"the reducer must return a dspy.History; it returned a {type(history).__name__}")
+                raise TypeError(f"the reducer must return a dspy.History; it returned {type(history).__name__}")
             return Snapshot.of(history)
         if options.max_tokens is not None:
             window = tokens_window(state.saw(window, view), options.max_tokens, self.spoken().left_out)
@@ -276,7 +276,7 @@ def _changed(given: dict[str, Any], changed: Any) -> dict[str, Any]:
     if changed is None:
         return given
     if not isinstance(changed, Mapping):
-        raise TypeError(f"a before_turn hook returns the inputs, or None; got a {type(changed).__name__}")
+        raise TypeError(f"a before_turn hook returns the inputs, or None; got {type(changed).__name__}")
     return dict(changed)
 
 

@@ -84,7 +84,7 @@ def _apart(engine: Engine, given: dict[str, Any]) -> tuple[dspy.History | None, 
     explicit = next((given[name] for name in names if given.get(name) is not None), None)
     if explicit is not None and not isinstance(explicit, dspy.History):
         raise TypeError(
-            f"{engine.options.history_field} must be a dspy.History; got a {type(explicit).__name__}: "
+            f"{engine.options.history_field} must be a dspy.History; got {type(explicit).__name__}: "
             "wrap the messages in dspy.History(messages=[...])"
         )
     return explicit, others

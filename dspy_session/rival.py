@@ -9,7 +9,7 @@ RIVAL = "dspy-session"
 
 REMEDY = (
     "keep one: pip uninstall dspy-session, then pip install --force-reinstall --no-deps dspy-session-kit "
-    "(the first takes files of ours with it)"
+    "(or . in a clone of it; the first takes files of ours with it)"
 )
 
 

@@ -93,11 +93,11 @@ class Session(dspy.Module):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # DSPy's
         if not isinstance(module, dspy.Module):
-            raise TypeError(f"a session wraps a dspy.Module; got a {type(module).__name__}")
+            raise TypeError(f"a session wraps a dspy.Module; got {type(module).__name__}")
         if history_input_fields is not None and input_field_override is not None:
             raise ValueError("input_field_override is another name of history_input_fields: give one of the two")
         if initial_history is not None and not isinstance(initial_history, dspy.History):
-            raise TypeError(f"initial_history must be a dspy.History; got a {type(initial_history).__name__}")
+            raise TypeError(f"initial_history must be a dspy.History; got {type(initial_history).__name__}")
         options = Options(
             **clean(
                 {
@@ -193,7 +193,7 @@ class Session(dspy.Module):
             TypeError: ``state`` is no ``SessionState``.
         """
         if not isinstance(state, SessionState):
-            raise TypeError(f"use_state takes a SessionState; got a {type(state).__name__}")
+            raise TypeError(f"use_state takes a SessionState; got {type(state).__name__}")
         return StateBinding(self.engine.key, Bound(state, commit, rehearsed=is_replay()))
 
     @property
@@ -304,7 +304,7 @@ class Session(dspy.Module):
             ValueError: ``child_configs`` names a module that it does not have; the session goes on as it was.
         """
         if not isinstance(module, dspy.Module):
-            raise TypeError(f"a session wraps a dspy.Module; got a {type(module).__name__}")
+            raise TypeError(f"a session wraps a dspy.Module; got {type(module).__name__}")
         new = copied(module, self.engine.options.copy_mode)
         try:
             self.engine.take(new)

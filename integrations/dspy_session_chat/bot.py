@@ -66,7 +66,7 @@ class Bot:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if not isinstance(agent, dspy.Module):
-            raise ConfigurationError(f"the agent must be a dspy.Module; got a {type(agent).__name__}")
+            raise ConfigurationError(f"the agent must be a dspy.Module; got {type(agent).__name__}")
         if not platforms:
             raise ConfigurationError("the bot has no platform to live on: give platforms=[Slack(...)], for example")
         session = agent if isinstance(agent, Session) else Session(agent)

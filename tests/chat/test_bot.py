@@ -263,7 +263,7 @@ async def test_a_store_that_cannot_open_is_said_before_anything_connects(tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"agent": "text"}, "must be a dspy.Module; got a str"),
+        ({"agent": "text"}, "must be a dspy.Module; got str"),
         ({"agent": dspy.Predict("a, b -> c")}, "2 text inputs"),
         ({"platforms": []}, "no platform"),
         ({"store": "redis://x"}, "redis: is no store"),

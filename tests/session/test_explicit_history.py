@@ -20,7 +20,7 @@ async def test_anything_but_a_history_is_refused(given: Any) -> None:
     for policy in ("override", "use_if_provided", "replace_session"):
         session = sessionify(Scripted(), history_policy=policy)
         session(question="a")
-        with pytest.raises(TypeError, match=r"history must be a dspy\.History; got a .*wrap the messages"):
+        with pytest.raises(TypeError, match=r"history must be a dspy\.History; got .*wrap the messages"):
             session(question="b", history=given)
         with pytest.raises(TypeError, match=r"history must be a dspy\.History"):
             await session.acall(question="b", history=given)

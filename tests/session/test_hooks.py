@@ -249,7 +249,7 @@ async def test_a_pre_turn_hook_that_raises_stops_the_turn(asynchronous: bool) ->
 
 def test_a_pre_turn_hook_returns_inputs_or_nothing() -> None:
     session = sessionify(Scripted(), before_turn=lambda *_: "no inputs")
-    with pytest.raises(TypeError, match="a before_turn hook returns the inputs, or None; got a str"):
+    with pytest.raises(TypeError, match="a before_turn hook returns the inputs, or None; got str"):
         session(question="a")
 
 

@@ -124,7 +124,7 @@ def test_one_name_is_not_a_list_of_letters() -> None:
 
 def test_only_modules_are_wrapped() -> None:
     for wrap in (Session, sessionify, with_memory):
-        with pytest.raises(TypeError, match=r"a session wraps a dspy\.Module; got a function"):
+        with pytest.raises(TypeError, match=r"a session wraps a dspy\.Module; got function"):
             wrap(lambda question: question)
 
 

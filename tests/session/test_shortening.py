@@ -90,7 +90,7 @@ def test_a_reducer_makes_the_history_and_no_window_cuts_it() -> None:
 
 def test_a_reducer_that_returns_no_history_says_so() -> None:
     session = sessionify(Scripted(), reducer=lambda state: state.turns)
-    with pytest.raises(TypeError, match=r"reducer must return a dspy\.History; it returned a list"):
+    with pytest.raises(TypeError, match=r"reducer must return a dspy\.History; it returned list"):
         session(question="a")
     assert len(session) == 0
 
