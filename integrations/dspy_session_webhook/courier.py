@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import aiohttp
 
-from dspy_session_webhook.address import Endpoint
-from dspy_session_webhook.clock import Clock
-from dspy_session_webhook.deliver import deliver, open_client
+from dspy_session.conversation.clock import Clock
+from dspy_session.conversation.schedule import ATTEMPTS
 from dspy_session_webhook.lanes import Claim, Lanes
-from dspy_session_webhook.schedule import ATTEMPTS, Answer, Decision, Delivered, Disable, Park, Retry, decide
-from dspy_session_webhook.signing import Secret
+from dspy_session_webhook.resolver import BlockingResolver
+from dspy_session_webhook.route import Route
+from dspy_session_webhook.schedule import Answer, Decision, Delivered, Disable, Park, Retry, decide
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """How to reach the endpoint.
-
-    Args:
-        endpoint: Where to post.
-        secrets: The keys to sign with.
-        timeout: Seconds for one attempt.
-        concurrency: Attempts at once, each for another conversation.
-        ssl_context: Whom to trust; the usual authorities if None.
-    """
-
-    endpoint: Endpoint
-    secrets: tuple[Secret, ...]
-    timeout: float
-    concurrency: int
-    ssl_context: ssl.SSLContext | None
 
 
 class Courier:
@@ -71,7 +50,7 @@ class Courier:
     async def run(self) -> None:
         """Deliver until ``finish`` was called. When cancelled, what is under way stays in its lane."""
         route = self._route
-        client = open_client(route.endpoint, timeout=route.timeout, ssl_context=route.ssl_context)
+        client = route.open_client(BlockingResolver())
         async with client, asyncio.TaskGroup() as attempts:
             while True:
                 self._wake.clear()
@@ -100,7 +79,7 @@ class Courier:
     async def _attempt(self, client: aiohttp.ClientSession, claim: Claim) -> None:
         route = self._route
         try:
-            answer = await deliver(client, route.endpoint, route.secrets, claim.message, now=self._clock.now())
+            answer = await route.attempt(client, claim.message, self._clock.now())
             decision = decide(claim.attempt, answer, jitter=self._random(), now=self._clock.now())
             given_up = self._lanes.settle(claim, decision, self._clock.monotonic())
             self._report(claim, answer, decision, given_up)

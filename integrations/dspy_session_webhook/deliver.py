@@ -8,35 +8,43 @@ import ssl
 from datetime import datetime
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 import dspy_session
 from dspy_session_webhook.address import Endpoint
 from dspy_session_webhook.body import Message
-from dspy_session_webhook.resolver import BlockingResolver
+from dspy_session_webhook.resolver import ThreadResolver
 from dspy_session_webhook.schedule import Answer
 from dspy_session_webhook.signing import Secret, sign
 
 _READ_LIMIT = 16_384
 """Bytes of an answer that are read, so that its connection can be used again; what is longer costs it that."""
 
-_READ_SECONDS = 1.0
+READ_SECONDS = 1.0
 """How long that may take: the status has said all, so an endpoint that drips its answer must not stay the next turn."""
 
 _DNS_SECONDS = 60
 _USER_AGENT = f"dspy-session-kit/{dspy_session.__version__}"
 
 
-def open_client(endpoint: Endpoint, *, timeout: float, ssl_context: ssl.SSLContext | None) -> aiohttp.ClientSession:
+def open_client(
+    endpoint: Endpoint,
+    *,
+    timeout: float,
+    ssl_context: ssl.SSLContext | None,
+    resolver: AbstractResolver | None = None,
+) -> aiohttp.ClientSession:
     """A client for ``deliver``: it connects to addresses that the endpoint may have, and to no others.
 
     Args:
         endpoint: Where it will post.
         timeout: Seconds for one attempt, from the connection to the answer's status.
         ssl_context: Whom to trust; the usual authorities if None.
+        resolver: Who is asked for the host's addresses; the system, in a thread, if None.
     """
     connector = aiohttp.TCPConnector(
         limit=0,  # whoever claims messages counts them; a second limit here would eat into their timeouts
-        resolver=BlockingResolver(),
+        resolver=resolver if resolver is not None else ThreadResolver(),
         ttl_dns_cache=_DNS_SECONDS,
         socket_factory=endpoint.open_socket,
         ssl=ssl_context if ssl_context is not None else True,
@@ -81,7 +89,7 @@ async def deliver(
 async def _read_some(response: aiohttp.ClientResponse) -> None:
     left = _READ_LIMIT
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-        async with asyncio.timeout(_READ_SECONDS):
+        async with asyncio.timeout(READ_SECONDS):
             while left > 0 and (chunk := await response.content.read(left)):
                 left -= len(chunk)
 

@@ -6,18 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-RETRY_DELAYS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
-"""Seconds to wait after the first, second, … failed attempt: the schedule that Standard Webhooks recommends, about
-three and a half days in all."""
-
-ATTEMPTS = len(RETRY_DELAYS) + 1
-"""How often a message is tried in all."""
+from dspy_session.conversation.schedule import ATTEMPTS, JITTER, RETRY_DELAYS
+from dspy_session.stores.protocol import Settlement
 
 MAX_RETRY_AFTER = 86_400.0
 """The longest ``Retry-After`` that is believed, in seconds: longer ones are mistakes or malice."""
-
-JITTER = 0.2
-"""A delay grows by up to this share, so that what failed together does not return together."""
 
 OVERLOAD_HOLD = 60.0
 """Seconds, at most, that an endpoint which says it is overloaded is left alone when it doesn't say for how long: one
@@ -102,6 +95,19 @@ def decide(attempt: int, answer: Answer, *, jitter: float, now: datetime) -> Dec
     if answer.status in _OVERLOADED:
         return Retry(delay * spread, hold=min(delay, OVERLOAD_HOLD) * spread)
     return Retry(delay * spread)
+
+
+def settlement(decision: Decision, answer: Answer) -> Settlement:
+    """What a store is told of a decision."""
+    match decision:
+        case Delivered():
+            return Settlement("delivered")
+        case Retry(delay, hold):
+            return Settlement("retry", delay=delay, hold=hold, reason=str(answer))
+        case Park():
+            return Settlement("parked", reason=str(answer))
+        case Disable():
+            return Settlement("disabled", reason=str(answer))
 
 
 def parse_retry_after(header: str | None, now: datetime) -> float | None:

@@ -1,65 +1,71 @@
-"""The webhook: takes turns over at once, delivers them from a thread of its own."""
+"""The webhook: told of what happens in conversations by a store, by a bot, or by a session itself."""
 
 from __future__ import annotations
 
-import atexit
-import logging
+import hashlib
 import random as random_numbers
 import ssl
 import threading
 from collections.abc import Callable, Iterable
 from weakref import WeakKeyDictionary
 
+import aiohttp
 import dspy
 
 from dspy_session.codec import to_json
-from dspy_session.conversation.protocols import TurnEvent
+from dspy_session.conversation.clock import Clock, SystemClock
+from dspy_session.conversation.envelope import Encode, Redact, Selection, delivery, seal, warn_of_omissions
+from dspy_session.conversation.protocols import ConversationEvent, TurnEvent
 from dspy_session.errors import ConfigurationError
 from dspy_session.session import Session
 from dspy_session.state import SessionState
+from dspy_session.stores.protocol import Batch, Delivery, Settlement
 from dspy_session.turn import Turn
 from dspy_session_webhook.address import Endpoint
-from dspy_session_webhook.background import LoopThread
-from dspy_session_webhook.body import Encode, turn_message
-from dspy_session_webhook.clock import Clock, SystemClock
-from dspy_session_webhook.courier import Courier, Route
-from dspy_session_webhook.lanes import Lanes
+from dspy_session_webhook.body import request
+from dspy_session_webhook.deliver import READ_SECONDS
+from dspy_session_webhook.outgoing import GRACE, Outgoing
+from dspy_session_webhook.route import Route
+from dspy_session_webhook.schedule import decide, settlement
 from dspy_session_webhook.signing import parse_secrets
-
-logger = logging.getLogger(__name__)
-
-_CANCEL_SECONDS = 1.0
-"""How long closing waits for what it has cancelled."""
 
 NameConversation = Callable[[Session, Turn], str]
 """Names the conversation that a session's turn belongs to."""
 
 
 class Webhook:
-    """Posts each turn to a URL, signed as Standard Webhooks 1.0.0.
+    """Posts what happens in conversations to a URL, signed as Standard Webhooks 1.0.0.
 
-    A sink for a bot, ``Bot(…, sinks=[Webhook(url, secret)])``, and a hook for any session,
-    ``sessionify(module, on_turn=Webhook(url, secret))``, whether it is called with ``await`` or without. Either way
-    a turn only leaves its bytes here. A thread that starts with the first turn delivers them: in order within a
-    conversation, side by side over all, tried again for days. What waits is in memory and ends with the program,
-    which stays a few seconds longer for it.
+    In order within a conversation, side by side over all, tried again for days. With a store that has an outbox, what
+    is to be posted is written with the change itself and survives the process. It is also a hook for any session,
+    ``sessionify(module, on_turn=Webhook(url, secret))``, whether that is called with ``await`` or without: then a turn
+    only leaves its bytes here, a thread that starts with the first turn delivers them, and what waits is in memory and
+    ends with the program, which stays a few seconds longer for it.
 
     Args:
         url: Where to post; ``https``, and an address on the public internet.
         secret: The signing key that the receiver knows, ``whsec_…``; several while keys are rotated.
+        events: The types of events that are posted; all if None. A hook only ever has ``"conversation.turn"``.
+        fields: The only inputs and outputs that are posted; None for all.
+        redact: Names of fields whose values are replaced by ``"[redacted]"``, or a function that makes of a value what
+            may be posted, ``(name, value) -> value``. A field for which that fails is left out.
+        batch: How many messages of a conversation one request may hold. With more than 1, every request is of the type
+            ``"batch"``, also when it holds one message.
         timeout: Seconds for one attempt.
-        capacity: Bytes of turns that may wait; what comes on top is logged and lost.
+        capacity: Bytes of turns that may wait in memory; what comes on top is logged and lost.
         concurrency: Attempts at once, each for another conversation.
         allow_loopback: Whether the URL may be on this machine, and ``http`` then.
         ssl_context: Whom to trust; the usual authorities if None.
         conversation: Names the conversation of a session's turn, ``(session, turn) -> str``. Without it a state is
             named after the first of its turns that came here; a bot's turns have names of their own.
-        encode: Turns values into JSON; raises ``UnsupportedValueError`` for those that it can't.
+        encode: Turns values into JSON; raises for those that it can't, which are left out.
+        name: What a store knows the webhook by. Without it, it is made from the URL, so that what waits in the store
+            is for that URL; give one when the URL will change, or when two webhooks have the same.
         clock: Tells the time.
         random: Spreads retries: returns numbers from 0 up to 1.
 
     Raises:
-        ConfigurationError: The URL, the secret or a number doesn't fit.
+        ConfigurationError: The URL, the secret, a name or a number doesn't fit.
     """
 
     def __init__(
@@ -67,6 +73,10 @@ class Webhook:
         url: str,
         secret: str | Iterable[str],
         *,
+        events: Iterable[str] | None = None,
+        fields: Iterable[str] | None = None,
+        redact: Redact | Iterable[str] | None = None,
+        batch: int = 1,
         timeout: float = 20.0,
         capacity: int = 64 * 2**20,
         concurrency: int = 8,
@@ -74,24 +84,34 @@ class Webhook:
         ssl_context: ssl.SSLContext | None = None,
         conversation: NameConversation | None = None,
         encode: Encode = to_json,
+        name: str | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
-        for name, number in (("timeout", timeout), ("capacity", capacity), ("concurrency", concurrency)):
+        numbers = {"batch": batch, "timeout": timeout, "capacity": capacity, "concurrency": concurrency}
+        for option, number in numbers.items():
             if not number > 0:
-                raise ConfigurationError(f"a webhook's {name} must be greater than 0, not {number!r}")
-        self._endpoint = Endpoint.parse(url, allow_loopback=allow_loopback)
+                raise ConfigurationError(f"a webhook's {option} must be greater than 0, not {number!r}")
+        endpoint = Endpoint.parse(url, allow_loopback=allow_loopback)
+        self._selection = Selection.of(events=events, fields=fields, redact=redact, encode=encode)
+        self._batch = batch
+        self._name = name or _name(endpoint)
         self._name_conversation = conversation
         self._names: WeakKeyDictionary[SessionState, str] = WeakKeyDictionary()
-        self._encode = encode
-        self._clock = clock if clock is not None else SystemClock()
-        self._lanes = Lanes(capacity)
-        route = Route(self._endpoint, parse_secrets(secret), timeout, concurrency, ssl_context)
-        self._courier = Courier(self._lanes, route, self._clock, random)
-        self._thread: LoopThread | None = None
-        self._closed = False
-        self._lost = 0
         self._lock = threading.Lock()
+        self._clock = clock if clock is not None else SystemClock()
+        self._random = random
+        self._route = Route(endpoint, parse_secrets(secret), timeout, concurrency, ssl_context)
+        self._outgoing = Outgoing(self._route, capacity, self._clock, random)
+        self._client: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"Webhook({self._route.endpoint.origin!r}, waiting={self.waiting})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Webhook holds a secret and what is under way, so it is not pickled: make a new one instead")
+
+    # --- told by a session or by a bot, kept in memory ------------------------------------------------------------
 
     def __call__(self, session: Session, turn: Turn) -> None:
         """Take over a turn that ``session`` has recorded: an ``on_turn`` hook, with nothing to wait for.
@@ -121,52 +141,81 @@ class Webhook:
 
     @property
     def waiting(self) -> int:
-        """Turns that are not delivered yet."""
-        return self._lanes.waiting
+        """Turns in memory that are not delivered yet."""
+        return self._outgoing.waiting
 
     @property
     def parked(self) -> tuple[str, ...]:
-        """Conversations that stand still because one of their turns was refused to the end of the schedule."""
-        return self._lanes.parked
+        """Conversations in memory that stand still: one of their turns was refused to the end of the schedule."""
+        return self._outgoing.parked
 
     def resume(self) -> None:
-        """Start parked conversations again, each from the turn that it stopped at."""
-        with self._lock:
-            self._lanes.resume(self._clock.monotonic())
-            if self._thread is not None:
-                self._thread.call(self._courier.wake)
+        """Start those conversations again, each from the turn that it stopped at."""
+        self._outgoing.resume()
 
-    def close(self, grace: float = 5.0) -> None:
-        """Deliver what is waiting, then stop; a turn that isn't due within ``grace`` is given up at once.
+    def close(self, grace: float = GRACE) -> None:
+        """Deliver what waits in memory, then stop; a turn that isn't due within ``grace`` is given up at once.
 
         Called by itself when the program ends.
 
         Args:
             grace: Seconds that this may take.
         """
-        thread = self._begin_closing(grace)
-        if thread is not None and not thread.join(grace):
-            thread.cancel()
-            thread.join(_CANCEL_SECONDS)
-        self._end_closing()
+        self._outgoing.close(grace)
 
-    async def aclose(self, grace: float = 5.0) -> None:
-        """``close`` without blocking the running event loop.
+    async def aclose(self, grace: float = GRACE) -> None:
+        """``close`` without blocking the running event loop; lets go of the connections that ``deliver`` used, too.
 
         Args:
             grace: Seconds that this may take.
         """
-        thread = self._begin_closing(grace)
-        if thread is not None and not await thread.ajoin(grace):
-            thread.cancel()
-            await thread.ajoin(_CANCEL_SECONDS)
-        self._end_closing()
+        client, self._client = self._client, None
+        try:
+            await self._outgoing.aclose(grace)
+        finally:
+            if client is not None:
+                await client.close()
 
-    def __repr__(self) -> str:
-        return f"Webhook({self._endpoint.origin!r}, waiting={self.waiting})"
+    # --- told by a store ------------------------------------------------------------------------------------------
 
-    def __reduce__(self) -> str:
-        raise TypeError("a Webhook holds a secret and what is under way, so it is not pickled: make a new one instead")
+    @property
+    def name(self) -> str:
+        """What a store knows it by; holds no secret."""
+        return self._name
+
+    @property
+    def batch(self) -> int:
+        """How many deliveries one request may hold."""
+        return self._batch
+
+    @property
+    def concurrency(self) -> int:
+        """Requests at once, each for another conversation."""
+        return self._route.concurrency
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that ``deliver`` takes at most: one attempt, and reading what was answered."""
+        return self._route.timeout + READ_SECONDS
+
+    def encode(self, event: ConversationEvent) -> Delivery | None:
+        """What is to be posted of ``event``, None for nothing. The same event makes the same bytes."""
+        return delivery(self._name, event, self._selection)
+
+    async def aopen(self) -> None:
+        """Make ready to ``deliver`` in the event loop that runs now."""
+        if self._client is None:
+            self._client = self._route.open_client()
+
+    async def deliver(self, batch: Batch) -> Settlement:
+        """Post a batch, once; what follows from the answer."""
+        await self.aopen()
+        assert self._client is not None  # aopen made it
+        told = [(each.id, each.body) for each in batch.deliveries]
+        posted = request(batch.key, told, batched=self._batch > 1)
+        answer = await self._route.attempt(self._client, posted, self._clock.now())
+        decision = decide(batch.attempt, answer, jitter=self._random(), now=self._clock.now())
+        return settlement(decision, answer)
 
     def _conversation(self, session: Session, turn: Turn) -> str:
         if self._name_conversation is not None:
@@ -175,42 +224,13 @@ class Webhook:
             return self._names.setdefault(session.state, turn.id)
 
     def _take(self, event: TurnEvent) -> None:
-        message = turn_message(event, self._encode)
-        with self._lock:
-            refused = "it is closed" if self._closed else self._lanes.put(message, self._clock.monotonic())
-            if not refused:
-                self._start_or_wake()
-            else:
-                self._lost += 1
-                logger.warning(
-                    "webhook to %s: turn %s dropped, %s; %d dropped so far",
-                    *(self._endpoint.origin, message.id, refused, self._lost),
-                )
-        if message.omitted:
-            logger.warning(
-                "webhook to %s: turn %s goes without %s, which JSON cannot hold",
-                *(self._endpoint.origin, message.id, ", ".join(message.omitted)),
-            )
-
-    def _start_or_wake(self) -> None:
-        if self._thread is not None:
-            self._thread.call(self._courier.wake)
+        envelope = seal(event, self._selection)
+        if envelope is None:
             return
-        self._thread = LoopThread(f"webhook to {self._endpoint.origin}", self._courier.run())
-        atexit.register(self.close)
+        self._outgoing.take(request(event.key, [(envelope.id, envelope.body)], batched=self._batch > 1))
+        warn_of_omissions(f"webhook to {self._route.endpoint.origin}", envelope)
 
-    def _begin_closing(self, grace: float) -> LoopThread | None:
-        with self._lock:
-            if not self._closed and self._thread is not None:
-                self._thread.call(self._courier.finish, grace)
-            self._closed = True
-            return self._thread
 
-    def _end_closing(self) -> None:
-        with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        atexit.unregister(self.close)
-        if self.waiting:
-            logger.warning("webhook to %s: closed with %d turns undelivered", self._endpoint.origin, self.waiting)
+def _name(endpoint: Endpoint) -> str:
+    """The origin tells people which webhook it is; the hash tells apart those whose secret paths or queries differ."""
+    return f"webhook:{endpoint.origin}#{hashlib.sha256(str(endpoint.url).encode()).hexdigest()[:12]}"

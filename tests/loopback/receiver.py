@@ -71,8 +71,14 @@ class Delivery:
         return json.loads(self.body)
 
     @property
+    def messages(self) -> list[Any]:
+        """The messages in it, each with its id: several in a batch, else the one that it is."""
+        payload = self.payload
+        return payload["data"]["messages"] if payload["type"] == "batch" else [{"id": self.id, **payload}]
+
+    @property
     def conversation(self) -> str:
-        return str(self.payload["data"]["conversation"]["key"])
+        return str(self.messages[0]["data"]["conversation"]["key"])
 
     @property
     def turn_id(self) -> str:

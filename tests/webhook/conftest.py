@@ -4,7 +4,7 @@ import pytest
 
 from dspy_session_webhook import Webhook
 from tests.loopback.receiver import SECRET, open_receiver
-from tests.webhook.fake_clock import FakeClock
+from tests.fake_clock import FakeClock
 
 
 @pytest.fixture

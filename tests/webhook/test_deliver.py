@@ -9,17 +9,18 @@ import pytest
 import trustme
 from yarl import URL
 
-from dspy_session.codec import to_json
+from dspy_session.conversation.envelope import Selection, seal
 from dspy_session_webhook.address import Endpoint
-from dspy_session_webhook.body import turn_message
+from dspy_session_webhook.body import Message
 from dspy_session_webhook.deliver import deliver, open_client
 from dspy_session_webhook.schedule import Answer
 from dspy_session_webhook.signing import parse_secrets
 from tests.loopback.receiver import SECRET, Abort, DripBody, DripHead, Hang, Reply, open_receiver
-from tests.webhook.events import make_event
+from tests.events import KEY, make_event
 
 SECRETS = parse_secrets(SECRET)
-MESSAGE = turn_message(make_event(), to_json)
+SEALED = seal(make_event(), Selection())
+MESSAGE = Message(SEALED.id, KEY, SEALED.body)
 
 
 async def post(url, *, times=1, patience=10.0, ssl_context=None, loopback=True):

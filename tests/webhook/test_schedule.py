@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspy_session.conversation.schedule import ATTEMPTS, JITTER, RETRY_DELAYS
+from dspy_session.stores.protocol import Settlement
 from dspy_session_webhook.schedule import (
-    ATTEMPTS,
-    JITTER,
     MAX_RETRY_AFTER,
-    RETRY_DELAYS,
     Answer,
     Delivered,
     Disable,
@@ -18,6 +17,7 @@ from dspy_session_webhook.schedule import (
     Retry,
     decide,
     parse_retry_after,
+    settlement,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -118,3 +118,16 @@ def test_a_date_is_measured_from_now():
 def test_an_answer_says_what_happened():
     assert str(Answer(503)) == "HTTP 503"
     assert str(Answer(None, error="timed out")) == "timed out"
+
+
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        (Delivered(), Settlement("delivered")),
+        (Retry(5.0, hold=3.0), Settlement("retry", delay=5.0, hold=3.0, reason="HTTP 503")),
+        (Park(), Settlement("parked", reason="HTTP 503")),
+        (Disable(), Settlement("disabled", reason="HTTP 503")),
+    ],
+)
+def test_a_store_is_told_of_each_decision(decision, told):
+    assert settlement(decision, Answer(503)) == told

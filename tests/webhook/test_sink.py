@@ -14,8 +14,8 @@ import pytest
 from dspy_session.errors import ConfigurationError
 from dspy_session_webhook import Webhook
 from tests.loopback.receiver import SECRET, Abort, DripHead, Hang, Reply
-from tests.webhook.events import KEY, make_event, make_turn
-from tests.webhook.fake_clock import FakeClock
+from tests.events import KEY, make_event, make_turn
+from tests.fake_clock import FakeClock
 
 OTHER = "slack:T1:C2"
 

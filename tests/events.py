@@ -1,11 +1,11 @@
-"""Turns and events to post."""
+"""Turns and events to tell."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from dspy_session.conversation.protocols import TurnEvent
+from dspy_session.conversation.protocols import ChangeEvent, TurnEvent
 from dspy_session.turn import Turn
 
 KEY = "slack:T1:C1:1700000000.000100"
@@ -26,3 +26,16 @@ def make_event(index: int = 0, *, key: str = KEY, turn: Turn | None = None) -> T
         model="stub/model",
         occurred_at=NOON,
     )
+
+
+DETAILS = {
+    "turn.scored": {"turn_id": "t1", "score": 1.0, "by": "slack:T1:U1", "text": "well said"},
+    "conversation.undone": {"turn_ids": ["t2", "t1"]},
+    "conversation.reset": {},
+    "conversation.forked": {"new_key": "slack:T1:C2"},
+    "conversation.deleted": {},
+}
+
+
+def make_change(kind: Any = "turn.scored", *, key: str = KEY, event_id: str = "c1", **details: Any) -> ChangeEvent:
+    return ChangeEvent(kind, key, event_id, NOON, {**DETAILS[kind], **details})

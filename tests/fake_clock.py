@@ -13,8 +13,8 @@ _PATIENCE = 10.0
 class FakeClock:
     """Monotonic seconds from 0; the time of day moves along with them, from now.
 
-    One thread waits by it and another one moves it, so every method may be called from any. ``waits`` counts how often
-    anyone began to wait.
+    Some tasks or threads wait by it and another one moves it, so every method may be called from any. ``waits`` counts
+    how often anyone began to wait.
 
     Args:
         automatic: Move on by itself, at once, to whatever is waited for; the time of day then stays what it is, so
@@ -26,7 +26,7 @@ class FakeClock:
         self._automatic = automatic
         self._start = datetime.now(UTC)
         self._seconds = 0.0
-        self._sleeper: tuple[float | None, asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._sleepers: dict[object, tuple[float | None, asyncio.AbstractEventLoop, asyncio.Event]] = {}
         self._changed = threading.Condition()
 
     def now(self) -> datetime:
@@ -35,18 +35,25 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._seconds
 
+    def time(self) -> float:
+        """Seconds since 1970, UTC: what stores are given."""
+        return self._start.timestamp() + self._seconds
+
     async def wait(self, wake: asyncio.Event, seconds: float | None) -> None:
+        me = object()
         with self._changed:
             self.waits += 1
             if self._automatic and seconds is not None:
                 self._seconds += seconds
                 wake.set()
             until = None if seconds is None else self._seconds + seconds
-            self._sleeper = (until, asyncio.get_running_loop(), wake)
+            self._sleepers[me] = (until, asyncio.get_running_loop(), wake)
             self._changed.notify_all()
-        await wake.wait()
-        with self._changed:
-            self._sleeper = None
+        try:
+            await wake.wait()
+        finally:
+            with self._changed:
+                self._sleepers.pop(me, None)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return when ``condition`` holds; it is looked at whenever someone begins to wait by this clock."""
@@ -58,19 +65,20 @@ class FakeClock:
         await asyncio.to_thread(wait)
 
     async def asleep(self) -> float:
-        """The seconds that are still to wait, as soon as someone waits for a certain time."""
-        await self.until(lambda: self._sleeper is not None and self._sleeper[0] is not None)
-        assert self._sleeper is not None
-        assert self._sleeper[0] is not None
-        return self._sleeper[0] - self._seconds
+        """The seconds that are still to wait, as soon as someone waits for a certain time; the least, if many do."""
+        await self.until(self._least)
+        least = self._least()
+        assert least
+        return least[0] - self._seconds
 
     def advance(self, seconds: float) -> None:
         """Move on by ``seconds``, and wake whoever has waited long enough."""
         with self._changed:
             self._seconds += seconds
-            if self._sleeper is None:
-                return
-            due, loop, wake = self._sleeper
-            if due is not None and due <= self._seconds:
-                self._sleeper = None
-                loop.call_soon_threadsafe(wake.set)
+            for me, (due, loop, wake) in list(self._sleepers.items()):
+                if due is not None and due <= self._seconds:
+                    del self._sleepers[me]
+                    loop.call_soon_threadsafe(wake.set)
+
+    def _least(self) -> list[float]:
+        return sorted(due for due, _, _ in self._sleepers.values() if due is not None)[:1]
