@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.postgres import postgres, postgres_url  # noqa: F401  # fixtures: the server starts when a test asks for it
+
 # Both are read when dspy and litellm are imported, so they are set before any test module imports them.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # else LiteLLM asks the network for its prices
 os.environ["DSPY_CACHEDIR"] = _CACHE = tempfile.mkdtemp(prefix="dspy-session-tests-")

@@ -1,0 +1,120 @@
+"""Deleting for good in PostgreSQL: no table keeps what was forgotten, and no lease from before brings it back.
+
+A conversation's row is held first, then its lanes: whoever commits to it meanwhile waits, and finds another fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dspy_session.stores.postgres.database import Transaction
+from dspy_session.stores.protocol import Forget
+
+_IDLE = """
+    SELECT key FROM store.conversations
+    WHERE updated_at < $1 AND (lease_until IS NULL OR lease_until <= clock_timestamp())
+"""
+# Those that somebody began to work on meanwhile are left.
+_DELETE_IDLE = f"DELETE FROM store.conversations WHERE key IN ({_IDLE}) RETURNING key"  # noqa: S608  # made of constants
+_DELETE = "DELETE FROM store.conversations WHERE key = ANY($1) RETURNING key"
+_DELETE_ARRIVALS = "DELETE FROM store.arrivals WHERE key = ANY($1) RETURNING key"
+_DELETE_LANES = "DELETE FROM store.lanes WHERE key = ANY($1) RETURNING key"
+_DELETE_DELIVERIES = "DELETE FROM store.deliveries WHERE key = ANY($1) RETURNING key"
+_DELETE_DONE = "DELETE FROM store.arrivals WHERE state = 'done' AND received_at < $1"
+
+_OLD = """
+    SELECT e.conversation, e.number FROM store.entries e JOIN store.conversations c ON c.id = e.conversation
+    WHERE e.at < $1 AND e.kind <> 'forgotten'
+        AND NOT EXISTS (SELECT FROM jsonb_each_text(c.marks) AS mark WHERE mark.value::integer = e.number)
+"""
+_BY_AUTHOR = "SELECT conversation, number FROM store.entries WHERE author = $1"
+_HOLD = """
+    SELECT id, key FROM store.conversations
+    WHERE id IN (SELECT conversation FROM ({which}) AS going) ORDER BY id FOR UPDATE
+"""
+_HOLD_LANES = "SELECT FROM store.lanes WHERE key = ANY($1) ORDER BY sink, key FOR UPDATE"
+_BLANK = """
+    WITH RECURSIVE gone (conversation, number) AS (
+        SELECT conversation, number FROM ({which}) AS going WHERE conversation = ANY($2)
+        UNION
+        SELECT e.conversation, e.number
+        FROM gone JOIN store.entries e ON e.conversation = gone.conversation AND e.about = gone.number
+    ), blanked AS (
+        UPDATE store.entries e SET kind = 'forgotten', body = '{{}}', author = '', about = NULL
+        FROM gone WHERE (e.conversation, e.number) = (gone.conversation, gone.number)
+        RETURNING e.conversation, e.number
+    ), dropped AS (
+        DELETE FROM store.deliveries d USING store.conversations c, blanked b
+        WHERE c.id = b.conversation AND d.key = c.key
+            AND (d.first_entry IS NULL OR b.number BETWEEN d.first_entry AND d.last_entry)
+        RETURNING d.sink, d.key
+    )
+    UPDATE store.lanes SET fence = nextval('store.fences') WHERE (sink, key) IN (SELECT sink, key FROM dropped)
+"""
+# One entry more, so that whoever knows the conversation by heart notices that it has changed.
+_NOTE = """
+    WITH taken_over AS (
+        UPDATE store.conversations
+        SET length = length + 1, fence = nextval('store.fences'), owner = '', lease_until = NULL
+        WHERE id = ANY($1)
+        RETURNING id, length, updated_at
+    )
+    INSERT INTO store.entries (conversation, number, kind, body, at, author)
+    SELECT id, length - 1, 'forgotten', '{}', updated_at, '' FROM taken_over
+"""
+_CLOSE_LANES = """
+    DELETE FROM store.lanes l
+    WHERE key = ANY($1) AND NOT EXISTS (SELECT FROM store.deliveries d WHERE (d.sink, d.key) = (l.sink, l.key))
+"""
+# Whoever works on a message of theirs finds the conversation taken over.
+_INTERRUPT = """
+    UPDATE store.conversations SET fence = nextval('store.fences'), owner = '', lease_until = NULL
+    WHERE key IN (SELECT key FROM store.arrivals WHERE author = $1)
+"""
+# The message stays known, so that it is not answered when the platform sends it once more.
+_BLANK_ARRIVALS = """
+    UPDATE store.arrivals SET state = 'done', payload = '', reply = '', author = '' WHERE author = $1 RETURNING key
+"""
+
+
+async def forget(db: Transaction, what: Forget) -> int:
+    """Delete for good; how many conversations that changed."""
+    changed: set[str] = set()
+    if what.key is not None:
+        changed |= await _keys(db, _DELETE, [what.key])
+        changed |= await _delete_the_rest(db, [what.key])
+    if what.author is not None:
+        changed |= await _blank(db, _BY_AUTHOR, what.author)
+        await db.rows(_INTERRUPT, what.author)
+        changed |= await _keys(db, _BLANK_ARRIVALS, what.author)
+    if what.before is not None:
+        idle = await _keys(db, _DELETE_IDLE, what.before)
+        await _delete_the_rest(db, idle)
+        await db.rows(_DELETE_DONE, what.before)
+        changed |= idle | await _blank(db, _OLD, what.before)
+    return len(changed)
+
+
+async def _blank(db: Transaction, which: str, value: str | float) -> set[str]:
+    """Blank entries and what was said of them, and drop what sinks were to be told of that."""
+    held = await db.rows(_HOLD.format(which=which), value)
+    if not held:
+        return set()
+    conversations, keys = [row["id"] for row in held], [row["key"] for row in held]
+    await db.rows(_HOLD_LANES, keys)
+    await db.rows(_BLANK.format(which=which), value, conversations)
+    await db.rows(_NOTE, conversations)
+    await db.rows(_CLOSE_LANES, keys)
+    return set(keys)
+
+
+async def _delete_the_rest(db: Transaction, keys: Collection[str]) -> set[str]:
+    """Delete what belongs to conversations whose rows are gone."""
+    changed: set[str] = set()
+    for statement in (_DELETE_ARRIVALS, _DELETE_LANES, _DELETE_DELIVERIES):
+        changed |= await _keys(db, statement, list(keys))
+    return changed
+
+
+async def _keys(db: Transaction, statement: str, value: object) -> set[str]:
+    return {row["key"] for row in await db.rows(statement, value)}

@@ -1,0 +1,190 @@
+"""A store in PostgreSQL: for several processes on several machines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from dspy_session.errors import StaleJournalError, StoreError
+from dspy_session.stores.postgres import forgetting, inbox, journals, leases, outbox, schema
+from dspy_session.stores.postgres.address import address
+from dspy_session.stores.postgres.database import Database, UnknownOutcomeError
+from dspy_session.stores.postgres.news import News
+from dspy_session.stores.protocol import (
+    Arrival,
+    Batch,
+    Commit,
+    ConversationInfo,
+    Delivery,
+    Entry,
+    Forget,
+    Journal,
+    LaneInfo,
+    Lease,
+    Settlement,
+    Work,
+)
+
+PAGE = 500
+"""Entries of a conversation that are read at once when all of them are wanted."""
+
+
+class PostgresStore:
+    """Conversations, and all that a bot needs to lose none of its messages, in a PostgreSQL database.
+
+    Any number of processes may serve it at once; who works on a conversation holds a lease, by the database's clock.
+    While the database cannot be reached, each verb tries again for a while. Works behind PgBouncer in transaction mode
+    too; there ``changed`` hears of what this process received, and else returns after its time.
+
+    Args:
+        url: ``postgresql://user:password@host:5432/database``; the tables are in the schema ``dspy_session``, or in
+            another one with ``?schema=name``.
+        connections: How many connections to the database at most; one more listens for news.
+        patience: Seconds to try again for while the database cannot be reached.
+
+    Raises:
+        ConfigurationError: The URL cannot be read.
+    """
+
+    def __init__(self, url: str, *, connections: int = 10, patience: float = 10.0) -> None:
+        self._address = address(url)
+        self._database = Database(self._address, connections, patience)
+        self._news: News | None = None
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({self._address.name!r})"
+
+    # --- Store --------------------------------------------------------------------------------------------------------
+
+    async def open(self, *, serving: bool = True) -> None:
+        """Connect and bring the tables up to this version.
+
+        Raises:
+            StoreError: The database cannot be reached or used, or its tables are those of a newer version.
+        """
+        if self._database.is_open:
+            return
+        await self._database.open()
+        try:
+            await self._database.run(lambda db: schema.bring_up(db, self._address, schema.migrations()))
+        except BaseException:
+            await self._database.aclose()
+            raise
+        self._news = News(self._database, self._address.schema)
+
+    async def read(self, key: str, depth: int | None = None) -> Journal:
+        """A conversation: its marks, what they lead to, and what is said of that."""
+        return await self._database.run(lambda db: journals.read(db, key, depth))
+
+    async def commit(self, commit: Commit) -> None:
+        """Write a change, durably. When the connection is lost meanwhile, what became of it is looked up."""
+        in_doubt = False
+        while True:
+            try:
+                await self._database.run(lambda db: journals.commit(db, commit), again=False)
+            except UnknownOutcomeError:
+                in_doubt = True
+            except StaleJournalError:
+                if in_doubt and await self._database.run(lambda db: journals.stands(db, commit)):
+                    return
+                raise
+            else:
+                return
+
+    async def entries(self, key: str) -> AsyncIterator[Entry]:
+        """Every entry of a conversation, oldest first."""
+        start = 0
+        while found := await self._database.run(partial(journals.page, key=key, start=start, count=PAGE)):
+            for entry in found:
+                yield entry
+            start += len(found)
+
+    async def list(self, prefix: str = "") -> Sequence[ConversationInfo]:
+        """The conversations whose keys begin with ``prefix``, the newest first."""
+        return await self._database.run(lambda db: journals.listed(db, prefix))
+
+    async def forget(self, forget: Forget) -> int:
+        """Delete for good."""
+        return await self._database.run(lambda db: forgetting.forget(db, forget))
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go of all connections."""
+        if self._news is not None:
+            await self._news.aclose()
+        await self._database.aclose()
+
+    # --- Leases -------------------------------------------------------------------------------------------------------
+
+    async def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
+        """Take a conversation; None while somebody has it."""
+        return await self._database.run(lambda db: leases.acquire(db, key, owner, seconds))
+
+    async def renew(self, leases_: Sequence[Lease], seconds: float) -> Sequence[Lease]:
+        """Keep leases; those that are still held."""
+        return await self._database.run(lambda db: leases.renew(db, leases_, seconds))
+
+    async def release(self, lease: Lease) -> None:
+        """Give a conversation free."""
+        await self._database.run(lambda db: leases.release(db, lease, self._address.schema))
+        self._tell()
+
+    # --- Inbox --------------------------------------------------------------------------------------------------------
+
+    async def receive(self, arrival: Arrival) -> bool:
+        """Keep a message, durably; False when it was known already."""
+        is_new = await self._database.run(lambda db: inbox.receive(db, arrival, self._address.schema))
+        if is_new:
+            self._tell()
+        return is_new
+
+    async def knows(self, key: str, event_id: str) -> bool:
+        """True when a message is answered, or done: it must not run again."""
+        return await self._database.run(lambda db: inbox.knows(db, key, event_id))
+
+    async def waiting(self, limit: int) -> Sequence[str]:
+        """Conversations with work that nobody holds a lease on."""
+        return await self._database.run(lambda db: inbox.waiting(db, limit))
+
+    async def take(self, lease: Lease) -> Work | None:
+        """What is to be done next in a conversation."""
+        return await self._database.run(lambda db: inbox.take(db, lease))
+
+    async def posted(self, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
+        """The answer to a message is posted: it is done."""
+        await self._database.run(lambda db: inbox.posted(db, lease, event_id, message_ids))
+
+    async def changed(self, seconds: float) -> None:
+        """Return when there may be new work, after ``seconds`` at the latest."""
+        if self._news is None or not self._database.is_open:
+            raise StoreError(f"the store {self._address.name} is not open")
+        await self._news.wait(seconds)
+
+    # --- Outbox -------------------------------------------------------------------------------------------------------
+
+    async def claim(self, sink: str, limit: int, seconds: float) -> Batch | None:
+        """Take deliveries of the lane that has been due longest."""
+        return await self._database.run(lambda db: outbox.claim(db, sink, limit, seconds))
+
+    async def settle(self, batch: Batch, settlement: Settlement) -> bool:
+        """Do with a batch what was decided; False when somebody else has claimed the lane meanwhile."""
+        return await self._database.run(lambda db: outbox.settle(db, batch, settlement))
+
+    async def lanes(self, sink: str | None = None) -> Sequence[LaneInfo]:
+        """The lanes in which something waits."""
+        return await self._database.run(lambda db: outbox.lanes(db, sink))
+
+    async def resume(self, sink: str, key: str | None = None) -> int:
+        """Start parked lanes, or a disabled sink, again."""
+        return await self._database.run(lambda db: outbox.resume(db, sink, key))
+
+    async def enqueue(self, key: str, deliveries: Sequence[Delivery]) -> None:
+        """Add deliveries to the end of a conversation's lanes."""
+        await self._database.run(lambda db: outbox.enqueue(db, key, deliveries))
+
+    async def due(self, sink: str) -> float | None:
+        """Seconds until ``claim`` may have something for a sink."""
+        return await self._database.run(lambda db: outbox.due(db, sink))
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.tell()
