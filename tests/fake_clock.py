@@ -71,6 +71,15 @@ class FakeClock:
         assert least
         return least[0] - self._seconds
 
+    async def asleep_for(self, seconds: float) -> None:
+        """Return as soon as the next to be woken, of all that wait, has ``seconds`` to wait."""
+
+        def so_long() -> bool:
+            least = self._least()
+            return bool(least) and abs(least[0] - self._seconds - seconds) < 0.001  # a store counts from 1970
+
+        await self.until(so_long)
+
     def advance(self, seconds: float) -> None:
         """Move on by ``seconds``, and wake whoever has waited long enough."""
         with self._changed:

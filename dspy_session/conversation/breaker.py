@@ -37,14 +37,14 @@ class Breaker:
         """How many batches may be under way: one, to see how it does, once it has been left alone."""
         return 1 if self.holds else concurrency
 
-    def failed(self, claimed: Breaker) -> Breaker:
+    def failed(self, known: Breaker) -> Breaker:
         """What is known after a failure.
 
         Args:
-            claimed: What was known when the batch was claimed: what was under way together before the sink was left
+            known: What was known when the batch was claimed: what was under way together before the sink was left
                 alone fails together, which tells nothing new.
         """
-        if claimed.holds != self.holds:
+        if known.holds != self.holds:
             return self
         failures = self.failures + 1
         return Breaker(failures, self.holds + 1 if failures >= LIMIT else 0)

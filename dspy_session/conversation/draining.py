@@ -93,11 +93,12 @@ class Draining:
                 self._ready = True
             while self._has_room():
                 limit, lease = max(self.sink.batch, 1), self.sink.timeout + LEASE_MARGIN
+                known = self._breaker  # before asking: the sink may be found down while the store answers
                 batch = await self._outbox.claim(self.sink.name, limit, lease)
                 if batch is None:
                     due = await self._outbox.due(self.sink.name)
                     break
-                self._start(batch)
+                self._start(batch, known)
             else:
                 due = None
         except Exception as error:  # noqa: BLE001 (whatever it is, the deliveries are still there: look again later)
@@ -131,8 +132,8 @@ class Draining:
 
     # --- one batch ------------------------------------------------------------------------------------------------
 
-    def _start(self, batch: Batch) -> None:
-        attempt = asyncio.create_task(self._attempt(batch, self._breaker), name=f"deliver to {self.sink.name}")
+    def _start(self, batch: Batch, known: Breaker) -> None:
+        attempt = asyncio.create_task(self._attempt(batch, known), name=f"deliver to {self.sink.name}")
         self._under_way.add(attempt)
         attempt.add_done_callback(self._end)
 
@@ -140,10 +141,10 @@ class Draining:
         self._under_way.discard(attempt)
         self._wake.set()
 
-    async def _attempt(self, batch: Batch, claimed: Breaker) -> None:
+    async def _attempt(self, batch: Batch, known: Breaker) -> None:
         settlement = await self._deliver(batch)
         if settlement.outcome in ("retry", "parked"):
-            tripped, self._breaker = self._breaker, self._breaker.failed(claimed)
+            tripped, self._breaker = self._breaker, self._breaker.failed(known)
             if self._breaker.holds > tripped.holds:
                 settlement = replace(settlement, hold=max(settlement.hold, self._breaker.hold))
         else:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from dspy_session_webhook import Webhook
-from tests.loopback.receiver import SECRET, open_receiver
 from tests.fake_clock import FakeClock
+from tests.loopback.receiver import SECRET, open_receiver
 
 
 @pytest.fixture

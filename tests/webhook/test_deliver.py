@@ -15,8 +15,8 @@ from dspy_session_webhook.body import Message
 from dspy_session_webhook.deliver import deliver, open_client
 from dspy_session_webhook.schedule import Answer
 from dspy_session_webhook.signing import parse_secrets
-from tests.loopback.receiver import SECRET, Abort, DripBody, DripHead, Hang, Reply, open_receiver
 from tests.events import KEY, make_event
+from tests.loopback.receiver import SECRET, Abort, DripBody, DripHead, Hang, Reply, open_receiver
 
 SECRETS = parse_secrets(SECRET)
 SEALED = seal(make_event(), Selection())

@@ -13,9 +13,9 @@ import pytest
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_webhook import Webhook
-from tests.loopback.receiver import SECRET, Abort, DripHead, Hang, Reply
 from tests.events import KEY, make_event, make_turn
 from tests.fake_clock import FakeClock
+from tests.loopback.receiver import SECRET, Abort, DripHead, Hang, Reply
 
 OTHER = "slack:T1:C2"
 
