@@ -36,3 +36,7 @@ class PlatformError(SessionError):
 
 class ConfigurationError(SessionError, ValueError):
     """The agent, an option or a setting does not fit."""
+
+
+class StoreBusyError(StoreError):
+    """The store cannot write at the moment; nothing was written, and the same may work later."""

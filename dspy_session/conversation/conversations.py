@@ -4,70 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import dspy
 
-from dspy_session.conversation import journal
+from dspy_session.conversation import journal, restoring
+from dspy_session.conversation.dispatch import Dispatcher
+from dspy_session.conversation.holds import LEASE_SECONDS, Hold, Holds
+from dspy_session.conversation.journal import Change
 from dspy_session.conversation.key import ConversationKey
-from dspy_session.conversation.protocols import Sink, TurnEvent
-from dspy_session.errors import SessionError
-from dspy_session.locks import TurnLock
+from dspy_session.conversation.protocols import Change as ChangeType
+from dspy_session.conversation.protocols import ChangeEvent, ConversationEvent, DurableSink, Sink
+from dspy_session.conversation.taking import TakenTurn, TurnRequest
+from dspy_session.conversation.window import window_of
+from dspy_session.errors import ConfigurationError, SessionError, StaleJournalError, StoreBusyError
 from dspy_session.session import Session
-from dspy_session.state import Outcome, SessionState
-from dspy_session.stores import ConversationInfo, Entry, Store, store_from_url
+from dspy_session.state import SessionState
+from dspy_session.stores import (
+    Commit,
+    ConversationInfo,
+    Delivery,
+    Forget,
+    Inbox,
+    Outbox,
+    Settled,
+    Store,
+    store_from_url,
+)
 from dspy_session.turn import Turn
+
+logger = logging.getLogger(__name__)
 
 Key = str | ConversationKey
 
-
-@dataclass(frozen=True, slots=True)
-class TurnRequest:
-    """A turn to be taken.
-
-    Args:
-        key: The conversation.
-        inputs: The agent's inputs.
-        event_id: The platform's id of the message; the same id twice in a conversation runs once. Empty for none.
-        author: The platform's id of who wrote it.
-        author_name: The name that people see.
-    """
-
-    key: str
-    inputs: Mapping[str, Any]
-    event_id: str = ""
-    author: str = ""
-    author_name: str = ""
-
-
-@dataclass(slots=True)
-class _Held:
-    """A conversation in memory."""
-
-    lock: TurnLock = field(default_factory=TurnLock)
-    users: int = 0
-    state: SessionState | None = None
-    entries: int = 0
-    last_used: float = 0.0
+WRITE_TRIES = 6
+"""How often a change is written while the store is busy: a turn that was paid for is not given up at once."""
+_FIRST_PAUSE = 0.1
+"""Seconds after the first of them; each next pause is twice as long."""
 
 
 class Conversations:
     """Every conversation of one agent.
 
     Turns of one conversation run one after the other, in order of arrival; different ones run side by side. A
-    conversation is read from the store when it is needed and let go of when it has been idle.
+    conversation is read from the store when it is needed, no further back than the agent's window, and let go of when
+    it has been idle. Nothing that happened is overwritten: what was taken back, scored or edited stays in the store.
 
     Args:
         session: The agent; a plain module becomes a session.
-        store: A store, or its URL: ``memory://``, ``sqlite:///chat.db``.
-        sinks: Told of each committed turn.
+        store: A store, or its URL: ``memory://``, ``sqlite:///chat.db``, ``postgresql://…``.
+        sinks: Told of each committed turn; a ``DurableSink`` of every change, whatever happens to the process.
+        agent_version: Which version of the agent this is, for those who read the turns later.
         max_loaded: How many conversations stay in memory while nobody uses them.
         idle: Seconds after which an unused one is let go of.
+        lease_seconds: How long a process that dies keeps others from its conversations, where several share a store.
         clock: Seconds since 1970, UTC; for tests.
     """
 
@@ -76,18 +70,28 @@ class Conversations:
         session: dspy.Module,
         store: str | Store = "memory://",
         *,
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Sink | DurableSink] = (),
+        agent_version: str = "",
         max_loaded: int = 1000,
         idle: float = 600.0,
+        lease_seconds: float = LEASE_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.session = session if isinstance(session, Session) else Session(session)
         self.store: Store = store_from_url(store) if isinstance(store, str) else store
-        self.sinks = tuple(sinks)
-        self._max_loaded = max_loaded
-        self._idle = idle
+        self.agent_version = agent_version
         self.clock = clock
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self.durable_sinks, self.listeners = _apart(sinks, durable=isinstance(self.store, Outbox))
+        self.holds = Holds(
+            self.store,
+            seed=lambda: self.session.initial_history,
+            window=lambda: window_of(self.session),
+            max_loaded=max_loaded,
+            idle=idle,
+            lease_seconds=lease_seconds,
+            clock=clock,
+        )
+        self._dispatcher: Dispatcher | None = None
         self._opening: asyncio.Lock | None = None
         self._open = False
 
@@ -104,19 +108,32 @@ class Conversations:
         Raises:
             StoreError: The store cannot be opened.
         """
+        if self._open:
+            return
         if self._opening is None:
             self._opening = asyncio.Lock()
         async with self._opening:
-            if not self._open:
-                await self.store.open()
-                self._open = True
+            if self._open:
+                return
+            await self.store.open()
+            if self.durable_sinks and isinstance(self.store, Outbox):
+                self._dispatcher = Dispatcher(self.store, self.durable_sinks)
+                await self._dispatcher.open()
+            self._open = True
 
-    async def aclose(self) -> None:
-        """Close the store; sinks belong to whoever made them."""
-        self._held.clear()
+    async def aclose(self, grace: float = 5.0) -> None:
+        """Close the store, after what is due was delivered for at most ``grace`` seconds.
+
+        Sinks that are no durable ones belong to whoever made them.
+        """
+        if self._dispatcher is not None:
+            await self._dispatcher.aclose(grace)
+            self._dispatcher = None
+        await self.holds.aclose()
         await self.store.aclose()
+        self._open = False
 
-    # --- turns ----------------------------------------------------------------------------------------------------
+    # --- turns --------------------------------------------------------------------------------------------------------
 
     async def acall(self, key: Key, /, **inputs: Any) -> Any:
         """One turn in a conversation: what the agent returns."""
@@ -142,36 +159,111 @@ class Conversations:
         Yields:
             The turn, to be run once; None when its event ran before.
         """
-        async with self._holding(request.key) as held:
-            if request.event_id and await self.store.has_event(request.key, request.event_id):
+        await self.open()
+        async with self.holds.hold(request.key) as hold:
+            if request.event_id and not request.received and await self._knows(hold.key, request.event_id):
                 yield None
                 return
-            assert held.state is not None
-            yield TakenTurn(self, request, held, held.state)
+            yield TakenTurn(self, request, hold)
 
-    # --- states ---------------------------------------------------------------------------------------------------
+    def taken(self, hold: Hold, request: TurnRequest) -> TakenTurn:
+        """The turn of a message from the inbox, for whoever holds its conversation already."""
+        return TakenTurn(self, request, hold)
+
+    # --- states -------------------------------------------------------------------------------------------------------
 
     async def state(self, key: Key) -> SessionState:
-        """What a conversation remembers: a copy that nothing else changes."""
-        async with self._holding(str(key)) as held:
-            assert held.state is not None
-            return held.state.fork()
+        """All that a conversation remembers: a copy that nothing else changes."""
+        await self.open()
+        async with self.holds.hold(str(key)) as hold:
+            known = hold.known
+            if known.beyond is not None:
+                known = restoring.restore(await self.store.read(str(key)), f"conversation {str(key)!r}")
+            return known.state.fork()
+
+    async def past_turns(self, key: Key) -> list[Turn]:
+        """Every turn that was ever recorded, also those that were taken back, each with the history that it saw."""
+        await self.open()
+        entries = [entry async for entry in self.store.entries(str(key))]
+        return restoring.past_turns(entries, f"conversation {str(key)!r}")
 
     async def reset(self, key: Key) -> None:
         """Start a conversation again; what was said before is no longer remembered."""
-        async with self._holding(str(key)) as held:
-            await self._write(str(key), held, journal.reset_entry(self.clock()))
+        await self.open()
+        async with self.holds.hold(str(key)) as hold:
+            at = self.clock()
+            change = journal.reset_change(hold.known, at)
+            await self.write(hold, change, self._event("conversation.reset", hold, at))
+            hold.restored = None
 
     async def undo(self, key: Key, steps: int = 1) -> list[Turn]:
         """Take the newest turns back and return them, newest first."""
         if steps < 0:
             raise ValueError(f"steps must not be negative; got {steps}")
-        async with self._holding(str(key)) as held:
-            assert held.state is not None
-            removed = list(reversed(held.state.turns))[:steps]
+        await self.open()
+        async with self.holds.hold(str(key), depth=steps) as hold:
+            removed = list(reversed(hold.known.state.turns))[:steps]
             if removed:
-                await self._write(str(key), held, journal.undo_entry(len(removed), self.clock()))
+                at = self.clock()
+                change = journal.undo_change(hold.known, len(removed), at)
+                event = self._event("conversation.undone", hold, at, turn_ids=[turn.id for turn in removed])
+                await self.write(hold, change, event)
+                hold.restored = None
             return removed
+
+    async def score(
+        self, key: Key, turn_id: str, score: float | None, *, by: str = "", text: str = "", source: str = ""
+    ) -> None:
+        """Say what a turn is worth; what was said of it before stays in the store.
+
+        Args:
+            key: The conversation.
+            turn_id: The turn.
+            score: What it is worth; None takes back what was said.
+            by: Who says so: the platform's id of a user, or the name of a metric.
+            text: Their words about it.
+            source: How it was said: ``"reaction"``, ``"button"``, ``"metric"``.
+
+        Raises:
+            SessionError: The conversation has no such turn.
+        """
+        await self.open()
+        async with self.holds.hold(str(key)) as hold:
+            number, _ = await self._find(hold, turn_id)
+            at = self.clock()
+            body = journal.score_note(score, by, text, source)
+            change = journal.note("score", body, hold.known, at, about=number, author=by)
+            event = self._event("turn.scored", hold, at, turn_id=turn_id, **body)
+            await self.write(hold, change, event)
+            hold.restored = None
+
+    async def edit(
+        self,
+        key: Key,
+        turn_id: str,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change what a turn says from now on; what turns after it saw stays as it was.
+
+        Args:
+            key: The conversation.
+            turn_id: The turn.
+            inputs: Its new inputs; None to keep them.
+            outputs: Its new outputs; None to keep them.
+
+        Raises:
+            SessionError: The conversation has no such turn.
+        """
+        await self.open()
+        async with self.holds.hold(str(key)) as hold:
+            number, turn = await self._find(hold, turn_id)
+            change = journal.note(
+                "edit", journal.edit_note(turn, inputs, outputs), hold.known, self.clock(), about=number
+            )
+            await self.write(hold, change)
+            hold.restored = None
 
     async def fork(self, key: Key, new_key: Key) -> None:
         """Let a new conversation start from where another one is.
@@ -181,123 +273,145 @@ class Conversations:
         """
         if str(key) == str(new_key):
             raise SessionError(f"the conversation {str(key)!r} cannot be forked into itself")
-        async with self._holding(str(key)):
-            await self.store.copy(str(key), str(new_key))
-            known = self._held.get(str(new_key))
-            if known is not None:
-                known.state = None
-
-    async def list(self) -> Sequence[ConversationInfo]:
-        """Every conversation, the one with the newest turn first."""
         await self.open()
-        return await self.store.list()
+        async with self.holds.hold(str(key)) as source:
+            entries = [entry async for entry in self.store.entries(str(key))]
+            if not entries:
+                return
+            marks = source.known.marks
+        async with self.holds.hold(str(new_key)) as hold:
+            if hold.known.length:
+                raise StaleJournalError(f"the conversation {str(new_key)!r} exists already")
+            at = self.clock()
+            forked = journal.note("forked", {"from": str(key)}, hold.known, at).entries
+            event = self._event("conversation.forked", hold, at, from_key=str(key))
+            await self.write(hold, Change((*entries, *forked), marks), event)
+            hold.restored = None
 
-    @contextlib.asynccontextmanager
-    async def _holding(self, key: str) -> AsyncIterator[_Held]:
-        """Hold a conversation: in memory, and nobody else's until the block ends."""
-        held = self._held.setdefault(key, _Held())
-        held.users += 1
-        try:
-            async with held.lock.ahold():
-                await self.open()
-                if held.state is None:
-                    entries = await self.store.read(key)
-                    held.state = journal.replay(entries, f"conversation {key!r}")
-                    held.entries = len(entries)
-                    if not entries:
-                        held.state.initial_history = self.session.initial_history
-                try:
-                    yield held
-                except BaseException:
-                    held.state = None  # whether the store has the last entry is not known here: read it again
-                    raise
-        finally:
-            held.users -= 1
-            held.last_used = self.clock()
-            self._held.move_to_end(key)
-            self._let_go()
+    async def list(self, prefix: str = "") -> Sequence[ConversationInfo]:
+        """The conversations whose keys begin with ``prefix``, the one with the newest entry first."""
+        await self.open()
+        return await self.store.list(prefix)
 
-    def _let_go(self) -> None:
-        """Drop what is idle, and the longest idle beyond what may stay."""
-        now = self.clock()
-        surplus = len(self._held) - self._max_loaded
-        for key, held in list(self._held.items()):
-            if surplus <= 0 and now - held.last_used < self._idle:
-                break
-            if held.users == 0:
-                del self._held[key]
-                surplus -= 1
+    # --- forgetting ---------------------------------------------------------------------------------------------------
 
-    async def _write(self, key: str, held: _Held, entry: Entry) -> None:
-        assert held.state is not None
-        await self.store.append(key, entry, held.entries)
-        held.entries += 1
-        journal.apply_entry(held.state, entry)
-
-
-class TakenTurn:
-    """A turn that holds its conversation; ``Conversations.turn`` gives one out."""
-
-    def __init__(self, conversations: Conversations, request: TurnRequest, held: _Held, state: SessionState) -> None:
-        self._conversations = conversations
-        self._request = request
-        self._held = held
-        self._state = state
-        self.committed: Turn | None = None
-        """The turn once it is committed; None before, and when the agent's session records nothing."""
-
-    async def run(self) -> Any:
-        """Run the turn: what the agent returns."""
-        session = self._conversations.session
-        with session.use_state(self._state, commit=self._commit):
-            return await session.acall(**self._request.inputs)
-
-    async def stream(self, field: str | None = None) -> AsyncGenerator[Any, None]:
-        """Run the turn and show it while it is made: as ``Session.astream``."""
-        session = self._conversations.session
-        async with contextlib.aclosing(session.astream(field, **self._request.inputs)) as items:
-            # The state is bound while the stream starts, not while it is read: the reader runs in between.
-            with session.use_state(self._state, commit=self._commit):
-                item = await anext(items)
-            yield item
-            async for item in items:
-                yield item
-
-    async def _commit(self, outcome: Outcome) -> None:
-        """Write what the call changes; once this began it is finished, also when the call is cancelled meanwhile."""
-        writing = asyncio.ensure_future(self._write(outcome))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait([writing])
-            raise
-
-    async def _write(self, outcome: Outcome) -> None:
-        conversations, request, held = self._conversations, self._request, self._held
-        if held.entries == 0 and not outcome.new_seed and self._state.seed is not None:
-            outcome = outcome._replace(new_seed=True, seed=self._state.initial_history)
-        at = conversations.clock()
-        entry = journal.call_entry(outcome, self._state, request.event_id, at)
-        await conversations.store.append(request.key, entry, held.entries)
-        held.entries += 1
-        self.committed = outcome.turns[-1] if outcome.turns else None
-        if self.committed is None:
-            return
-        event = TurnEvent(
-            key=request.key,
-            turn=self.committed,
-            author=request.author,
-            author_name=request.author_name,
-            model=_model(conversations.session),
-            occurred_at=datetime.fromtimestamp(at, UTC),
+    async def forget(self, key: Key) -> None:
+        """Delete a conversation for good, from every table; a turn under way in it leaves nothing either."""
+        await self.open()
+        await self.store.forget(Forget(key=str(key)))
+        self.holds.forget(str(key))
+        at = self.clock()
+        event = ChangeEvent(
+            "conversation.deleted", str(key), f"conversation.deleted:{key}:{at}", datetime.fromtimestamp(at, UTC)
         )
-        for sink in conversations.sinks:
-            await sink.send(event)
+        deliveries = [delivery for sink in self.durable_sinks if (delivery := sink.encode(event)) is not None]
+        if deliveries and isinstance(self.store, Outbox):
+            await self.store.enqueue(str(key), deliveries)
+            self._wake_sinks()
+
+    async def forget_user(self, user: str) -> int:
+        """Delete what a user wrote and what it brought about, in every conversation; how many those were."""
+        await self.open()
+        changed = await self.store.forget(Forget(author=user))
+        self.holds.forget()
+        return changed
+
+    async def forget_before(self, at: float) -> int:
+        """Delete what was written before ``at``, in seconds since 1970, UTC; how many conversations that changed."""
+        await self.open()
+        changed = await self.store.forget(Forget(before=at))
+        self.holds.forget()
+        return changed
+
+    # --- for the turns and the runtime --------------------------------------------------------------------------------
+
+    async def write(
+        self,
+        hold: Hold,
+        change: Change,
+        event: ConversationEvent | None = None,
+        settled: Settled | None = None,
+        *,
+        cleared: bool = False,
+    ) -> None:
+        """Write a change of a conversation that is held, with what sinks are to be told of it.
+
+        Raises:
+            StaleJournalError: Somebody else wrote meanwhile; nothing was written.
+            StoreError: The store cannot write.
+        """
+        change = journal.seeded(change, hold.known, self.clock())
+        deliveries = [] if event is None else [sink.encode(event) for sink in self.durable_sinks]
+        commit = Commit(
+            key=hold.key,
+            expected=hold.known.length,
+            entries=change.entries,
+            marks=change.marks,
+            lease=hold.lease,
+            settled=settled,
+            deliveries=[delivery for delivery in deliveries if isinstance(delivery, Delivery)],
+        )
+        pause = _FIRST_PAUSE
+        for left in reversed(range(WRITE_TRIES)):
+            try:
+                await self.store.commit(commit)
+                break
+            except StoreBusyError as error:
+                if not left:
+                    raise
+                logger.warning("A turn waits to be written, next try in %.1f s: %s", pause, error)
+                await asyncio.sleep(pause)
+                pause *= 2
+        hold.known.grow(change.entries, change.marks, cleared=cleared)
+        if commit.deliveries:
+            self._wake_sinks()
+
+    async def record_failure(self, hold: Hold, body: Mapping[str, Any], settled: Settled) -> None:
+        """Write that a message could not be answered."""
+        change = journal.note("failed", body, hold.known, self.clock())
+        await self.write(hold, change, None, settled if settled.event_id else None)
+
+    async def settle(self, hold: Hold, settled: Settled) -> None:
+        """Write that a message is answered, by a call that recorded nothing."""
+        await self.write(hold, Change((), hold.known.marks), None, settled)
+
+    def _wake_sinks(self) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.wake()
+
+    def _event(self, type_: ChangeType, hold: Hold, at: float, **details: Any) -> ChangeEvent:
+        # The journal's length names the change: no other change of the conversation ever has it.
+        identity = f"{type_}:{hold.key}:{hold.known.length}"
+        return ChangeEvent(type_, hold.key, identity, datetime.fromtimestamp(at, UTC), details)
+
+    async def _knows(self, key: str, event_id: str) -> bool:
+        return isinstance(self.store, Inbox) and await self.store.knows(key, event_id)
+
+    async def _find(self, hold: Hold, turn_id: str) -> tuple[int, Turn]:
+        """A turn that stands, and the number of its entry."""
+        known = hold.known
+        for whole in (False, True):
+            if whole:
+                if known.beyond is None:
+                    break
+                known = restoring.restore(await self.store.read(hold.key), f"conversation {hold.key!r}")
+            for number, turn in zip(known.numbers, known.state.turns, strict=True):
+                if turn.id == turn_id:
+                    return number, turn
+        raise SessionError(f"the conversation {hold.key!r} has no turn {turn_id!r}, or it was taken back")
 
 
-def _model(session: Session) -> str:
-    """The name of the model that the agent uses, as far as it is one."""
-    models = {getattr(predictor.lm, "model", None) for predictor in session.predictors()} - {None}
-    if len(models) == 1:
-        return str(models.pop())
-    return str(getattr(dspy.settings.lm, "model", "") or "")
+def _apart(sinks: Sequence[Sink | DurableSink], *, durable: bool) -> tuple[tuple[DurableSink, ...], tuple[Sink, ...]]:
+    """The sinks that are told by way of the store's outbox, and those that are told at once."""
+    by_outbox: list[DurableSink] = []
+    at_once: list[Sink] = []
+    for sink in sinks:
+        if durable and isinstance(sink, DurableSink):
+            by_outbox.append(sink)
+        elif isinstance(sink, Sink):
+            at_once.append(sink)
+        else:
+            raise ConfigurationError(
+                f"{type(sink).__name__} needs a store with an outbox, or is no sink: it has no send(event)"
+            )
+    return tuple(by_outbox), tuple(at_once)

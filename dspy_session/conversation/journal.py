@@ -1,130 +1,156 @@
-"""A conversation as a journal: what every change looks like in a store, and how a state comes back from them. Pure.
+"""A conversation as a journal: what each change looks like in a store. Pure; ``restoring`` is the way back.
 
-An entry of kind ``"call"`` holds what one call changed (an ``Outcome``), ``"undo"`` and ``"reset"`` what people did.
-Turns say in two numbers which messages they saw, because the messages stand in the entries before.
+Each turn is an entry and points at the turn before it in the same ledger (the conversation's own, or a child's). The
+mark ``turn:`` names the newest turn that stands, so undoing moves a mark and removes nothing, and the newest turns are
+found without reading the others. Which turns a turn saw is told by their indexes: they stand in the entries before.
+
+Kinds: ``turn``, ``seed`` and ``memory`` are what a state is made of; ``cleared``, ``reset``, ``undo``, ``forked`` and
+``failed`` say what happened; ``score`` and ``edit`` are about a turn.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-import dspy
-
-from dspy_session.errors import StateFileError
-from dspy_session.files import history_from_json, history_to_json, record_from_json, record_to_json
-from dspy_session.history import Snapshot, View, whole_message
+from dspy_session.codec import to_json
+from dspy_session.conversation.restoring import MEMORY, SEED, TURN, Restored
+from dspy_session.files import history_to_json, record_to_json
+from dspy_session.history import Snapshot, whole_message
 from dspy_session.state import Outcome, SessionState
 from dspy_session.stores import Entry
 from dspy_session.turn import Record, Turn
 
 
-def call_entry(outcome: Outcome, state: SessionState, event_id: str, at: float) -> Entry:
-    """The entry for what a call changes in ``state``.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be written.
+
+    Args:
+        entries: The new entries.
+        marks: All marks from then on.
+    """
+
+    entries: tuple[Entry, ...]
+    marks: Mapping[str, int]
+
+
+def call_change(
+    outcome: Outcome, restored: Restored, at: float, *, author: str = "", told: Mapping[str, Any] | None = None
+) -> Change:
+    """What a call writes.
+
+    Args:
+        outcome: What it changes.
+        restored: The conversation before it.
+        at: The time.
+        author: Whose words are in it.
+        told: What is known of the turn besides: who asked, which model answered, how long it took.
 
     Raises:
         UnsupportedValueError: A value cannot be written and read back equal; the message names its field.
     """
-    return Entry("call", _dumps(_outcome_to_json(outcome, state)), event_id, at)
+    writer = _Writer(restored.length, dict(restored.marks), at, author)
+    writer.outcome("", outcome, restored.state, told)
+    return Change(tuple(writer.entries), writer.marks)
 
 
-def undo_entry(steps: int, at: float) -> Entry:
-    """The entry for removing the newest ``steps`` turns."""
-    return Entry("undo", _dumps({"steps": steps}), "", at)
-
-
-def reset_entry(at: float) -> Entry:
-    """The entry for starting again."""
-    return Entry("reset", "{}", "", at)
-
-
-def replay(entries: Iterable[Entry], source: str) -> SessionState:
-    """The state that the entries lead to.
-
-    Raises:
-        StateFileError: An entry is damaged; the message says which.
-    """
-    state = SessionState()
-    for place, entry in enumerate(entries):
-        try:
-            apply_entry(state, entry)
-        except StateFileError as error:
-            raise StateFileError(f"{source}: entry {place} ({entry.kind}): {error}") from error
-        except Exception as error:
-            raise StateFileError(f"{source}: entry {place} ({entry.kind}) is damaged ({error})") from error
-    return state
-
-
-def apply_entry(state: SessionState, entry: Entry) -> None:
-    """Make the change that an entry holds."""
-    body = json.loads(entry.body)
-    if entry.kind == "call":
-        state.apply(_outcome_from_json(body, state))
-    elif entry.kind == "undo":
-        for _ in range(body["steps"]):
-            state.pop()
-    elif entry.kind == "reset":
-        state.reset()
+def undo_change(restored: Restored, steps: int, at: float) -> Change:
+    """What is written when the newest ``steps`` turns, which were all read, are taken back."""
+    marks = dict(restored.marks)
+    kept = restored.numbers[: len(restored.numbers) - steps]
+    newest = kept[-1] if kept else restored.beyond
+    if newest is not None:
+        marks["turn:"] = newest
     else:
-        raise StateFileError(f"unknown kind of entry {entry.kind!r}; it was written by a newer version")
+        marks.pop("turn:", None)
+    return Change((Entry("undo", _dumps({"steps": steps}), at),), marks)
 
 
-def _dumps(body: Any) -> str:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate: JSON can write it, UTF-8 cannot
-        return json.dumps(body, separators=(",", ":"), allow_nan=False)
-    return text
+def reset_change(restored: Restored, at: float) -> Change:
+    """What is written when a conversation is started anew: seeds and memories stay."""
+    marks = {name: number for name, number in restored.marks.items() if not name.startswith("turn:")}
+    return Change((Entry("reset", "{}", at),), marks)
 
 
-def _outcome_to_json(outcome: Outcome, state: SessionState) -> dict[str, Any]:
-    before = _before(state, outcome.cleared, outcome.new_seed, outcome.seed)
-    turns = outcome.turns
-    written = [_turn_to_json(turn, before, turns[:place]) for place, turn in enumerate(turns)]
-    body: dict[str, Any] = {"turns": written}
-    if outcome.cleared:
-        body["cleared"] = True
-    if outcome.new_seed:
-        body["seed"] = history_to_json(outcome.seed, "seed")
-    if outcome.l2_memory is not None:
-        body["memory"] = outcome.l2_memory
-    if outcome.max_stored_turns is not None:
-        body["keep"] = outcome.max_stored_turns
-    nodes = {path: node for path, node in outcome.nodes.items() if not node.empty}
-    if nodes:
-        body["nodes"] = {
-            path: _outcome_to_json(node, state.node_states.get(path, SessionState())) for path, node in nodes.items()
-        }
-    return body
+def note(
+    kind: str, body: Mapping[str, Any], restored: Restored, at: float, *, about: int | None = None, author: str = ""
+) -> Change:
+    """An entry that says something and moves no mark: a score or an edit of the turn ``about``, a failure."""
+    return Change((Entry(kind, _dumps(body), at, None, about, author),), restored.marks)
 
 
-def _outcome_from_json(body: dict[str, Any], state: SessionState) -> Outcome:
-    seed, cleared, new_seed = history_from_json(body.get("seed"), "seed"), bool(body.get("cleared")), "seed" in body
-    before = _before(state, cleared, new_seed, seed)
-    turns: list[Turn] = []
-    for written in body["turns"]:
-        turns.append(_turn_from_json(written, before, turns))
-    nodes = body.get("nodes", {})
-    return Outcome(
-        turns=tuple(turns),
-        cleared=cleared,
-        new_seed=new_seed,
-        seed=seed,
-        l2_memory=body.get("memory"),
-        nodes={
-            path: _outcome_from_json(node, state.node_states.get(path, SessionState())) for path, node in nodes.items()
-        },
-        max_stored_turns=body.get("keep"),
-    )
+def seeded(change: Change, restored: Restored, at: float) -> Change:
+    """A conversation's first change, with the seed that it began with: the agent's may be another one later."""
+    seed = restored.state.initial_history
+    if restored.length or seed is None or not change.entries or "seed:" in change.marks:
+        return change
+    entry = Entry(SEED, _dumps(history_to_json(seed, "seed")), at)
+    return Change((*change.entries, entry), {**change.marks, "seed:": len(change.entries)})
 
 
-def _before(state: SessionState, cleared: bool, new_seed: bool, seed: dspy.History | None) -> SessionState:
+def score_note(score: float | None, by: str, text: str, source: str) -> dict[str, Any]:
+    """The body of a score."""
+    body: dict[str, Any] = {"score": to_json(score, "score")}
+    return body | {name: value for name, value in (("by", by), ("text", text), ("source", source)) if value}
+
+
+def edit_note(turn: Turn, inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The body of an edit: the turn as it is from then on."""
+    record = Record(turn.inputs if inputs is None else inputs, turn.outputs if outputs is None else outputs)
+    return record_to_json(record, f"turn {turn.index}")
+
+
+class _Writer:
+    def __init__(self, length: int, marks: dict[str, int], at: float, author: str) -> None:
+        self.length = length
+        self.marks = marks
+        self.entries: list[Entry] = []
+        self._at = at
+        self._author = author
+
+    def outcome(self, ledger: str, outcome: Outcome, state: SessionState, told: Mapping[str, Any] | None) -> None:
+        before = _before(state, outcome)
+        where = {"ledger": ledger} if ledger else {}
+        if outcome.new_seed:
+            self._mark(f"seed:{ledger}", Entry(SEED, _dumps(history_to_json(outcome.seed, "seed")), self._at))
+        if outcome.cleared:
+            self.marks.pop(f"turn:{ledger}", None)
+            self._add(Entry("cleared", _dumps(where), self._at))
+        # Before the turns, so that the last entry of a change is the conversation's own turn.
+        for path, node in outcome.nodes.items():
+            if not node.empty:
+                below = f"{ledger}/{quote(path, safe='')}" if ledger else quote(path, safe="")
+                self.outcome(below, node, state.node_states.get(path, SessionState()), None)
+        if outcome.l2_memory is not None:
+            text = _dumps({"text": outcome.l2_memory})
+            self._mark(f"memory:{ledger}", Entry(MEMORY, text, self._at, author=self._author))
+        for place, turn in enumerate(outcome.turns):
+            body = {**where, **_turn_to_json(turn, before, outcome.turns[:place])}
+            if outcome.max_stored_turns is not None:
+                body["keep"] = outcome.max_stored_turns
+            if told:
+                body["told"] = told
+            mark = f"turn:{ledger}"
+            self._mark(mark, Entry(TURN, _dumps(body), self._at, self.marks.get(mark), None, self._author))
+
+    def _add(self, entry: Entry) -> int:
+        self.entries.append(entry)
+        return self.length + len(self.entries) - 1
+
+    def _mark(self, mark: str, entry: Entry) -> None:
+        self.marks[mark] = self._add(entry)
+
+
+def _before(state: SessionState, outcome: Outcome) -> SessionState:
     """What the turns of an outcome build on."""
-    if not cleared and not new_seed:
+    if not outcome.cleared and not outcome.new_seed:
         return state
-    return SessionState(() if cleared else state.turns, seed if new_seed else state.initial_history)
+    seed = outcome.seed if outcome.new_seed else state.initial_history
+    return SessionState(() if outcome.cleared else state.turns, seed)
 
 
 def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn]) -> dict[str, Any]:
@@ -134,11 +160,9 @@ def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn]) -> 
     if turn.created_at is not None:
         written["at"] = turn.created_at.timestamp()
     saw, seed = turn.saw, before.seed or ()
-    missed = _missed(saw, before, earlier)
-    if missed is not None and (saw.view.seed is seed or _messages(saw.view.seed) == _messages(seed)):
-        written["saw"] = [len(saw.seed()), len(saw.records())]
-        if missed:
-            written["missed"] = missed
+    seen = _seen(saw, [*before.turns, *earlier])
+    if seen is not None and (saw.view.seed is seed or _messages(saw.view.seed) == _messages(seed)):
+        written["saw"] = [len(saw.seed()), *seen]
         if saw.view.exclude:
             written["hides"] = sorted(saw.view.exclude)
         if saw.view.only is not None:
@@ -148,45 +172,26 @@ def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn]) -> 
     return written
 
 
-def _missed(saw: Snapshot, before: SessionState, earlier: Sequence[Turn]) -> int | None:
-    """How many of the turns before a turn it did not see, because they ended while it ran; None if it saw others."""
+def _seen(saw: Snapshot, turns: Sequence[Turn]) -> list[int] | None:
+    """The indexes of the first and the last turn that were seen, nothing when none was; None if it saw others."""
     seen = saw.records()
     if not seen:
-        return 0
-    log, stop = _log(before, earlier)
-    if log is saw.log and saw.stop == stop:
-        return 0
-    last = next((place for place in range(stop, 0, -1) if log[place - 1] is seen[-1]), 0)
-    found = log[max(0, last - len(seen)) : last]
-    same = len(found) == len(seen) and all(one is other for one, other in zip(found, seen, strict=True))
-    return stop - last if same else None
+        return []
+    # Nearly always the newest; not those that ended while the call ran.
+    last = next((place for place in range(len(turns), 0, -1) if turns[place - 1].record is seen[-1]), 0)
+    found = turns[max(0, last - len(seen)) : last]
+    same = len(found) == len(seen) and all(turn.record is record for turn, record in zip(found, seen, strict=True))
+    return [found[0].index, found[-1].index] if same else None
 
 
 def _messages(records: Sequence[Record]) -> list[dict[str, Any]]:
     return [whole_message(record) for record in records]
 
 
-def _turn_from_json(written: dict[str, Any], before: SessionState, earlier: list[Turn]) -> Turn:
-    record = record_from_json(written, "turn")
-    if "history" in written:
-        saw = Snapshot.of(history_from_json(written["history"], "history"))
-    else:
-        seed = before.seed or ()
-        seen_of_seed, seen = written["saw"]
-        only = None if "only" not in written else frozenset(written["only"])
-        view = View(seed, frozenset(written.get("hides", ())), only)
-        log, stop = _log(before, earlier)
-        stop -= written.get("missed", 0)
-        if not (0 <= seen_of_seed <= len(seed) and 0 <= seen <= stop <= len(log)):
-            raise StateFileError("a turn saw more than was said before it")
-        saw = Snapshot(view, len(seed) - seen_of_seed, log, stop - seen, stop)
-    return Turn.of(record, written["index"], saw, written.get("score"), written["id"], written.get("at"))
-
-
-def _log(before: SessionState, earlier: Sequence[Turn]) -> tuple[Sequence[Record], int]:
-    """The records before a turn, in the list that they share where there is one."""
-    if earlier:
-        records = [turn.record for turn in (*before.turns, *earlier)]
-        return records, len(records)
-    shared = before.saw(None, View())
-    return shared.log, shared.stop
+def _dumps(body: Any) -> str:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate: JSON can write it, UTF-8 cannot
+        return json.dumps(body, separators=(",", ":"), allow_nan=False)
+    return text

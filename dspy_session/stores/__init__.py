@@ -4,10 +4,49 @@ from __future__ import annotations
 
 from dspy_session.errors import ConfigurationError
 from dspy_session.stores.memory import MemoryStore
-from dspy_session.stores.protocol import ConversationInfo, Entry, Store
+from dspy_session.stores.protocol import (
+    Arrival,
+    Batch,
+    Commit,
+    ConversationInfo,
+    Delivery,
+    Entry,
+    Forget,
+    Inbox,
+    Journal,
+    LaneInfo,
+    Lease,
+    Leases,
+    Outbox,
+    Settled,
+    Settlement,
+    Store,
+    Work,
+)
 from dspy_session.stores.sqlite import SqliteStore
 
-__all__ = ["ConversationInfo", "Entry", "MemoryStore", "SqliteStore", "Store", "store_from_url"]
+__all__ = [
+    "Arrival",
+    "Batch",
+    "Commit",
+    "ConversationInfo",
+    "Delivery",
+    "Entry",
+    "Forget",
+    "Inbox",
+    "Journal",
+    "LaneInfo",
+    "Lease",
+    "Leases",
+    "MemoryStore",
+    "Outbox",
+    "Settled",
+    "Settlement",
+    "SqliteStore",
+    "Store",
+    "Work",
+    "store_from_url",
+]
 
 
 def store_from_url(url: str) -> Store:

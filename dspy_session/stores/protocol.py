@@ -1,27 +1,129 @@
-"""What a store is: it keeps the journals of conversations and never looks into them."""
+"""What a store is: it keeps journals, leases, arrivals and deliveries, and never looks into what they hold.
+
+A conversation is a journal. Its entries are only ever added; each may point at an entry before it, and marks name the
+entries from which the conversation as it stands now is reached. So what was taken back is still there, and reading the
+newest twenty turns costs the same in a journal of a hundred thousand.
+
+``Store`` is all that ``Conversations`` needs. What else a bot needs so that no message is lost are protocols of their
+own: ``Leases``, ``Inbox``, ``Outbox``. A third party's store passes the suites in ``dspy_session.testing``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+# --- journals ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a conversation's journal. A store keeps it as it is and never looks into it.
+    """One line of a conversation's journal.
 
     Args:
-        kind: What changed: ``"call"``, ``"undo"``, ``"reset"``.
-        body: How, as JSON text.
-        event_id: The platform's id of the message that brought it about; empty when there was none.
-        at: When, in seconds since 1970, UTC.
+        kind: What it is (``"turn"``, ``"undo"``, …).
+        body: What it holds, as JSON text.
+        at: When it was written, in seconds since 1970, UTC.
+        previous: The number of the entry that comes before it in the same chain; None for the first.
+        about: The number of the entry that it says something of (a score); it is read whenever that one is.
+        author: The platform's id of the user whose words are in it; empty for none.
     """
 
     kind: str
     body: str
-    event_id: str
     at: float
+    previous: int | None = None
+    about: int | None = None
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A conversation as far as it was read.
+
+    Args:
+        length: How many entries it has; the next one gets this number.
+        marks: Names of the entries where chains end, the newest entry of each.
+        entries: By number, what was read.
+    """
+
+    length: int = 0
+    marks: Mapping[str, int] = field(default_factory=dict)
+    entries: Mapping[int, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to change a conversation, until it ends or is taken over.
+
+    Args:
+        key: The conversation.
+        owner: Who holds it.
+        fence: Rises each time that somebody takes the conversation over; whoever has an older one changes nothing.
+        length: How many entries the journal had when the lease was taken, so that its holder knows whether what it
+            remembers still holds; None where nobody else can have written meanwhile.
+    """
+
+    key: str
+    owner: str
+    fence: int
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What becomes of the message that brought a commit about.
+
+    Args:
+        event_id: The platform's id of the message.
+        reply: What is to be posted, as JSON text; empty when there is nothing to post, and the message is done.
+        received: True when it came through the inbox. It must still be waiting there, or nothing is written.
+    """
+
+    event_id: str
+    reply: str = ""
+    received: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message for a sink, frozen when it was written.
+
+    Args:
+        sink: The sink's name.
+        id: The same whenever it is delivered again.
+        body: What to deliver.
+        at: When it was written, in seconds since 1970, UTC.
+    """
+
+    sink: str
+    id: str
+    body: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """Everything that one change of a conversation writes, at once or not at all.
+
+    Args:
+        key: The conversation.
+        expected: The length of its journal as the writer knows it.
+        entries: What is added.
+        marks: All marks from now on.
+        lease: The writer's right to do so; None for a writer that takes its chance with ``expected`` alone.
+        settled: The message that is answered by this.
+        deliveries: What sinks are to be told.
+    """
+
+    key: str
+    expected: int
+    entries: Sequence[Entry] = ()
+    marks: Mapping[str, int] = field(default_factory=dict)
+    lease: Lease | None = None
+    settled: Settled | None = None
+    deliveries: Sequence[Delivery] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +133,7 @@ class ConversationInfo:
     Args:
         key: Its key.
         entries: The length of its journal.
-        created_at: When its first entry was written, in seconds since 1970, UTC.
+        created_at: When it began, in seconds since 1970, UTC.
         updated_at: When its last entry was written, likewise.
     """
 
@@ -41,46 +143,276 @@ class ConversationInfo:
     updated_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """What is to be deleted for good, in every table.
+
+    Args:
+        key: A conversation; all of it.
+        author: A user's id, beginning with the platform (``slack:T1:U1``): what they wrote and what it brought about,
+            everywhere.
+        before: What was written before this time, in seconds since 1970, UTC: conversations that have not changed
+            since, whole; of the others the entries that no mark names; and messages that are done with.
+
+    An entry that has to go while its journal stays keeps its number, ``previous`` and ``at`` and nothing else: its kind
+    is ``"forgotten"``, its body ``{}``. Entries about it go the same way, and the journal gets one more such entry at
+    its end, so that whoever remembers the conversation notices.
+    """
+
+    key: str | None = None
+    author: str | None = None
+    before: float | None = None
+
+
 class Store(Protocol):
-    """Keeps journals. Everything that was appended stands, in order, whatever happens to the process.
+    """Keeps journals. What was committed stands, in order, whatever happens to the process.
+
+    Atomic: a commit is written whole or not at all, and durable once it returns. Ordered: the entries of a journal are
+    numbered from 0 without gaps, in the order of their commits. Owned: a commit under a lease that was taken over
+    meanwhile, or that expects another length, changes nothing. Damage: an entry that cannot be read raises
+    ``StoreError`` for its conversation alone, never a part of it.
 
     Verbs may be called from many tasks at once; a cancelled caller leaves nothing half done. Each raises
     ``StoreError``, in one line that says how to mend it, when the store cannot do its work.
     """
 
-    async def open(self) -> None:
-        """Make ready. Called once before everything else."""
-        ...
+    async def open(self, *, serving: bool = True) -> None:
+        """Make ready: bring the tables up to this version. Called once before everything else.
 
-    async def read(self, key: str) -> Sequence[Entry]:
-        """The journal of a conversation, oldest entry first; empty when there is none."""
-        ...
-
-    async def append(self, key: str, entry: Entry, expected: int) -> None:
-        """Add an entry, durably: once this returns, ``read`` has it, also after a crash.
+        Args:
+            serving: True for who runs turns; False for tools beside it, which a store for one process lets in as well.
 
         Raises:
-            StaleJournalError: The journal does not have ``expected`` entries: somebody else wrote meanwhile, and
-                nothing was written. Also when an entry with the same ``event_id`` stands in it already.
+            StoreError: The store cannot be used, was written by a newer version, or serves another process already.
         """
         ...
 
-    async def has_event(self, key: str, event_id: str) -> bool:
-        """True when an entry of the conversation was brought about by this event."""
-        ...
+    async def read(self, key: str, depth: int | None = None) -> Journal:
+        """A conversation: its marks, what they lead to, and what is said of that.
 
-    async def copy(self, key: str, new_key: str) -> None:
-        """Give ``new_key``, which has no journal yet, the journal of ``key``, without its event ids.
-
-        Raises:
-            StaleJournalError: ``new_key`` has a journal.
+        Args:
+            key: The conversation; empty when nobody wrote to it.
+            depth: How many entries of each chain, the newest; None for all.
         """
         ...
 
-    async def list(self) -> Sequence[ConversationInfo]:
-        """Every conversation, the one with the newest entry first."""
+    async def commit(self, commit: Commit) -> None:
+        """Write a change, durably.
+
+        Raises:
+            StaleJournalError: The journal has another length, its message is settled already, or the lease is no
+                longer the writer's; nothing was written.
+        """
+        ...
+
+    def entries(self, key: str) -> AsyncIterator[Entry]:
+        """Every entry of a conversation, oldest first, also those that no mark leads to."""
+        ...
+
+    async def list(self, prefix: str = "") -> Sequence[ConversationInfo]:
+        """The conversations whose keys begin with ``prefix``, the one with the newest entry first."""
+        ...
+
+    async def forget(self, forget: Forget) -> int:
+        """Delete for good; how many conversations that changed. Leases on them are taken over."""
         ...
 
     async def aclose(self) -> None:
         """Finish what was begun and let go of everything. May be called twice."""
+        ...
+
+
+# --- who may write ----------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Leases(Protocol):
+    """Sees to it that one process at a time works on a conversation. Time is the store's own, never the caller's."""
+
+    async def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
+        """Take a conversation for ``seconds``; None while somebody else has it."""
+        ...
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> Sequence[Lease]:
+        """Keep leases for ``seconds`` from now; those that are still held."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give a conversation free; nothing happens when it is no longer ours."""
+        ...
+
+
+# --- what came in -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that came in, before anything was done with it.
+
+    Args:
+        key: The conversation.
+        event_id: The platform's id of the message: the same id is the same message.
+        payload: The message, as JSON text.
+        sent_at: When the platform says that it was sent, in seconds since 1970, UTC.
+        received_at: When it came here, likewise.
+        author: The platform's id of who wrote it.
+    """
+
+    key: str
+    event_id: str
+    payload: str
+    sent_at: float
+    received_at: float
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done next in a conversation.
+
+    Args:
+        arrival: The message.
+        attempts: How often it was taken up, this time included.
+        reply: The answer that is committed and still has to be posted, as JSON text; empty when the message has yet
+            to be answered.
+    """
+
+    arrival: Arrival
+    attempts: int
+    reply: str = ""
+
+
+@runtime_checkable
+class Inbox(Protocol):
+    """Keeps messages from when the platform may forget them until their answers are posted.
+
+    A message is waiting, then answered (by the commit that settles it), then done; it stays known after that, so that
+    it runs once, also when it comes again days later.
+    """
+
+    async def receive(self, arrival: Arrival) -> bool:
+        """Keep a message, durably; False when it was known already."""
+        ...
+
+    async def knows(self, key: str, event_id: str) -> bool:
+        """True when a message is answered, or done: it must not run again."""
+        ...
+
+    async def waiting(self, limit: int) -> Sequence[str]:
+        """Conversations with work that nobody holds a lease on, the one that has waited longest first."""
+        ...
+
+    async def take(self, lease: Lease) -> Work | None:
+        """What is to be done next in a conversation: answers to be posted, then messages by the time they were sent.
+
+        Raises:
+            StaleJournalError: The lease was taken over.
+        """
+        ...
+
+    async def posted(self, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
+        """The answer to a message is posted: it is done.
+
+        Raises:
+            StaleJournalError: The lease was taken over.
+        """
+        ...
+
+    async def changed(self, seconds: float) -> None:
+        """Return when there may be new work, after ``seconds`` at the latest."""
+        ...
+
+
+# --- what goes out ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Deliveries of one lane that are being made; the lane gives out no others until the batch is settled.
+
+    Args:
+        sink: The sink's name.
+        key: The conversation.
+        fence: Rises with each claim of the lane; a batch with an older one settles nothing.
+        attempt: The number of this attempt at the first of them, from 1.
+        deliveries: What to deliver, in order.
+    """
+
+    sink: str
+    key: str
+    fence: int
+    attempt: int
+    deliveries: Sequence[Delivery]
+
+
+Outcome = Literal["delivered", "retry", "parked", "disabled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of a batch.
+
+    Args:
+        outcome: ``"delivered"``: all of it. ``"retry"``: try again in ``delay`` seconds. ``"parked"``: the lane stands
+            still until it is resumed. ``"disabled"``: the sink wants nothing more; all that waits for it is dropped.
+        delay: Seconds until the next attempt.
+        hold: Seconds in which the sink is left alone altogether, from any lane.
+        reason: Why it failed, for people; holds no secret.
+    """
+
+    outcome: Outcome
+    delay: float = 0.0
+    hold: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """A lane as a listing shows it.
+
+    Args:
+        sink: The sink's name.
+        key: The conversation.
+        waiting: How many deliveries are in it.
+        oldest_at: When the first of them was written, in seconds since 1970, UTC.
+        attempts: How often the first of them was tried.
+        due_at: When it is tried next, likewise; None while the lane is parked.
+        reason: Why the last attempt failed; empty when none did.
+    """
+
+    sink: str
+    key: str
+    waiting: int
+    oldest_at: float
+    attempts: int
+    due_at: float | None
+    reason: str = ""
+
+
+@runtime_checkable
+class Outbox(Protocol):
+    """Keeps deliveries until they are made: a lane for each sink and conversation, in order in each."""
+
+    async def claim(self, sink: str, limit: int, seconds: float) -> Batch | None:
+        """Take up to ``limit`` deliveries of the lane that has been due longest, for ``seconds``; None if none is."""
+        ...
+
+    async def settle(self, batch: Batch, settlement: Settlement) -> bool:
+        """Do with a batch what was decided; False when somebody else has claimed the lane meanwhile."""
+        ...
+
+    async def lanes(self, sink: str | None = None) -> Sequence[LaneInfo]:
+        """The lanes in which something waits, the one with the oldest delivery first."""
+        ...
+
+    async def resume(self, sink: str, key: str | None = None) -> int:
+        """Start parked lanes, or a disabled sink, again; how many lanes that were."""
+        ...
+
+    async def enqueue(self, key: str, deliveries: Sequence[Delivery]) -> None:
+        """Add deliveries to the end of a conversation's lanes, outside of a commit: a replay."""
+        ...
+
+    async def due(self, sink: str) -> float | None:
+        """Seconds until ``claim`` may have something for a sink, as far as is known; None when nothing waits."""
         ...

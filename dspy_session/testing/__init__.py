@@ -1,5 +1,6 @@
-"""Contract suites: what a store of your own must do, as tests to run against it."""
+"""Contract suites for stores and sinks of your own."""
 
+from dspy_session.testing.bot_store_contract import InboxContract, LeaseContract, OutboxContract
 from dspy_session.testing.store_contract import StoreContract
 
-__all__ = ["StoreContract"]
+__all__ = ["InboxContract", "LeaseContract", "OutboxContract", "StoreContract"]

@@ -12,7 +12,7 @@ import pytest
 from dspy_session import SessionError, StateFileError, sessionify
 from dspy_session.conversation import ConversationKey, Conversations, TurnEvent, TurnRequest
 from dspy_session.errors import StaleJournalError
-from dspy_session.stores import Entry, MemoryStore
+from dspy_session.stores import Commit, Entry, MemoryStore
 from tests.stub_lm import StubModel
 
 
@@ -122,7 +122,7 @@ async def test_each_turn_is_appended_and_nothing_is_written_again(agent: Agent) 
         seen: list[Entry] = []
         for number in range(4):
             await chats.acall("a", message=f"m{number}")
-            journal = list(await store.read("a"))
+            journal = [entry async for entry in store.entries("a")]
             assert journal[:-1] == seen
             assert journal[-1].body.count('"message":') == 1
             seen = journal
@@ -154,10 +154,10 @@ class SlowStore(MemoryStore):
         super().__init__()
         self.begun, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def append(self, key: str, entry: Entry, expected: int) -> None:
+    async def commit(self, commit: Commit) -> None:
         self.begun.set()
         await self.go_on.wait()
-        await super().append(key, entry, expected)
+        await super().commit(commit)
 
 
 async def test_a_turn_that_is_cancelled_while_it_is_written_is_known_afterwards(agent: Agent) -> None:
@@ -178,10 +178,10 @@ async def test_a_store_that_fails_undoes_the_turn(agent: Agent) -> None:
     class Broken(MemoryStore):
         broken = False
 
-        async def append(self, key: str, entry: Entry, expected: int) -> None:
+        async def commit(self, commit: Commit) -> None:
             if self.broken:
                 raise StaleJournalError
-            await super().append(key, entry, expected)
+            await super().commit(commit)
 
     hooked: list[int] = []
     store = Broken()
@@ -246,7 +246,7 @@ async def test_hooks_and_sinks_hear_of_turns_that_stand() -> None:
             self.events: list[TurnEvent] = []
 
         async def send(self, event: TurnEvent) -> None:
-            assert list(await store.read(event.key))
+            assert (await store.read(event.key)).length == 1
             self.events.append(event)
 
         async def aclose(self, grace: float = 5.0) -> None: ...
@@ -319,8 +319,8 @@ async def test_a_fork_overwrites_nothing(agent: Agent) -> None:
         assert await said(chats, "b") == ["two"]
 
 
-async def test_the_sessions_seed_comes_first_also_after_a_restart(agent: Agent) -> None:
-    store, seed = MemoryStore(), dspy.History(messages=[{"message": "seed", "reply": "ok"}])
+async def test_the_sessions_seed_comes_first_also_after_a_restart(agent: Agent, tmp_path: Path) -> None:
+    store, seed = f"sqlite:///{tmp_path}/chat.db", dspy.History(messages=[{"message": "seed", "reply": "ok"}])
     async with Conversations(sessionify(agent, copy_mode="none", initial_history=seed), store) as chats:
         assert (await chats.acall("a", message="one")).reply == "one after ['seed']"
     async with Conversations(sessionify(agent, copy_mode="none"), store) as chats:
@@ -335,9 +335,9 @@ class CountingStore(MemoryStore):
         super().__init__()
         self.reads: list[str] = []
 
-    async def read(self, key: str) -> Any:
+    async def read(self, key: str, depth: int | None = None) -> Any:
         self.reads.append(key)
-        return await super().read(key)
+        return await super().read(key, depth)
 
 
 async def test_what_is_not_used_is_let_go(agent: Agent) -> None:
@@ -377,9 +377,9 @@ async def test_a_conversation_in_use_is_never_let_go(agent: Agent) -> None:
 
 async def test_a_damaged_conversation_is_named_and_the_others_go_on(agent: Agent) -> None:
     store = MemoryStore()
-    await store.append("bad", Entry("call", "{", "", 1.0), 0)
     async with conversations(agent, store) as chats:
+        await store.commit(Commit(key="bad", expected=0, entries=[Entry("turn", "{", 1.0)], marks={"turn:": 0}))
         with pytest.raises(StateFileError, match="conversation 'bad': entry 0"):
             await chats.acall("bad", message="x")
         assert (await chats.acall("good", message="x")).reply
-        assert len(await store.read("bad")) == 1
+        assert (await store.read("bad")).length == 1

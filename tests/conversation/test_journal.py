@@ -1,8 +1,9 @@
-"""A state and the state that its journal leads to are the same."""
+"""A state and the state that its journal leads to are the same, however much of the journal is read."""
 
 from __future__ import annotations
 
 import datetime
+import json
 import random
 from typing import Any
 
@@ -10,8 +11,10 @@ import dspy
 import pytest
 
 from dspy_session import Outcome, Session, SessionState, StateFileError, Turn, with_memory
-from dspy_session.conversation import journal
-from dspy_session.stores import Entry
+from dspy_session.conversation import Conversations, journal
+from dspy_session.conversation.restoring import Restored, ShallowError, past_turns, restore
+from dspy_session.stores import Commit, Entry, Forget, Journal, MemoryStore
+from tests.stub_lm import StubModel
 
 
 class Echo(dspy.Module):
@@ -21,67 +24,97 @@ class Echo(dspy.Module):
         return dspy.Prediction(answer=f"{question}!", extra={"seen": (1, {2}), "at": datetime.date(2026, 1, 2)})
 
 
-class Kept:
-    """A session whose calls are written to a journal."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.state = session.new_state(initial_history=session.initial_history)
-        self.entries: list[Entry] = []
-
-    async def call(self, **inputs: Any) -> None:
-        async def commit(outcome: Outcome) -> None:
-            self.entries.append(journal.call_entry(outcome, self.state, "", 1.0))
-
-        with self.session.use_state(self.state, commit=commit):
-            await self.session.acall(**inputs)
-
-    def append(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        journal.apply_entry(self.state, entry)
-
-    def replayed(self) -> SessionState:
-        state = journal.replay(self.entries, "test")
-        if state.seed is None:  # the seed of a session is written by who keeps the journal
-            state.initial_history = self.state.initial_history
-        return state
-
-    def check(self) -> None:
-        again = self.replayed()
-        assert again == self.state
-        assert [turn.id for turn in again.turns] == [turn.id for turn in self.state.turns]
-        assert again.next_index == self.state.next_index
-
-
 SEED = dspy.History(messages=[{"question": "who?", "answer": "me"}, {"note": "be brief"}])
 
 
-@pytest.mark.parametrize("seed", range(12))
+def read_anew(chats: Conversations) -> None:
+    chats.holds.forget()
+
+
+def told(turn: Turn) -> tuple[Any, ...]:
+    return (turn.index, turn.inputs, turn.outputs, turn.score, turn.history_snapshot)
+
+
+@pytest.mark.parametrize("seed", range(16))
 async def test_any_sequence_of_changes_comes_back(seed: int) -> None:
     chance = random.Random(seed)
+    stored = chance.choice([None, 4])
     session = Session(
         Echo(),
-        max_turns=chance.choice([None, 1, 3, 6]),
-        max_stored_turns=chance.choice([None, 4]),
+        max_turns=chance.choice([None, 0, 1, 3, 6]),
+        max_stored_turns=stored,
         exclude_fields=chance.choice([None, {"extra"}]),
-        initial_history=chance.choice([None, SEED]) if seed % 3 else None,
+        initial_history=chance.choice([None, SEED]),
         history_policy="use_if_provided" if seed % 2 else "replace_session",
     )
-    kept = Kept(session)
-    for number in range(40):
-        step = chance.random()
-        if step < 0.6:
-            await kept.call(question=f"question {number}")
-        elif step < 0.75:
-            await kept.call(
-                question=["a", ("b", number)], history=dspy.History(messages=[{"question": "x", "n": number}])
-            )
-        elif step < 0.9:
-            kept.append(journal.undo_entry(chance.randint(0, 3), 2.0))
-        else:
-            kept.append(journal.reset_entry(3.0))
-        if session.initial_history is None:
-            kept.check()
+    state = session.new_state(initial_history=session.initial_history)  # what everything is compared with
+    async with Conversations(session) as chats:
+
+        async def call(**inputs: Any) -> None:
+            with session.use_state(state):
+                await session.acall(**inputs)
+            await chats.acall("k", **inputs)
+
+        for number in range(40):
+            step = chance.random()
+            if chance.random() < 0.5:
+                read_anew(chats)
+            if step < 0.6:
+                await call(question=f"question {number}")
+            elif step < 0.75:
+                given = dspy.History(messages=[{"question": "x", "n": number}])
+                await call(question=["a", ("b", number)], history=given)
+            elif step < 0.9 and stored is None:  # what a state has dropped, its journal still has
+                steps = chance.randint(0, 3)
+                removed = [turn for _ in range(steps) if (turn := state.pop()) is not None]
+                assert list(map(told, await chats.undo("k", steps))) == list(map(told, removed))
+            elif step >= 0.9:
+                state.reset()
+                await chats.reset("k")
+            if (await chats.store.read("k", 1)).length:
+                again = await chats.state("k")
+                assert again == state
+                assert again.next_index == state.next_index
+        past = await chats.past_turns("k")
+        assert [turn.id for turn in past if turn.id in {turn.id for turn in again.turns}] == [
+            turn.id for turn in again.turns
+        ]
+
+
+async def test_a_conversation_is_read_no_further_back_than_its_window() -> None:
+    session = Session(Echo(), max_turns=3)
+    async with Conversations(session) as chats:
+        for number in range(50):
+            await chats.acall("k", question=str(number))
+        read_anew(chats)
+        async with chats.holds.hold("k") as hold:
+            assert [turn.inputs["question"] for turn in hold.known.state.turns] == ["47", "48", "49"]
+            assert [len(turn.history_snapshot.messages) for turn in hold.known.state.turns] == [3, 3, 3]
+        await chats.acall("k", question="50")
+        (turn,) = (await chats.state("k")).turns[-1:]
+        assert (turn.index, [m["question"] for m in turn.history_snapshot.messages]) == (50, ["47", "48", "49"])
+        assert [turn.index for turn in await chats.undo("k", 10)] == list(range(50, 40, -1))
+        assert len((await chats.state("k")).turns) == 41
+
+
+async def test_a_window_that_was_larger_once_is_read_as_deep_as_it_takes() -> None:
+    wide, narrow = Session(Echo(), max_turns=30), Session(Echo(), max_turns=2)
+    store = MemoryStore()
+    chats = Conversations(wide, store)
+    async with chats:
+        for number in range(40):
+            await chats.acall("k", question=str(number))
+        other = Conversations(narrow, store)
+        await other.acall("k", question="now")
+        read_anew(other)
+        async with other.holds.hold("k") as hold:
+            assert [len(turn.history_snapshot.messages) for turn in hold.known.state.turns] == [30, 2]
+    with pytest.raises(ShallowError):
+        restore(Journal(41, {"turn:": 1}, {1: Entry("turn", _turn("b", 1, [0, 0, 0]), 1.0, 0)}), "k", 1)
+
+
+def _turn(id_: str, index: int, saw: list[Any]) -> str:
+    return f'{{"id":"{id_}","index":{index},"inputs":{{"q":"{id_}"}},"outputs":{{}},"saw":{json.dumps(saw)}}}'
 
 
 async def test_the_states_of_children_come_back() -> None:
@@ -94,55 +127,162 @@ async def test_the_states_of_children_come_back() -> None:
         def forward(self, question: str) -> dspy.Prediction:
             return self.second(thought=self.first(question=question).thought)
 
-    from tests.stub_lm import StubModel
-
     app = with_memory(
         Pipeline(),
         child_configs={"second": {"lifespan": "episodic", "consolidator": lambda past_memory, **_: past_memory + "+"}},
     )
-    kept = Kept(app)
-    with dspy.context(lm=StubModel().lm):
-        for number in range(3):
-            await kept.call(question=str(number))
-    kept.check()
-    again = kept.replayed()
+    state = app.new_state()
+    async with Conversations(app) as chats:
+        with dspy.context(lm=StubModel().lm):
+            for number in range(3):
+                read_anew(chats)
+                await chats.acall("k", question=str(number))
+                with app.use_state(state):
+                    await app.acall(question=str(number))
+        again = await chats.state("k")
+    assert again == state
     assert len(again.node_states["first"].turns) == 3
     assert len(again.node_states["first"].turns[2].history_snapshot.messages) == 2
     assert again.node_states["second"].l2_memory == "+++"
 
 
+async def test_scores_come_back_and_may_be_taken_back() -> None:
+    async with Conversations(Session(Echo(), max_turns=2)) as chats:
+        for number in range(6):
+            await chats.acall("k", question=str(number))
+        turns = (await chats.state("k")).turns
+        await chats.score("k", turns[5].id, 1.0, by="U1", text="nice")
+        await chats.score("k", turns[5].id, 0.5, by="U1")
+        await chats.score("k", turns[0].id, float("nan"), by="U1")  # far outside of the window
+        scores = [turn.score for turn in (await chats.state("k")).turns]
+        assert str(scores) == "[nan, None, None, None, None, 0.5]"
+        await chats.score("k", turns[5].id, None)
+        assert (await chats.state("k")).turns[5].score is None
+        assert [entry.kind async for entry in chats.store.entries("k")][6:] == ["score"] * 4
+        with pytest.raises(Exception, match="has no turn 'nobody'"):
+            await chats.score("k", "nobody", 1.0)
+
+
+async def test_an_edit_shows_from_then_on_and_changes_nothing_that_was_seen() -> None:
+    async with Conversations(Session(Echo(), exclude_fields={"extra"})) as chats:
+        for number in range(3):
+            await chats.acall("k", question=str(number))
+        turns = (await chats.state("k")).turns
+        await chats.edit("k", turns[0].id, inputs={"question": "corrected"})
+        await chats.acall("k", question="3")
+        read_anew(chats)
+        await chats.acall("k", question="4")
+        read_anew(chats)
+        saw = [[m["question"] for m in turn.history_snapshot.messages] for turn in (await chats.state("k")).turns]
+        assert saw == [[], ["0"], ["0", "1"], ["corrected", "1", "2"], ["corrected", "1", "2", "3"]]
+        assert (await chats.state("k")).turns[0].inputs == {"question": "corrected"}
+        assert (await chats.state("k")).turns[0].outputs["answer"] == "0!"
+
+
+async def test_every_turn_that_ever_was_can_still_be_told() -> None:
+    async with Conversations(Session(Echo(), exclude_fields={"extra"})) as chats:
+        for number in range(4):
+            await chats.acall("k", question=str(number))
+        await chats.undo("k", 2)
+        await chats.acall("k", question="other")
+        await chats.reset("k")
+        await chats.acall("k", question="anew")
+        await chats.fork("k", "fork")
+        told = [
+            (turn.inputs["question"], [m["question"] for m in turn.history_snapshot.messages])
+            for turn in await chats.past_turns("fork")
+        ]
+    assert told == [
+        ("0", []),
+        ("1", ["0"]),
+        ("2", ["0", "1"]),
+        ("3", ["0", "1", "2"]),
+        ("other", ["0", "1"]),
+        ("anew", []),
+    ]
+
+
+async def test_what_was_forgotten_is_missing_and_the_rest_is_exact() -> None:
+    async with Conversations(Session(Echo(), exclude_fields={"extra"})) as chats:
+        async with chats.turn(_by("ann", "0")) as turn:
+            await turn.run()
+        for number, user in enumerate(("bob", "ann", "bob"), start=1):
+            async with chats.turn(_by(user, str(number))) as turn:
+                await turn.run()
+        assert await chats.forget_user("ann") == 1
+        await chats.acall("k", question="4")
+        saw = [
+            (turn.index, [m["question"] for m in turn.history_snapshot.messages])
+            for turn in (await chats.state("k")).turns
+        ]
+        assert saw == [(1, []), (3, ["1"]), (4, ["1", "3"])]
+        await chats.store.forget(Forget(before=2e10))
+        assert (await chats.store.read("k")).length == 0
+
+
+def _by(user: str, question: str) -> Any:
+    from dspy_session.conversation import TurnRequest
+
+    return TurnRequest("k", {"question": question}, author=user)
+
+
+async def test_the_marks_follow_from_the_entries() -> None:
+    async with Conversations(Session(Echo())) as chats:
+        for number in range(3):
+            await chats.acall("k", question=str(number))
+        await chats.undo("k")
+        store = chats.store
+        entries = [entry async for entry in store.entries("k")]
+        assert (await store.read("k")).marks == {"turn:": 1}
+        assert len(past_turns(entries, "k")) == 3
+
+
 def test_an_entry_is_small() -> None:
     turn = Turn(0, {"question": "q" * 400}, {"answer": "a" * 400})
-    entry = journal.call_entry(Outcome(turns=(turn,)), SessionState(), "", 1.0)
+    (entry,) = journal.call_change(Outcome(turns=(turn,)), Restored(SessionState()), 1.0).entries
     assert len(entry.body) < 1.2 * 800
 
 
 def test_a_value_that_cannot_come_back_is_refused_by_name() -> None:
     turn = Turn(0, {"question": object()}, {})
     with pytest.raises(TypeError, match=r"turn 0\.inputs\.question"):
-        journal.call_entry(Outcome(turns=(turn,)), SessionState(), "", 1.0)
+        journal.call_change(Outcome(turns=(turn,)), Restored(SessionState()), 1.0)
 
 
 def test_lone_surrogates_come_back() -> None:
     turn = Turn(0, {"question": "\ud800"}, {"answer": "ö"})
-    entry = journal.call_entry(Outcome(turns=(turn,)), SessionState(), "", 1.0)
+    change = journal.call_change(Outcome(turns=(turn,)), Restored(SessionState()), 1.0)
+    (entry,) = change.entries
     entry.body.encode()
-    assert journal.replay([entry], "test").turns == [turn]
+    assert restore(Journal(1, change.marks, {0: entry}), "test").state.turns == [turn]
 
 
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        ("call", "not json"),
-        ("call", "{}"),
-        ("call", "[]"),
-        ("call", '{"turns":[{"id":"a","index":0,"inputs":{},"outputs":{},"saw":[0,5]}]}'),
-        ("call", '{"turns":[{"id":"a","index":0,"inputs":7,"outputs":{},"saw":[0,0]}]}'),
-        ("call", '{"turns":[{"inputs":{},"outputs":{}}]}'),
-        ("undo", "{}"),
+        ("turn", "not json"),
+        ("turn", "{}"),
+        ("turn", "[]"),
+        ("turn", "[" * 100_000),
+        ("turn", _turn("a", 0, [0, 5])),
+        ("turn", _turn("a", 0, [1, 0])),
+        ("turn", '{"id":"a","index":0,"inputs":7,"outputs":{},"saw":[0,0]}'),
+        ("turn", '{"inputs":{},"outputs":{}}'),
         ("prophecy", "{}"),
     ],
 )
-def test_a_damaged_entry_is_named(kind: str, body: str) -> None:
-    with pytest.raises(StateFileError, match=r"conversation 'k': entry 1 \(" + kind):
-        journal.replay([journal.reset_entry(1.0), Entry(kind, body, "", 1.0)], "conversation 'k'")
+async def test_a_damaged_entry_is_named(kind: str, body: str) -> None:
+    store = MemoryStore()
+    async with Conversations(Session(Echo()), store) as chats:
+        entries = [Entry("reset", "{}", 1.0), Entry(kind, body, 1.0)]
+        await store.commit(Commit(key="k", expected=0, entries=entries, marks={"turn:": 1}))
+        with pytest.raises(StateFileError, match="conversation 'k': entry 1"):
+            await chats.state("k")
+
+
+async def test_a_missing_entry_is_named() -> None:
+    store = MemoryStore()
+    async with Conversations(Session(Echo()), store) as chats:
+        await store.commit(Commit(key="k", expected=0, entries=[Entry("reset", "{}", 1.0)], marks={"turn:": 7}))
+        with pytest.raises(StateFileError, match="entry 7 is missing"):
+            await chats.state("k")

@@ -1,23 +1,22 @@
-"""Every store passes the contract that third parties run on theirs."""
+"""Both stores of this package that need no server keep the contracts."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 
 from dspy_session.stores import MemoryStore, SqliteStore
-from dspy_session.testing import StoreContract
-from dspy_session.testing.store_contract import MakeStore
+from dspy_session.testing import InboxContract, LeaseContract, OutboxContract, StoreContract
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxContract):
     durable = False
 
     @pytest.fixture
-    def make_store(self) -> MakeStore:
+    def make_store(self):
         return MemoryStore
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(StoreContract, LeaseContract, InboxContract, OutboxContract):
     @pytest.fixture
-    def make_store(self, tmp_path: Path) -> MakeStore:
+    def make_store(self, tmp_path):
         return lambda: SqliteStore(tmp_path / "chat.db")

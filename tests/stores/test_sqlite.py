@@ -8,31 +8,93 @@ from pathlib import Path
 
 import pytest
 
-from dspy_session.errors import ConfigurationError, StoreError
-from dspy_session.stores import Entry, MemoryStore, SqliteStore, store_from_url
-from dspy_session.testing.store_contract import entry, opened
+from dspy_session.errors import ConfigurationError, StoreBusyError, StoreError
+from dspy_session.stores import (
+    Arrival,
+    Commit,
+    Delivery,
+    Entry,
+    Forget,
+    MemoryStore,
+    Settled,
+    SqliteStore,
+    store_from_url,
+)
+from dspy_session.testing.store_contract import chain, opened, say, turn, whole
 
 
 async def test_the_schema_is_made_once_and_marked_as_ours(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     async with opened(lambda: SqliteStore(path)) as store:
-        await store.append("k", entry(0), 0)
+        await say(store, "k")
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
         assert db.execute("PRAGMA application_id").fetchone() == (0x64737079,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
 
 
-async def test_two_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+async def test_several_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     stores = [SqliteStore(tmp_path / "chat.db") for _ in range(4)]
-    await asyncio.gather(*(store.open() for store in stores))
-    for place, store in enumerate(stores):
-        await store.append("k", entry(place), place)
-    assert len(await stores[0].read("k")) == 4
+    await asyncio.gather(*(store.open(serving=place == 0) for place, store in enumerate(stores)))
+    for store in stores:
+        await say(store, "k")
+    assert await whole(stores[0], "k") == chain(4)
     for store in stores:
         await store.aclose()
+
+
+async def test_one_process_serves_a_file_and_tools_work_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)) as bot:
+        await say(bot, "k")
+        with pytest.raises(StoreError, match=r"serves another bot already.*postgresql://"):
+            await SqliteStore(path).open()
+        tool = SqliteStore(path)
+        await tool.open(serving=False)
+        assert await whole(tool, "k") == chain(1)
+        await tool.forget(Forget(key="k"))
+        await tool.aclose()
+        assert await bot.list() == []
+        await say(bot, "k")  # and the bot goes on
+    async with opened(lambda: SqliteStore(path)):
+        pass
+
+
+async def test_a_file_that_may_not_be_written_says_so_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)):
+        pass
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):  # what opening tries, on such a file
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+
+
+def all_bytes_of(folder: Path) -> str:
+    return "\n".join(file.read_bytes().decode("latin-1") for file in folder.iterdir())
+
+
+async def test_what_is_forgotten_is_not_in_the_file_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    secret = "swordfish"
+    async with opened(lambda: SqliteStore(path)) as store:
+        await say(store, "keep")
+        for key, author in (("gone", "ann"), ("shared", "bob")):
+            await store.receive(Arrival(key, "e", f'{{"text":"{secret}"}}', 1.0, 1.0, author))
+            entry = Entry("turn", f'{{"said":"{secret} {"x" * 5000}"}}', 1.0, None, None, author)
+            delivery = Delivery("sink", f"{key}1", secret.encode() * 1000, 1.0)
+            settled = Settled("e", secret, received=True)
+            commit = Commit(
+                key=key, expected=0, entries=[entry], marks={"turn:": 0}, settled=settled, deliveries=[delivery]
+            )
+            await store.commit(commit)
+        assert secret in all_bytes_of(tmp_path)
+        await store.forget(Forget(key="gone"))
+        await store.forget(Forget(author="bob"))
+        assert secret not in all_bytes_of(tmp_path)
+        assert await whole(store, "keep") == chain(1)
 
 
 async def refused(path: Path) -> str:
@@ -70,13 +132,41 @@ async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     async with opened(lambda: SqliteStore(path)) as store:
-        await store.append("k", entry(0), 0)
+        await say(store, "k")
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
+    db.execute("UPDATE facts SET value = 99 WHERE name = 'readable_by'")
+    db.commit()
     db.close()
     message = await refused(path)
     assert "newer version" in message
     assert "upgrade" in message
+
+
+async def test_a_newer_schema_that_this_version_can_read_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)) as store:
+        await say(store, "k")
+    db = sqlite3.connect(path)
+    db.execute("ALTER TABLE entries ADD COLUMN mood TEXT")
+    db.execute("PRAGMA user_version = 3")
+    db.close()
+    async with opened(lambda: SqliteStore(path)) as store:
+        await say(store, "k")
+        assert await whole(store, "k") == chain(2)
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (3,)
+    db.close()
+
+
+async def test_a_file_of_before_the_first_release_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE entries (seq INTEGER)")
+    db.execute("PRAGMA user_version = 1")
+    db.execute("PRAGMA application_id = 0x64737079")
+    db.close()
+    assert "development version" in await refused(path)
 
 
 async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
@@ -85,13 +175,16 @@ async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
 
 
 async def test_work_that_fails_in_a_group_undoes_itself_alone(tmp_path: Path) -> None:
+    def commit(key: str, expected: int, event_id: str) -> Commit:
+        return Commit(key=key, expected=expected, entries=[turn(expected)], marks={}, settled=Settled(event_id))
+
     async with opened(lambda: SqliteStore(tmp_path / "chat.db")) as store:
-        await store.append("k", entry(0, "e0"), 0)
+        await store.commit(commit("k", 0, "e0"))
         outcomes = await asyncio.gather(
-            store.append("a", entry(1), 0),
-            store.append("k", entry(2, "e0"), 1),  # the event stands already
-            store.append("b", entry(3), 7),  # the wrong place
-            store.append("c", entry(4), 0),
+            store.commit(commit("a", 0, "e1")),
+            store.commit(commit("k", 1, "e0")),  # the message is settled already
+            store.commit(commit("b", 7, "e3")),  # the wrong place
+            store.commit(commit("c", 0, "e4")),
             return_exceptions=True,
         )
         assert [type(outcome).__name__ for outcome in outcomes] == [
@@ -101,12 +194,29 @@ async def test_work_that_fails_in_a_group_undoes_itself_alone(tmp_path: Path) ->
             "NoneType",
         ]
         assert {info.key for info in await store.list()} == {"k", "a", "c"}
+        assert len(await whole(store, "k")) == 1
+
+
+async def test_a_file_that_is_locked_for_long_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dspy_session.stores.sqlite.schema.BUSY_SECONDS", 0.0)
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusyError, match="in use by another process"):
+            await say(store, "k")
+        assert (await store.read("k")).length == 0  # reading goes on
+        other.execute("ROLLBACK")
+        other.close()
+        await say(store, "k")
 
 
 WRITER = """
 import asyncio, sys
-from dspy_session.stores import SqliteStore
-from dspy_session.testing.store_contract import entry
+from dspy_session.stores import Arrival, Settled, SqliteStore
+from dspy_session.testing.store_contract import say
 
 async def main():
     store = SqliteStore(sys.argv[1])
@@ -114,7 +224,8 @@ async def main():
     async def grow(key):
         number = 0
         while True:
-            await store.append(key, entry(number, f"e{number}"), number)
+            await store.receive(Arrival(key, f"e{number}", "{}", 1.0, 1.0))
+            await say(store, key, settled=Settled(f"e{number}", received=True))
             print(key, number, flush=True)
             number += 1
     await asyncio.gather(*(grow(f"k{place}") for place in range(8)))
@@ -145,21 +256,34 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, attempt: in
     assert sum(told.values()) >= 200
     async with opened(lambda: SqliteStore(path)) as store:
         for key, number in told.items():
-            journal = list(await store.read(key))
+            journal = await whole(store, key)
             assert len(journal) > number
-            assert [item.event_id for item in journal] == [f"e{place}" for place in range(len(journal))]
+            assert journal == chain(len(journal))
+            assert all([await store.knows(key, f"e{place}") for place in range(len(journal))])
 
 
-async def test_a_file_that_may_not_grow_is_explained_and_recovers(tmp_path: Path) -> None:
+async def test_a_file_that_may_not_grow_is_explained_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+    opened_here: list[sqlite3.Connection] = []
+
+    def remembered(*args: object, **options: object) -> sqlite3.Connection:
+        opened_here.append(connect(*args, **options))  # type: ignore[call-overload]
+        return opened_here[-1]
+
+    monkeypatch.setattr("dspy_session.stores.sqlite.schema.sqlite3.connect", remembered)
     path = tmp_path / "chat.db"
     async with opened(lambda: SqliteStore(path)) as store:
-        await store.append("k", entry(0), 0)
-        await store._do(lambda db: db.execute("PRAGMA max_page_count = 8").fetchone())  # noqa: SLF001  # fills the disk
-        with pytest.raises(StoreError, match="make room"):
-            await store.append("k", Entry("call", "x" * 100_000, "", 1.0), 1)
-        await store._do(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())  # noqa: SLF001
-        await store.append("k", entry(1), 1)
-        assert len(await store.read("k")) == 2
+        await say(store, "k")
+        writer = opened_here[1]  # after the one that serves
+        writer.execute("PRAGMA max_page_count = 30").fetchone()  # fills the disk
+        large = Commit(key="k", expected=1, entries=[Entry("turn", "x" * 200_000, 1.0)], marks={})
+        with pytest.raises(StoreBusyError, match="make room"):
+            await store.commit(large)
+        writer.execute("PRAGMA max_page_count = 1000000").fetchone()
+        await say(store, "k")
+        assert await whole(store, "k") == chain(2)
 
 
 def test_urls(tmp_path: Path) -> None:

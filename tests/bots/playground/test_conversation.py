@@ -216,7 +216,7 @@ async def test_a_damaged_conversation_says_so_and_leaves_the_others_alone(tmp_pa
         async with visitor.page("one") as page:
             whole = await page.whole()
         answer = await visitor.ask("And now?", "two")
-    assert "entry 0 (call) is damaged" in whole["thread"]["trouble"]
+    assert "entry 0 (turn) is damaged" in whole["thread"]["trouble"]
     assert {thread["title"] for thread in whole["threads"]} == {"Good day?", "(cannot be read)"}
     assert answer["phase"] == "answered"
 

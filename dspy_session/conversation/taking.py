@@ -1,0 +1,182 @@
+"""One turn of a conversation, from the request to its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dspy
+from dspy.utils.usage_tracker import UsageTracker
+
+from dspy_session.conversation.holds import Hold
+from dspy_session.conversation.journal import call_change
+from dspy_session.conversation.protocols import TurnEvent
+from dspy_session.session import Session
+from dspy_session.state import Outcome
+from dspy_session.stores import Settled
+from dspy_session.turn import Turn
+
+if TYPE_CHECKING:
+    from dspy_session.conversation.conversations import Conversations
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """A turn to be taken.
+
+    Args:
+        key: The conversation.
+        inputs: The agent's inputs.
+        event_id: The platform's id of the message; the same id twice in a conversation runs once. Empty for none.
+        author: The platform's id of who wrote it.
+        author_name: The name that people see.
+        user: Who wrote it, as ``forget_user`` knows them; ``author`` if empty.
+        received: True when the message waits in the store's inbox.
+        reply: Makes of the turn's outputs what is to be posted, as JSON text; None when nothing is.
+    """
+
+    key: str
+    inputs: Mapping[str, Any]
+    event_id: str = ""
+    author: str = ""
+    author_name: str = ""
+    user: str = ""
+    received: bool = False
+    reply: Callable[[Mapping[str, Any], Turn | None], str] | None = None
+
+
+class TakenTurn:
+    """A turn that holds its conversation; ``Conversations.turn`` gives one out."""
+
+    def __init__(self, conversations: Conversations, request: TurnRequest, hold: Hold) -> None:
+        self._conversations = conversations
+        self._request = request
+        self._hold = hold
+        self._usage = UsageTracker()
+        self._began = 0.0
+        self._written = False
+        self.committed: Turn | None = None
+        """The turn once it is committed; None before, and when the agent's session records nothing."""
+
+    async def run(self) -> Any:
+        """Run the turn: what the agent returns."""
+        session = self._conversations.session
+        self._began = time.monotonic()
+        with dspy.context(usage_tracker=self._usage), session.use_state(self._hold.known.state, commit=self._commit):
+            result = await session.acall(**self._request.inputs)
+        await self._settle_unrecorded(result)
+        return result
+
+    async def stream(self, field: str | None = None) -> AsyncGenerator[Any, None]:
+        """Run the turn and show it while it is made: as ``Session.astream``."""
+        session = self._conversations.session
+        self._began = time.monotonic()
+        async with contextlib.aclosing(session.astream(field, **self._request.inputs)) as items:
+            # The state is bound while the stream starts, not while it is read: the reader runs in between.
+            with (
+                dspy.context(usage_tracker=self._usage),
+                session.use_state(self._hold.known.state, commit=self._commit),
+            ):
+                item = await anext(items)
+            yield item
+            async for item in items:
+                yield item
+        await self._settle_unrecorded(item)
+
+    async def fail(self, body: Mapping[str, Any], reply: str = "") -> None:
+        """Settle the message without a turn: it cannot be answered.
+
+        Args:
+            body: What happened, for the journal: JSON values.
+            reply: What is to be posted, as JSON text.
+        """
+        await self._conversations.record_failure(self._hold, body, self._settled(reply))
+
+    async def _commit(self, outcome: Outcome) -> None:
+        """Write what the call changes; once this began it is finished, also when the call is cancelled meanwhile."""
+        writing = asyncio.ensure_future(self._write(outcome))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])
+            raise
+
+    async def _write(self, outcome: Outcome) -> None:
+        conversations, request, known = self._conversations, self._request, self._hold.known
+        at = conversations.clock()
+        turn = outcome.turns[-1] if outcome.turns else None
+        told = self._told()
+        change = call_change(outcome, known, at, author=request.user or request.author, told=told)
+        event = None if turn is None else turn_event(request.key, turn, told, at)
+        settled = None
+        if request.event_id:
+            outputs = {} if turn is None else turn.outputs
+            settled = self._settled("" if request.reply is None else request.reply(outputs, turn))
+        await conversations.write(self._hold, change, event, settled, cleared=outcome.cleared)
+        self._written = True
+        self.committed = turn
+        if event is not None:
+            for sink in conversations.listeners:
+                await sink.send(event)
+
+    async def _settle_unrecorded(self, result: Any) -> None:
+        """The agent's session recorded nothing: the message is answered all the same."""
+        if self._written or not self._request.event_id:
+            return
+        reply = self._request.reply
+        outputs = dict(result.items()) if isinstance(result, dspy.Example) else {"output": result}
+        await self._conversations.settle(self._hold, self._settled("" if reply is None else reply(outputs, None)))
+
+    def _settled(self, reply: str) -> Settled:
+        return Settled(self._request.event_id, reply, self._request.received)
+
+    def _told(self) -> dict[str, Any]:
+        request, conversations = self._request, self._conversations
+        usage = {model: dict(counted) for model, counted in self._usage.get_total_tokens().items()}
+        model = next(iter(usage)) if len(usage) == 1 else model_of(conversations.session)
+        told = {
+            "author": request.author,
+            "name": request.author_name,
+            "event": request.event_id,
+            "model": model,
+            "version": conversations.agent_version,
+            "usage": usage,
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+        return {name: value for name, value in told.items() if value}
+
+
+def turn_event(key: str, turn: Turn, told: Mapping[str, Any], at: float) -> TurnEvent:
+    """What sinks are told of a turn; the same again from the journal.
+
+    Args:
+        key: The conversation.
+        turn: The turn.
+        told: What its entry holds besides the turn.
+        at: When it was committed, in seconds since 1970, UTC.
+    """
+    return TurnEvent(
+        key=key,
+        turn=turn,
+        author=told.get("author", ""),
+        author_name=told.get("name", ""),
+        model=told.get("model", ""),
+        occurred_at=datetime.fromtimestamp(at, UTC),
+        event_id=told.get("event", ""),
+        agent_version=told.get("version", ""),
+        usage=told.get("usage", {}),
+        seconds=told.get("seconds", 0.0),
+    )
+
+
+def model_of(session: Session) -> str:
+    """The name of the model that the agent uses, as far as it is one."""
+    models = {getattr(predictor.lm, "model", None) for predictor in session.predictors()} - {None}
+    if len(models) == 1:
+        return str(models.pop())
+    return str(getattr(dspy.settings.lm, "model", "") or "")

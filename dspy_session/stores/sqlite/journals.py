@@ -1,0 +1,215 @@
+"""Journals in SQLite."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from dspy_session.errors import StaleJournalError
+from dspy_session.stores.protocol import Commit, ConversationInfo, Delivery, Entry, Forget, Journal, Settled
+
+FORGOTTEN = "forgotten"
+"""The kind of an entry that says nothing any more."""
+
+_FIND = "SELECT id, length, marks FROM conversations WHERE key = ?"
+_CREATE = """
+    INSERT INTO conversations (key, length, marks, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO NOTHING RETURNING id
+"""
+_GROW = """
+    UPDATE conversations SET length = length + ?, marks = ?, updated_at = ?
+    WHERE key = ? AND length = ? RETURNING id
+"""
+_ADD = """
+    INSERT INTO entries (conversation, number, kind, body, at, previous, about, author) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_COLUMNS = "kind, body, at, previous, about, author"
+_CHAIN = """
+    WITH RECURSIVE chain (number, depth) AS (
+        VALUES (?2, 1)
+        UNION ALL
+        SELECT e.previous, chain.depth + 1 FROM chain JOIN entries e ON e.conversation = ?1 AND e.number = chain.number
+        WHERE e.previous IS NOT NULL AND chain.depth < ?3
+    )
+    SELECT e.number, e.kind, e.body, e.at, e.previous, e.about, e.author
+    FROM chain JOIN entries e ON e.conversation = ?1 AND e.number = chain.number
+"""
+_ABOUT = f"""
+    SELECT number, {_COLUMNS} FROM entries
+    WHERE conversation = ? AND about BETWEEN ? AND ? AND about IS NOT NULL ORDER BY number
+"""  # noqa: S608  # made of constants
+_PAGE = f"""
+    SELECT number, {_COLUMNS} FROM entries e JOIN conversations c ON c.id = e.conversation
+    WHERE c.key = ? AND number > ? ORDER BY number LIMIT ?
+"""  # noqa: S608  # as above
+_LIST = """
+    SELECT key, length, created_at, updated_at FROM conversations
+    WHERE length > 0 AND substr(key, 1, length(?1)) = ?1 ORDER BY updated_at DESC, id DESC
+"""
+_ANSWER = """
+    UPDATE arrivals SET state = ?1, reply = ?2, payload = CASE ?1 WHEN 'done' THEN '' ELSE payload END
+    WHERE key = ?3 AND event_id = ?4 AND state = 'waiting'
+"""
+_KNOW = """
+    INSERT INTO arrivals (key, event_id, author, state, payload, reply, sent_at, received_at, attempts, message_ids)
+    VALUES (?, ?, '', ?, '', ?, ?, ?, 1, '[]') ON CONFLICT (key, event_id) DO NOTHING
+"""
+_DELIVER = "INSERT INTO deliveries (sink, key, delivery_id, body, at, author) VALUES (?, ?, ?, ?, ?, ?)"
+_OPEN_LANE = """
+    INSERT INTO lanes (sink, key, due_at, attempts, parked, reason, fence, leased_until)
+    VALUES (?, ?, ?, 0, 0, '', 0, 0) ON CONFLICT (sink, key) DO NOTHING
+"""
+
+
+def read(db: sqlite3.Connection, key: str, depth: int | None) -> Journal:
+    """A conversation: its marks, what they lead to, and what is said of that."""
+    found = db.execute(_FIND, (key,)).fetchone()
+    if found is None:
+        return Journal()
+    conversation, length, marks_text = found
+    marks: dict[str, int] = json.loads(marks_text)
+    entries: dict[int, Entry] = {}
+    for end in dict.fromkeys(marks.values()):
+        for number, *columns in db.execute(_CHAIN, (conversation, end, length if depth is None else depth)):
+            entries[number] = Entry(*columns)
+    if entries:
+        for number, *columns in db.execute(_ABOUT, (conversation, min(entries), max(entries))):
+            if columns[4] in entries:
+                entries[number] = Entry(*columns)
+    return Journal(length, marks, entries)
+
+
+def commit(db: sqlite3.Connection, change: Commit) -> None:
+    """Write a change."""
+    added, marks = len(change.entries), json.dumps(change.marks, separators=(",", ":"))
+    if added:
+        at = change.entries[-1].at
+        found = db.execute(_GROW, (added, marks, at, change.key, change.expected)).fetchone()
+        if found is None and change.expected == 0:
+            found = db.execute(_CREATE, (change.key, added, marks, at, at)).fetchone()
+        if found is None:
+            raise StaleJournalError
+        db.executemany(
+            _ADD,
+            [
+                (found[0], change.expected + place, e.kind, e.body, e.at, e.previous, e.about, e.author)
+                for place, e in enumerate(change.entries)
+            ],
+        )
+    elif length_of(db, change.key) != change.expected:
+        raise StaleJournalError
+    author = change.entries[-1].author if added else ""
+    if change.settled is not None:
+        _settle(db, change.key, change.settled, change.entries[-1].at if added else 0.0)
+    enqueue(db, change.key, change.deliveries, author)
+
+
+def length_of(db: sqlite3.Connection, key: str) -> int:
+    """How many entries a conversation has."""
+    found = db.execute(_FIND, (key,)).fetchone()
+    return 0 if found is None else int(found[1])
+
+
+def _settle(db: sqlite3.Connection, key: str, settled: Settled, at: float) -> None:
+    state = "answered" if settled.reply else "done"
+    if db.execute(_ANSWER, (state, settled.reply, key, settled.event_id)).rowcount:
+        return
+    if settled.received:
+        raise StaleJournalError(f"the message {settled.event_id!r} is settled already, or was forgotten")
+    if not db.execute(_KNOW, (key, settled.event_id, state, settled.reply, at, at)).rowcount:
+        raise StaleJournalError(f"the message {settled.event_id!r} is settled already")
+
+
+def enqueue(db: sqlite3.Connection, key: str, deliveries: Sequence[Delivery], author: str = "") -> None:
+    """Add deliveries to the ends of their lanes."""
+    for delivery in deliveries:
+        if db.execute("SELECT 1 FROM sinks WHERE name = ? AND disabled", (delivery.sink,)).fetchone():
+            continue
+        db.execute(_DELIVER, (delivery.sink, key, delivery.id, delivery.body, delivery.at, author))
+        db.execute(_OPEN_LANE, (delivery.sink, key, delivery.at))
+
+
+def page(db: sqlite3.Connection, key: str, after: int, count: int) -> list[tuple[int, Entry]]:
+    """The next entries of a conversation after a number."""
+    return [(number, Entry(*columns)) for number, *columns in db.execute(_PAGE, (key, after, count))]
+
+
+def listed(db: sqlite3.Connection, prefix: str) -> list[ConversationInfo]:
+    """The conversations whose keys begin with ``prefix``, the newest first."""
+    return [ConversationInfo(*row) for row in db.execute(_LIST, (prefix,))]
+
+
+# --- forgetting -------------------------------------------------------------------------------------------------------
+
+_BLANK = f"""
+    UPDATE entries SET kind = '{FORGOTTEN}', body = '{{}}', author = '', about = NULL
+    WHERE conversation = ?1 AND number IN (SELECT value FROM json_each(?2))
+"""  # noqa: S608  # made of constants
+_NOTE = f"""
+    INSERT INTO entries (conversation, number, kind, body, at, author)
+    SELECT id, length, '{FORGOTTEN}', '{{}}', updated_at, '' FROM conversations WHERE id = ?
+"""  # noqa: S608  # as above
+_CLOSE_EMPTY_LANES = """
+    DELETE FROM lanes WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.sink = lanes.sink AND d.key = lanes.key)
+"""
+_BY_AUTHOR = "e.author = ?"
+_OLD = f"e.at < ? AND e.kind <> '{FORGOTTEN}' AND e.number NOT IN (SELECT value FROM json_each(c.marks))"  # noqa: S608
+_WHERE = """
+    SELECT c.id, c.key, json_group_array(e.number) FROM entries e JOIN conversations c ON c.id = e.conversation
+    WHERE {condition} GROUP BY c.id
+"""
+_ABOUT_THOSE = "SELECT number FROM entries WHERE conversation = ?1 AND about IN (SELECT value FROM json_each(?2))"
+
+
+def forget(db: sqlite3.Connection, what: Forget) -> list[str]:
+    """Delete for good.
+
+    Returns:
+        The conversations that changed.
+    """
+    changed: dict[str, None] = {}
+    if what.key is not None:
+        _delete(db, what.key)
+        changed[what.key] = None
+    if what.author is not None:
+        changed |= dict.fromkeys(_forget_author(db, what.author))
+    if what.before is not None:
+        changed |= dict.fromkeys(_forget_before(db, what.before))
+    return list(changed)
+
+
+def _delete(db: sqlite3.Connection, key: str) -> None:
+    db.execute("DELETE FROM entries WHERE conversation IN (SELECT id FROM conversations WHERE key = ?)", (key,))
+    for table in ("conversations", "arrivals", "deliveries", "lanes"):
+        db.execute(f"DELETE FROM {table} WHERE key = ?", (key,))  # noqa: S608  # a name from above
+
+
+def _forget_author(db: sqlite3.Connection, author: str) -> list[str]:
+    changed = _blank_where(db, _BY_AUTHOR, author)
+    for table in ("arrivals", "deliveries"):
+        keys = db.execute(f"DELETE FROM {table} WHERE author = ? RETURNING key", (author,))  # noqa: S608  # as above
+        changed += [key for (key,) in keys]
+    db.execute(_CLOSE_EMPTY_LANES)
+    return changed
+
+
+def _forget_before(db: sqlite3.Connection, before: float) -> list[str]:
+    idle = [key for (key,) in db.execute("SELECT key FROM conversations WHERE updated_at < ?", (before,))]
+    for key in idle:
+        _delete(db, key)
+    db.execute("DELETE FROM arrivals WHERE state = 'done' AND received_at < ?", (before,))
+    return idle + _blank_where(db, _OLD, before)
+
+
+def _blank_where(db: sqlite3.Connection, condition: str, value: str | float) -> list[str]:
+    """Blank the entries that meet a condition, and those about them; the conversations that they are of."""
+    found = db.execute(_WHERE.format(condition=condition), (value,)).fetchall()
+    for conversation, _, numbers in found:
+        about = [number for (number,) in db.execute(_ABOUT_THOSE, (conversation, numbers))]
+        db.execute(_BLANK, (conversation, numbers))
+        db.execute(_BLANK, (conversation, json.dumps(about)))
+        # One entry more, so that whoever knows the conversation by heart notices that it has changed.
+        db.execute(_NOTE, (conversation,))
+        db.execute("UPDATE conversations SET length = length + 1 WHERE id = ?", (conversation,))
+    return [key for _, key, _ in found]

@@ -1,0 +1,146 @@
+"""Opening a database file: whose it is, which version of the tables it has, and that one process serves it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from importlib.resources import files
+
+from dspy_session.errors import StoreError
+
+APPLICATION_ID = 0x64737079
+"""``dspy`` in ASCII: marks a database file as ours."""
+VERSION = 2
+MIGRATIONS = {2: "schema.sql"}
+"""By version, the script that leads to it from the version before."""
+BUSY_SECONDS = 5.0
+"""How long to wait for another process that holds the file."""
+MEMORY = ":memory:"
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """A connection for the thread that writes, with the tables of this version.
+
+    Raises:
+        StoreError: The file is another program's, or was written by a newer or a much older version.
+        sqlite3.Error: It cannot be opened or written.
+    """
+    db = _connection(path)
+    try:
+        db.execute("BEGIN")  # so that all of the check sees one and the same moment
+        _check(db, path)
+        db.execute("COMMIT")
+        _use_wal(db)
+        db.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when the power fails
+        db.execute("PRAGMA secure_delete = ON")  # what is forgotten must not lie around in free pages
+        db.execute("BEGIN IMMEDIATE")  # one process at a time brings the tables up to date
+        _migrate(db, path)
+        db.execute(f"PRAGMA user_version = {_version(db)}")  # a file that cannot be written says so now
+        db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; SQLite does not wait by itself for another process that does the same."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def connect_reader(path: str) -> sqlite3.Connection:
+    """A connection for the thread that only reads, once ``connect`` has been there."""
+    db = _connection(path)
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
+def serve(path: str) -> sqlite3.Connection:
+    """The right to run turns on a file; it ends when the connection is closed, and with the process however that ends.
+
+    Raises:
+        StoreError: Another process has it.
+    """
+    lock = sqlite3.connect(f"{path}-serving", timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        if "locked" not in str(error):
+            raise
+        raise StoreError(
+            f"{path} serves another bot already, and a file serves one: stop that one, name another file, or run "
+            "several on PostgreSQL (postgresql://…)"
+        ) from error
+    return lock
+
+
+def begin_serving(db: sqlite3.Connection) -> int:
+    """The number of this process among all that ever served the file; what earlier ones held is free."""
+    db.execute("UPDATE lanes SET leased_until = 0 WHERE leased_until > 0")
+    db.execute("UPDATE facts SET value = value + 1 WHERE name = 'generation'")
+    generation: int = db.execute("SELECT value FROM facts WHERE name = 'generation'").fetchone()[0]
+    return generation
+
+
+def fold_log(path: str) -> None:
+    """Write the log back into the file and empty it: what was deleted may still be in there."""
+    db = _connection(path)
+    try:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        db.close()
+
+
+def _connection(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _check(db: sqlite3.Connection, path: str) -> None:
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"{path} is another program's database: name another file")
+    version = _version(db)
+    if version == 1:
+        raise StoreError(f"{path} was written by a development version before 0.1: delete it, or name another file")
+    if version > VERSION:
+        readable_by = db.execute("SELECT value FROM facts WHERE name = 'readable_by'").fetchone()[0]
+        if readable_by > VERSION:
+            raise StoreError(
+                f"{path} was written by a newer version of dspy-session-kit (schema {version}, this one knows "
+                f"{VERSION}): upgrade, or name another file"
+            )
+
+
+def _migrate(db: sqlite3.Connection, path: str) -> None:
+    _check(db, path)  # somebody else may have been quicker
+    for version in range(max(_version(db), 1) + 1, VERSION + 1):
+        script = files("dspy_session.stores.sqlite").joinpath(MIGRATIONS[version]).read_text("utf-8")
+        for statement in _statements(script):
+            db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {version}")
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script, to be run inside one transaction (``executescript`` would commit before each)."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

@@ -1,0 +1,259 @@
+"""A store in one SQLite file: for one process on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from dspy_session.errors import StoreError
+from dspy_session.stores.leases import MemoryLeases
+from dspy_session.stores.protocol import (
+    Arrival,
+    Batch,
+    Commit,
+    ConversationInfo,
+    Delivery,
+    Entry,
+    Forget,
+    Journal,
+    LaneInfo,
+    Lease,
+    Settlement,
+    Work,
+)
+from dspy_session.stores.sqlite import inbox, journals, outbox, schema
+from dspy_session.stores.sqlite.worker import Worker, explained
+
+PAGE = 500
+"""Entries of a conversation that are read at once when all of them are wanted."""
+
+
+class SqliteStore:
+    """Conversations, and all that a bot needs to lose none of its messages, in a SQLite file.
+
+    One thread writes, and takes whatever waits into one transaction; another reads. One process at a time serves the
+    file; tools may look into it and change it meanwhile.
+
+    Args:
+        path: The file; made when it does not exist. ``":memory:"`` for none.
+        clock: Seconds since 1970, UTC; for tests.
+        monotonic: Seconds that only grow, for leases; for tests.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = Path(path)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._writer: Worker | None = None
+        self._reader: Worker | None = None
+        self._serving: sqlite3.Connection | None = None
+        self._leases = MemoryLeases(0, monotonic)
+        self._news: asyncio.Event | None = None
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({str(self.path)!r})"
+
+    # --- Store --------------------------------------------------------------------------------------------------------
+
+    async def open(self, *, serving: bool = True) -> None:
+        """Open the file and bring its tables up to this version.
+
+        Raises:
+            StoreError: The file cannot be written, is no database of ours, was written by a newer version, or serves
+                another process.
+        """
+        if self._writer is not None:
+            return
+        path = str(self.path)
+        in_memory = path == schema.MEMORY
+        if serving and not in_memory:
+            try:
+                self._serving = schema.serve(path)
+            except sqlite3.Error as error:
+                raise explained(path, error) from error
+        writer = Worker(path, lambda: schema.connect(path), writes=True)
+        reader = writer if in_memory else Worker(path, lambda: schema.connect_reader(path), writes=False)
+        try:
+            await writer.start()
+            if reader is not writer:
+                await reader.start()
+            if serving:
+                self._leases = MemoryLeases(await writer.do(schema.begin_serving), self._monotonic)
+        except BaseException:
+            await writer.stop()
+            self._stop_serving()
+            raise
+        self._writer, self._reader, self._news = writer, reader, asyncio.Event()
+
+    async def read(self, key: str, depth: int | None = None) -> Journal:
+        """A conversation: its marks, what they lead to, and what is said of that."""
+        return await self._read.do(lambda db: journals.read(db, key, depth))
+
+    async def commit(self, commit: Commit) -> None:
+        """Write a change, durably."""
+
+        def work(db: sqlite3.Connection) -> None:
+            if commit.lease is not None:
+                self._leases.check(commit.lease)
+            journals.commit(db, commit)
+
+        await self._write.do(work)
+
+    async def entries(self, key: str) -> AsyncIterator[Entry]:
+        """Every entry of a conversation, oldest first."""
+        found = await self._read.do(lambda db: journals.page(db, key, -1, PAGE))
+        while found:
+            for _, entry in found:
+                yield entry
+            last = found[-1][0]
+            found = await self._read.do(partial(journals.page, key=key, after=last, count=PAGE))
+
+    async def list(self, prefix: str = "") -> Sequence[ConversationInfo]:
+        """The conversations whose keys begin with ``prefix``, the newest first."""
+        return await self._read.do(lambda db: journals.listed(db, prefix))
+
+    async def forget(self, forget: Forget) -> int:
+        """Delete for good."""
+
+        def work(db: sqlite3.Connection) -> int:
+            changed = journals.forget(db, forget)
+            for key in changed:
+                self._leases.revoke(key)
+            return len(changed)
+
+        changed = await self._write.do(work)
+        if str(self.path) != schema.MEMORY:
+            await asyncio.to_thread(schema.fold_log, str(self.path))
+        return changed
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go of the file."""
+        writer, reader = self._writer, self._reader
+        self._writer = self._reader = None
+        if reader is not None:
+            await reader.stop()
+        if writer is not None:
+            await writer.stop()
+        self._stop_serving()
+
+    # --- Leases -------------------------------------------------------------------------------------------------------
+
+    async def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
+        """Take a conversation; None while somebody else in this process has it."""
+        return self._leases.acquire(key, owner, seconds)
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> Sequence[Lease]:
+        """Keep leases; those that are still held."""
+        return [lease for lease in leases if self._leases.renew(lease, seconds)]
+
+    async def release(self, lease: Lease) -> None:
+        """Give a conversation free."""
+        self._leases.release(lease)
+        self._tell()
+
+    # --- Inbox --------------------------------------------------------------------------------------------------------
+
+    async def receive(self, arrival: Arrival) -> bool:
+        """Keep a message, durably; False when it was known already."""
+        is_new = await self._write.do(lambda db: inbox.receive(db, arrival))
+        if is_new:
+            self._tell()
+        return is_new
+
+    async def knows(self, key: str, event_id: str) -> bool:
+        """True when a message is answered, or done."""
+        return await self._read.do(lambda db: inbox.knows(db, key, event_id))
+
+    async def waiting(self, limit: int) -> Sequence[str]:
+        """Conversations with work that nobody holds a lease on."""
+        held = self._leases.held()
+        return await self._read.do(lambda db: inbox.waiting(db, held, limit))
+
+    async def take(self, lease: Lease) -> Work | None:
+        """What is to be done next in a conversation."""
+
+        def work(db: sqlite3.Connection) -> Work | None:
+            self._leases.check(lease)
+            return inbox.take(db, lease.key)
+
+        return await self._write.do(work)
+
+    async def posted(self, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
+        """The answer to a message is posted: it is done."""
+
+        def work(db: sqlite3.Connection) -> None:
+            self._leases.check(lease)
+            inbox.posted(db, lease.key, event_id, message_ids)
+
+        await self._write.do(work)
+
+    async def changed(self, seconds: float) -> None:
+        """Return when there may be new work, after ``seconds`` at the latest."""
+        if self._news is None:
+            raise StoreError(f"{self.path} is not open")
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+    # --- Outbox -------------------------------------------------------------------------------------------------------
+
+    async def claim(self, sink: str, limit: int, seconds: float) -> Batch | None:
+        """Take deliveries of the lane that has been due longest."""
+        now = self._clock()
+        return await self._write.do(lambda db: outbox.claim(db, sink, limit, now, now + seconds))
+
+    async def settle(self, batch: Batch, settlement: Settlement) -> bool:
+        """Do with a batch what was decided; False when somebody else has claimed the lane meanwhile."""
+        return await self._write.do(lambda db: outbox.settle(db, batch, settlement, self._clock()))
+
+    async def lanes(self, sink: str | None = None) -> Sequence[LaneInfo]:
+        """The lanes in which something waits."""
+        return await self._read.do(lambda db: outbox.lanes(db, sink))
+
+    async def resume(self, sink: str, key: str | None = None) -> int:
+        """Start parked lanes, or a disabled sink, again."""
+        return await self._write.do(lambda db: outbox.resume(db, sink, key, self._clock()))
+
+    async def enqueue(self, key: str, deliveries: Sequence[Delivery]) -> None:
+        """Add deliveries to the end of a conversation's lanes."""
+        await self._write.do(lambda db: journals.enqueue(db, key, deliveries))
+
+    async def due(self, sink: str) -> float | None:
+        """Seconds until ``claim`` may have something for a sink."""
+        return await self._read.do(lambda db: outbox.due(db, sink, self._clock()))
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _write(self) -> Worker:
+        if self._writer is None:
+            raise StoreError(f"{self.path} is not open")
+        return self._writer
+
+    @property
+    def _read(self) -> Worker:
+        if self._reader is None:
+            raise StoreError(f"{self.path} is not open")
+        return self._reader
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set()
+
+    def _stop_serving(self) -> None:
+        if self._serving is not None:
+            self._serving.close()
+            self._serving = None
