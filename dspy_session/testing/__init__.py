@@ -1,6 +1,7 @@
 """Contract suites for stores and sinks of your own."""
 
 from dspy_session.testing.bot_store_contract import InboxContract, LeaseContract, OutboxContract
+from dspy_session.testing.sink_contract import SinkContract
 from dspy_session.testing.store_contract import StoreContract
 
-__all__ = ["InboxContract", "LeaseContract", "OutboxContract", "StoreContract"]
+__all__ = ["InboxContract", "LeaseContract", "OutboxContract", "SinkContract", "StoreContract"]
