@@ -13,9 +13,12 @@ from markdown_it import MarkdownIt
 
 import dspy_session
 import dspy_session.conversation
+import dspy_session.sinks
 import dspy_session.stores
 from dspy_session import Session, SessionState, sessionify, with_memory
 from dspy_session.conversation import Conversations, TurnRequest
+from dspy_session.conversation.dispatch import Dispatcher
+from dspy_session.sinks import Callback, JsonLines
 from dspy_session_chat import Bot
 from dspy_session_discord import Discord
 from dspy_session_slack import Slack
@@ -30,9 +33,9 @@ TAKES_ARGUMENTS = (
     *(sessionify, with_memory, Session, Session.use_state, Session.new_state, Session.astream, Session.add_turn),
     *(Session.undo, Session.score, Session.to_examples, Session.save, Session.save_state, Session.load_from),
     *(SessionState, Conversations, Conversations.undo, Conversations.fork, Conversations.astream, TurnRequest),
-    *(Bot, Slack, Discord, Webhook, Webhook.close),
+    *(Bot, Slack, Discord, Webhook, Webhook.close, JsonLines, Callback, Dispatcher),
 )
-DOES_THINGS = (Session, Conversations, Bot, Webhook)
+DOES_THINGS = (Session, Conversations, Bot, Webhook, JsonLines, Callback, Dispatcher)
 OF_A_STATE = ("turns", "initial_history", "l2_memory", "node_states", "fork", "reset", "to_dict", "from_dict", "save")
 
 
@@ -44,7 +47,7 @@ def shown() -> str:
 
 
 def names() -> Iterator[str]:
-    for package in (dspy_session, dspy_session.conversation, dspy_session.stores):
+    for package in (dspy_session, dspy_session.conversation, dspy_session.sinks, dspy_session.stores):
         yield from package.__all__
     for kind in DOES_THINGS:
         yield from (name for name in vars(kind) if not name.startswith("_"))
