@@ -34,6 +34,10 @@ class PlatformError(SessionError):
     """The platform refuses the bot."""
 
 
+class PlatformUnavailableError(PlatformError):
+    """The platform cannot be reached at the moment; the same may work later."""
+
+
 class ConfigurationError(SessionError, ValueError):
     """The agent, an option or a setting does not fit."""
 

@@ -126,12 +126,16 @@ class Conversations:
 
         Sinks that are no durable ones belong to whoever made them.
         """
-        if self._dispatcher is not None:
-            await self._dispatcher.aclose(grace)
-            self._dispatcher = None
+        await self.stop_sinks(grace)
         await self.holds.aclose()
         await self.store.aclose()
         self._open = False
+
+    async def stop_sinks(self, grace: float = 5.0) -> None:
+        """Deliver what is due within ``grace`` seconds to the durable sinks, then no more; the rest stays."""
+        if self._dispatcher is not None:
+            await self._dispatcher.aclose(grace)
+            self._dispatcher = None
 
     # --- turns --------------------------------------------------------------------------------------------------------
 

@@ -120,6 +120,10 @@ class Holds:
             return True
         return bool(await self._store.renew([hold.lease], self._lease_seconds))
 
+    async def read_again(self, hold: Hold) -> None:
+        """Read a conversation that is held anew: somebody else wrote to it."""
+        hold.restored = await self._read(hold.key, self._window())
+
     def forget(self, key: str | None = None) -> None:
         """Read a conversation, or all of them, anew when they are needed next."""
         for hold in list(self._holds.values()) if key is None else filter(None, [self._holds.get(key)]):

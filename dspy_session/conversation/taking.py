@@ -16,6 +16,7 @@ from dspy.utils.usage_tracker import UsageTracker
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.journal import call_change
 from dspy_session.conversation.protocols import TurnEvent
+from dspy_session.record import recorded_outputs
 from dspy_session.session import Session
 from dspy_session.state import Outcome
 from dspy_session.stores import Settled
@@ -62,6 +63,8 @@ class TakenTurn:
         self._written = False
         self.committed: Turn | None = None
         """The turn once it is committed; None before, and when the agent's session records nothing."""
+        self.reply = ""
+        """What is to be posted, once that is committed."""
 
     async def run(self) -> Any:
         """Run the turn: what the agent returns."""
@@ -96,6 +99,7 @@ class TakenTurn:
             reply: What is to be posted, as JSON text.
         """
         await self._conversations.record_failure(self._hold, body, self._settled(reply))
+        self.reply = reply
 
     async def _commit(self, outcome: Outcome) -> None:
         """Write what the call changes; once this began it is finished, also when the call is cancelled meanwhile."""
@@ -113,12 +117,13 @@ class TakenTurn:
         told = self._told()
         change = call_change(outcome, known, at, author=request.user or request.author, told=told)
         event = None if turn is None else turn_event(request.key, turn, told, at)
-        settled = None
+        settled, reply = None, ""
         if request.event_id:
             outputs = {} if turn is None else turn.outputs
-            settled = self._settled("" if request.reply is None else request.reply(outputs, turn))
+            reply = "" if request.reply is None else request.reply(outputs, turn)
+            settled = self._settled(reply)
         await conversations.write(self._hold, change, event, settled, cleared=outcome.cleared)
-        self._written = True
+        self._written, self.reply = True, reply
         self.committed = turn
         if event is not None:
             for sink in conversations.listeners:
@@ -128,9 +133,10 @@ class TakenTurn:
         """The agent's session recorded nothing: the message is answered all the same."""
         if self._written or not self._request.event_id:
             return
-        reply = self._request.reply
-        outputs = dict(result.items()) if isinstance(result, dspy.Example) else {"output": result}
-        await self._conversations.settle(self._hold, self._settled("" if reply is None else reply(outputs, None)))
+        of = self._request.reply
+        reply = "" if of is None else of(recorded_outputs(result), None)
+        await self._conversations.settle(self._hold, self._settled(reply))
+        self.reply = reply
 
     def _settled(self, reply: str) -> Settled:
         return Settled(self._request.event_id, reply, self._request.received)

@@ -272,7 +272,7 @@ class Work:
 
     Args:
         arrival: The message.
-        attempts: How often it was taken up, this time included.
+        attempts: How often it was taken up, this time included; answering and posting are counted apart.
         reply: The answer that is committed and still has to be posted, as JSON text; empty when the message has yet
             to be answered.
     """

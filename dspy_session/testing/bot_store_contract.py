@@ -122,6 +122,7 @@ class InboxContract:
             assert await store.knows("k", "e1")
             work = await store.take(lease)
             assert (work.arrival.event_id, work.arrival.payload, work.reply) == ("e1", '{"text":"e1"}', "the reply")
+            assert work.attempts == 1
 
             await store.posted(lease, "e1", ["m1", "m2"])
             assert await store.take(lease) is None

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import secrets
 import signal
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import dspy
 from dspy.streaming import StatusMessage, StreamResponse
 
-from dspy_session import ConfigurationError, Session, SessionError
-from dspy_session.conversation import Conversations, Sink, TakenTurn, TurnRequest
-from dspy_session.stores import Store
+from dspy_session import ConfigurationError, Session, SessionError, Turn
+from dspy_session.conversation import Conversations, DurableSink, Sink, TakenTurn, TurnRequest
+from dspy_session.conversation.runtime import Job, Runtime, TryLaterError
+from dspy_session.errors import PlatformUnavailableError, StaleJournalError, StoreError
+from dspy_session.stores import Arrival, Store
+from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.fields import AgentFields
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.platform import CanStream, CanType, NeedsConversations, Platform, Post, ReplyStream
+from dspy_session_chat.platform import (
+    CanStream,
+    CanType,
+    NeedsConversations,
+    Platform,
+    Post,
+    Receive,
+    ReplyStream,
+    by_name,
+)
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED_EVENTS = 10_000
-"""How many events are known as taken, besides those in the store: a platform repeats an event within minutes."""
+ATTEMPTS = 3
+"""How often a message is worked on whose processing ends with the process each time."""
+POST_TRIES = 12
+"""How often an answer is posted while the platform cannot be reached: for some ten minutes."""
 NO_ANSWER = "(The agent had nothing to say.)"
 
 
@@ -45,11 +59,13 @@ class Bot:
         input_field: The agent's input that takes the message; only needed when it has several texts.
         output_field: The agent's output that is the reply; likewise.
         lm: The language model; what ``dspy.configure`` set if None.
-        grace: Seconds that answers under way are given when the bot stops.
+        keep: How long what was said is kept: ``"90d"``, ``"12h"``; for ever if None.
+        agent_version: Which version of the agent this is, for those who read the turns later.
+        grace: Seconds that answers under way are given when the bot stops; the others are answered after the restart.
         now: The time, for tests.
 
     Raises:
-        ConfigurationError: The agent's fields are not clear, there is no platform, or the store's URL is wrong.
+        ConfigurationError: The agent's fields are not clear, there is no platform, or an option does not fit.
     """
 
     def __init__(
@@ -58,10 +74,12 @@ class Bot:
         *,
         platforms: Sequence[Platform],
         store: str | Store = "sqlite:///bot.db",
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Sink | DurableSink] = (),
         input_field: str | None = None,
         output_field: str | None = None,
         lm: dspy.BaseLM | None = None,
+        keep: str | None = None,
+        agent_version: str = "",
         grace: float = 10.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -71,15 +89,17 @@ class Bot:
             raise ConfigurationError("the bot has no platform to live on: give platforms=[Slack(...)], for example")
         session = agent if isinstance(agent, Session) else Session(agent)
         self.fields = AgentFields.of(session, input_field, output_field)
-        self.conversations = Conversations(session, store, sinks=sinks)
-        self._platforms = tuple(platforms)
-        self._sinks = tuple(sinks)
+        self.conversations = Conversations(session, store, sinks=sinks, agent_version=agent_version)
+        self._platforms = by_name(platforms)
+        self._runtime = Runtime(
+            self.conversations, self._do, handles=lambda key: key.split(":", 1)[0] in self._platforms
+        )
         self._lm = lm
+        self._keep = None if keep is None else seconds_of(keep)
+        self._expiring: asyncio.Task[None] | None = None
         self._grace = grace
         self._now = now
         self._listening: dict[asyncio.Task[None], Platform] = {}
-        self._answering: set[asyncio.Task[None]] = set()
-        self._taken: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._closing = False
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -112,22 +132,25 @@ class Bot:
     async def __aenter__(self) -> Self:
         self._closing = False
         await self.conversations.open()
-        for platform in self._platforms:
+        self._runtime.start()
+        for name, platform in self._platforms.items():
             if isinstance(platform, NeedsConversations):
                 platform.use_conversations(self.conversations)
-            listening = asyncio.create_task(platform.run(self._receiver(platform)), name=f"listen-{platform.name}")
+            listening = asyncio.create_task(platform.run(self._receiver(name)), name=f"listen-{name}")
             self._listening[listening] = platform
+        if self._keep is not None:
+            self._expiring = asyncio.create_task(self._expire(self._keep), name="retention")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._closing = True
-        if self._answering:
-            _, unfinished = await asyncio.wait(self._answering, timeout=self._grace)
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
-        for sink in self._sinks:  # before the platforms: a sink may deliver to one of them
+        if self._expiring is not None:
+            self._expiring.cancel()
+            await asyncio.gather(self._expiring, return_exceptions=True)
+        await self._runtime.drain(self._grace)
+        for sink in self.conversations.listeners:  # before the platforms: a sink may deliver to one of them
             await sink.aclose(self._grace)
+        await self.conversations.stop_sinks(self._grace)
         for task in self._listening:
             task.cancel()
         ended = await asyncio.gather(*self._listening, return_exceptions=True)
@@ -151,54 +174,101 @@ class Bot:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _receiver(self, platform: Platform) -> Callable[[Inbound], Any]:
+    def _receiver(self, name: str) -> Receive:
         async def receive(inbound: Inbound) -> None:
-            self._take(platform, inbound)
+            if self._closing:
+                raise SessionError("the bot is stopping and takes no more messages")
+            arrival = Arrival(
+                key=str(inbound.key),
+                event_id=inbound.event_id,
+                payload=json.dumps({"platform": name, "message": inbound.to_json()}),
+                sent_at=inbound.sent_at.timestamp(),
+                received_at=self.conversations.clock(),
+                author=inbound.user,
+            )
+            await self._runtime.receive(arrival)
 
         return receive
 
-    def _take(self, platform: Platform, inbound: Inbound) -> None:
-        """Take a message over: from here on it is ours to answer."""
-        if self._closing:
-            raise SessionError("the bot is stopping and takes no more messages")
-        event = (str(inbound.key), inbound.event_id)
-        if event in self._taken:
+    async def _do(self, job: Job) -> None:
+        """Answer a message, or post the answer that was committed before this process began."""
+        payload = json.loads(job.work.arrival.payload)
+        inbound, platform = Inbound.from_json(payload["message"]), self._platforms.get(payload["platform"])
+        if platform is None:
+            raise TryLaterError(f"the bot has no platform {payload['platform']!r} any more")
+        if job.work.reply:
+            await self._post(platform, inbound, job, job.work.reply)
             return
-        self._taken[event] = None
-        if len(self._taken) > REMEMBERED_EVENTS:
-            self._taken.popitem(last=False)
-        answering = asyncio.create_task(self._answer(platform, inbound))
-        self._answering.add(answering)
-        answering.add_done_callback(self._answering.discard)
-
-    async def _answer(self, platform: Platform, inbound: Inbound) -> None:
-        request = TurnRequest(
-            key=str(inbound.key),
-            inputs=self.fields.inputs(inbound, self._now()),
-            event_id=inbound.event_id,
-            author=inbound.author.id,
-            author_name=inbound.author.name,
+        turn = job.turn(
+            TurnRequest(
+                key=job.hold.key,
+                inputs=self.fields.inputs(inbound, self._now()),
+                event_id=inbound.event_id,
+                author=inbound.author.id,
+                author_name=inbound.author.name,
+                user=inbound.user,
+                received=True,
+                reply=self._as_reply,
+            )
         )
-        try:
-            async with self.conversations.turn(request) as turn:
-                if turn is None:
-                    return
+        if job.work.attempts > ATTEMPTS:
+            reason = f"it ended the process {ATTEMPTS} times"
+            await self._fail(turn, inbound, reason, None)
+        else:
+            try:
                 async with self._showing(platform, inbound) as shown:
-                    text = await self._reply(turn, shown)
-                turn_id = turn.committed.id if turn.committed is not None else ""
-                await platform.post(Post(inbound, text or NO_ANSWER, turn_id))
-        except Exception as error:  # noqa: BLE001  # whatever failed, the person who asked must hear of it
-            await self._apologise(platform, inbound, error)
+                    await self._answer(turn, shown)
+            except StaleJournalError:
+                raise
+            except StoreError:
+                if turn.committed is None:
+                    raise
+            except Exception as error:  # noqa: BLE001  # whatever failed, the person who asked must hear of it
+                await self._fail(turn, inbound, f"{type(error).__name__}", error)
+        await self._post(platform, inbound, job, turn.reply)
 
-    async def _reply(self, turn: TakenTurn, shown: ReplyStream | None) -> str:
+    def _as_reply(self, outputs: Mapping[str, Any], turn: Turn | None) -> str:
+        """The answer, as it waits to be posted."""
+        text = self.fields.text(outputs) or NO_ANSWER
+        return json.dumps({"text": text, "turn": "" if turn is None else turn.id})
+
+    async def _fail(self, turn: TakenTurn, inbound: Inbound, reason: str, error: Exception | None) -> None:
+        """Failure is an answer too: one line for the person, the rest for the log."""
+        reference = secrets.token_hex(4)
+        logger.error(
+            "No answer to %s in %s (reference %s): %s",
+            *(inbound.event_id, inbound.key, reference, reason),
+            exc_info=error,
+        )
+        text = f"Sorry, something went wrong on my side (reference {reference})."
+        failure = {"reference": reference, "error": reason, "event": inbound.event_id}
+        await turn.fail(failure, json.dumps({"text": text, "turn": ""}))
+
+    async def _post(self, platform: Platform, inbound: Inbound, job: Job, reply: str) -> None:
+        """Post an answer that is committed, if the conversation is still ours."""
+        if not await job.is_ours():
+            raise StaleJournalError(f"{job.hold.key} was taken over: another process posts the answer")
+        answer = json.loads(reply)
+        ids: Sequence[str] = ()
+        try:
+            ids = (await platform.post(Post(inbound, answer["text"], answer["turn"]))).message_ids
+        except PlatformUnavailableError as error:
+            if job.work.attempts < POST_TRIES:
+                raise TryLaterError(str(error)) from error
+            logger.exception("The answer to %s in %s was given up", inbound.event_id, inbound.key)
+        except Exception:  # the platform refuses it for good
+            logger.exception("The answer to %s in %s was not posted", inbound.event_id, inbound.key)
+        await job.posted(ids)
+
+    async def _answer(self, turn: TakenTurn, shown: ReplyStream | None) -> None:
         # A server keeps no trace and no prompt history of what its users say.
         settings: dict[str, Any] = {"disable_history": True, "trace": []}
         if self._lm is not None:
             settings["lm"] = self._lm
         if shown is None:
             with dspy.context(**settings):
-                return self.fields.text(await turn.run())
-        result: Any = None
+                await turn.run()
+            return
         pieces = turn.stream(self.fields.reply)
         async with contextlib.aclosing(pieces):
             with dspy.context(**settings):
@@ -208,12 +278,19 @@ class Bot:
                     await shown.append(item.chunk)
                 elif isinstance(item, StatusMessage):
                     await shown.status(item.message)
-                else:
-                    result = item
                 try:
                     item = await anext(pieces)
                 except StopAsyncIteration:
-                    return self.fields.text(result)
+                    return
+
+    async def _expire(self, keep: float) -> None:
+        """Forget what is older than ``keep`` seconds, now and every hour."""
+        while True:
+            try:
+                await self.conversations.forget_before(self.conversations.clock() - keep)
+            except StoreError as error:
+                logger.warning("What is too old could not be forgotten, next try in an hour: %s", error)
+            await asyncio.sleep(3600.0)
 
     @contextlib.asynccontextmanager
     async def _showing(self, platform: Platform, inbound: Inbound) -> AsyncIterator[ReplyStream | None]:
@@ -226,10 +303,3 @@ class Bot:
                 yield None
         else:
             yield None
-
-    async def _apologise(self, platform: Platform, inbound: Inbound, error: Exception) -> None:
-        """Failure is an answer too: one line for the person, the rest for the log."""
-        reference = secrets.token_hex(4)
-        logger.error("No answer to %s in %s (reference %s)", inbound.event_id, inbound.key, reference, exc_info=error)
-        with contextlib.suppress(Exception):  # the platform may be what failed, and it has been logged
-            await platform.post(Post(inbound, f"Sorry, something went wrong on my side (reference {reference})."))

@@ -81,7 +81,7 @@ class AgentFields:
         """
         if isinstance(result, str):
             return result
-        values = dict(result.items()) if isinstance(result, (dspy.Example, dict)) else {}
+        values = dict(result.items()) if isinstance(result, (dspy.Example, Mapping)) else {}
         if self.reply is not None:
             if self.reply not in values:
                 raise ConfigurationError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
 from dspy_session.conversation.key import ConversationKey
 
@@ -20,11 +22,13 @@ class Author:
         id: The platform's user id.
         name: The name that people see.
         is_bot: True for other bots and integrations, which are never answered.
+        workspace: Where ``id`` is unique, by the platform's id of the workspace; empty when it is everywhere.
     """
 
     id: str
     name: str
     is_bot: bool = False
+    workspace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +73,22 @@ class Inbound:
     channel_name: str = ""
     attachments: tuple[Attachment, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def user(self) -> str:
+        """Who wrote it, told from every other user of every platform: ``"slack:T1:U1"``."""
+        return ":".join(quote(part, safe="") for part in (self.key.platform, self.author.workspace, self.author.id))
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as JSON values, read back equal by ``from_json``."""
+        return {**asdict(self), "key": str(self.key), "sent_at": self.sent_at.isoformat()}
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Inbound:
+        """The message that ``to_json`` wrote; what a newer version wrote besides is left out."""
+        fields = {name: value for name, value in written.items() if name in cls.__slots__}
+        fields["key"] = ConversationKey.parse(fields["key"])
+        fields["sent_at"] = datetime.fromisoformat(fields["sent_at"])
+        fields["author"] = Author(**fields["author"])
+        fields["attachments"] = tuple(Attachment(**attachment) for attachment in fields["attachments"])
+        return cls(**fields)

@@ -6,7 +6,7 @@ is a protocol of its own, so ``isinstance(platform, CanStream)`` is the whole qu
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -111,3 +111,12 @@ class NeedsConversations(Protocol):
     def use_conversations(self, conversations: Conversations) -> None:
         """Called once, before ``run``."""
         ...
+
+
+def by_name(platforms: Sequence[Platform]) -> dict[str, Platform]:
+    """The platforms by names that are the same after a restart: a second one of a kind is ``"slack#2"``."""
+    named: dict[str, Platform] = {}
+    for platform in platforms:
+        number = 1 + sum(other.name == platform.name for other in named.values())
+        named[platform.name if number == 1 else f"{platform.name}#{number}"] = platform
+    return named

@@ -10,7 +10,7 @@ from typing import Any
 
 import discord
 
-from dspy_session.errors import ConfigurationError, PlatformError
+from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Post, Posted, Receive
 from dspy_session_discord.connection import checked, log_in, own_client, stay_connected
@@ -19,7 +19,7 @@ from dspy_session_discord.hearing import Hearing
 from dspy_session_discord.joining import joined
 from dspy_session_discord.key import PLATFORM
 from dspy_session_discord.posting import find, send
-from dspy_session_discord.refusal import NO_MESSAGE_CONTENT, UNREACHABLE, explain
+from dspy_session_discord.refusal import NO_MESSAGE_CONTENT, UNREACHABLE, explain, refused_to_post
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Discord:
                 _log.warning("answering in channel %s, not in a thread: %s", place.channel.id, place.compromise)
             return Posted(await send(place, post))
         except _FAILURES as error:
-            raise PlatformError(f"Discord did not take the answer: {explain(error)}") from error
+            raise refused_to_post(error) from error
 
     @asynccontextmanager
     async def typing(self, inbound: Inbound) -> AsyncIterator[None]:
@@ -165,7 +165,7 @@ class Discord:
                     await self._logged_in.wait()
         client = self._client
         if client is None or client.user is None or client.is_closed():
-            raise PlatformError("Discord is not connected, so the answer was not posted")
+            raise PlatformUnavailableError("Discord is not connected, so the answer was not posted")
         return client
 
     async def _keep_typing(self, inbound: Inbound) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import discord
 
-from dspy_session.errors import PlatformError
+from dspy_session.errors import PlatformError, PlatformUnavailableError
 
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 """What discord.py lets through when there is no answer at all."""
@@ -46,6 +46,15 @@ def explain(error: Exception) -> str:
         said = " ".join(error.text.split())[:_LONGEST]
         return _MENDS.get(error.code) or f"it answered {error.status} {said}".rstrip()
     return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+
+
+def refused_to_post(error: Exception) -> PlatformError:
+    """Why an answer could not be posted, and whether it is worth trying again."""
+    passing = not isinstance(error, discord.DiscordException) or (
+        isinstance(error, discord.HTTPException) and (error.status == 429 or error.status >= 500)
+    )
+    kind = PlatformUnavailableError if passing else PlatformError
+    return kind(f"Discord did not take the answer: {explain(error)}")
 
 
 def login_refused(error: Exception) -> PlatformError:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
 
-from dspy_session.errors import PlatformError
+from dspy_session.errors import PlatformError, PlatformUnavailableError
 
 PASSING = frozenset(
     {
@@ -83,7 +83,8 @@ def refusal_to_post(error: Exception, channel: str) -> PlatformError:
     if code == "missing_scope" and isinstance(error, SlackApiError):
         return _missing(error, "the bot token")
     remedy = _REMEDIES.get(code, "Slack did not take the answer for {channel}")
-    return PlatformError(f"{remedy.format(channel=channel)} ({code})")
+    kind = PlatformUnavailableError if is_passing(error) else PlatformError
+    return kind(f"{remedy.format(channel=channel)} ({code})")
 
 
 def _missing(error: SlackApiError, token: str) -> PlatformError:

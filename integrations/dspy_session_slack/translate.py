@@ -29,7 +29,7 @@ def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names
     return Inbound(
         key=conversation_key(body, workspace=bot.team_id),
         event_id=message_id(channel, ts),
-        author=Author(id=user, name=names.get(user) or user),
+        author=Author(id=user, name=names.get(user) or user, workspace=bot.team_id),
         text=plain_text(text, {bot.user_id: bot.name, **names}).strip(),
         addressed=addressed,
         sent_at=datetime.fromtimestamp(float(ts), UTC),

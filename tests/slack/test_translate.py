@@ -16,7 +16,7 @@ def test_a_mention_in_a_channel():
     assert translate(body(message("<@U00BOT> is <@U00BEN> in?")), "mention", BOT, NAMES) == Inbound(
         key=ConversationKey("slack", "T00TEAM", "C00CHAN", "1766458026.240809"),
         event_id="C00CHAN:1766458026.240809",
-        author=Author("U00ANN", "Ann"),
+        author=Author("U00ANN", "Ann", workspace="T00TEAM"),
         text="is @Ben in?",
         addressed="mention",
         sent_at=datetime(2025, 12, 23, 2, 47, 6, 240809, tzinfo=UTC),

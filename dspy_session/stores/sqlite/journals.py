@@ -48,7 +48,7 @@ _LIST = """
     WHERE length > 0 AND substr(key, 1, length(?1)) = ?1 ORDER BY updated_at DESC, id DESC
 """
 _ANSWER = """
-    UPDATE arrivals SET state = ?1, reply = ?2, payload = CASE ?1 WHEN 'done' THEN '' ELSE payload END
+    UPDATE arrivals SET state = ?1, reply = ?2, attempts = 0, payload = CASE ?1 WHEN 'done' THEN '' ELSE payload END
     WHERE key = ?3 AND event_id = ?4 AND state = 'waiting'
 """
 _KNOW = """
