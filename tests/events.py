@@ -29,10 +29,10 @@ def make_event(index: int = 0, *, key: str = KEY, turn: Turn | None = None) -> T
 
 
 DETAILS = {
-    "turn.scored": {"turn_id": "t1", "score": 1.0, "by": "slack:T1:U1", "text": "well said"},
+    "turn.scored": {"turn_id": "t1", "score": 1.0, "by": "U1", "text": "well said", "source": "button"},
     "conversation.undone": {"turn_ids": ["t2", "t1"]},
     "conversation.reset": {},
-    "conversation.forked": {"new_key": "slack:T1:C2"},
+    "conversation.forked": {"from_key": "slack:T1:C2"},
     "conversation.deleted": {},
 }
 

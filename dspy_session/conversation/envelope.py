@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -35,6 +36,9 @@ TYPES = (
 
 VERSION = 1
 """The version of ``data``; it rises when a receiver that follows the schema would have to change."""
+
+LONGEST_ID = 400
+"""Characters of an id that stay readable; of a longer one its hash is told, since servers refuse long headers."""
 
 REDACTED = "[redacted]"
 """What stands in the place of a field that is redacted by name."""
@@ -226,13 +230,14 @@ def _change_data(event: ChangeEvent, open_: _Open) -> dict[str, Any]:
             "turn_id": details.get("turn_id"),
             "score": _number(details.get("score")),
             "by": details.get("by") or None,
+            "source": details.get("source") or None,
             "text": text[0] if text else None,
             "omitted": open_.omitted,
         }
     if event.type == "conversation.undone":
         return {"turn_ids": list(details.get("turn_ids", ()))}
     if event.type == "conversation.forked":
-        return {"fork": _conversation(str(details.get("new_key", "")))}
+        return {"from": _conversation(str(details.get("from_key", "")))}
     return {}
 
 
@@ -259,8 +264,11 @@ def _number(value: object) -> float | None:
 
 
 def _safe(text: str) -> str:
-    """Readable, safe in a header, without the dot that joins the signed parts."""
-    return quote(text, safe="", errors="surrogatepass").replace(".", "%2E")
+    """Readable, safe in a header and short enough for one, without the dot that joins the signed parts."""
+    quoted = quote(text, safe="", errors="surrogatepass").replace(".", "%2E")
+    if len(quoted) <= LONGEST_ID:
+        return quoted
+    return "sha256-" + hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
 def _utc(moment: datetime) -> datetime:

@@ -89,12 +89,13 @@ def everything() -> list[ConversationEvent]:
 
 def changes() -> list[ChangeEvent]:
     """A change of every kind."""
-    scored = {"turn_id": "t1", "score": 1.0, "by": "slack:T1:U1", "text": "well said"}
+    scored = {"turn_id": "t1", "score": 1.0, "by": "slack:T1:U1", "text": "well said", "source": "button"}
     return [
         ChangeEvent("turn.scored", KEYS[0], "c1", NOON, scored),
         ChangeEvent("conversation.undone", KEYS[0], "c2", NOON, {"turn_ids": ["t2", "t1"]}),
         ChangeEvent("conversation.reset", KEYS[0], "c3", NOON),
-        ChangeEvent("conversation.forked", KEYS[0], "c4", NOON, {"new_key": KEYS[1]}),
+        ChangeEvent("conversation.forked", KEYS[0], "c4", NOON, {"from_key": KEYS[1]}),
+        ChangeEvent("conversation.deleted", KEYS[0], "c5", NOON),
     ]
 
 

@@ -103,14 +103,21 @@ def test_the_same_event_makes_the_same_bytes():
     [
         (
             "turn.scored",
-            {"turn_id": "t1", "score": 1.0, "by": "slack:T1:U1", "text": "well said", "omitted": []},
+            {
+                "turn_id": "t1",
+                "score": 1.0,
+                "by": "slack:T1:U1",
+                "source": "button",
+                "text": "well said",
+                "omitted": [],
+            },
         ),
         ("conversation.undone", {"turn_ids": ["t2", "t1"]}),
         ("conversation.reset", {}),
         (
             "conversation.forked",
             {
-                "fork": {
+                "from": {
                     "key": "slack:T1:C2",
                     "platform": "slack",
                     "workspace": "T1",
@@ -132,8 +139,8 @@ def test_what_is_told_of_a_change(kind, data):
 
 
 def test_a_score_without_a_number_or_words():
-    data = payload(make_change(score=None, by="", text=""))["data"]
-    assert (data["score"], data["by"], data["text"]) == (None, None, None)
+    data = payload(make_change(score=None, by="", text="", source=""))["data"]
+    assert [data[name] for name in ("score", "by", "text", "source")] == [None] * 4
 
 
 def test_each_event_has_an_id_of_its_own():
@@ -162,6 +169,13 @@ def test_ids_are_safe_in_a_header_and_never_clash(one, other):
     assert turn_id(one).isprintable()
     assert "." not in turn_id(one)
     assert (turn_id(one) == turn_id(other)) == (one == other)
+
+
+def test_a_long_id_is_told_by_its_hash():
+    one, other = turn_id("鍵" * 2_000), turn_id("鍵" * 2_001)
+    assert one != other
+    assert all(each.startswith("turn_sha256-") and len(each) < 100 for each in (one, other))
+    assert turn_id("\ud800" * 2_000).isascii()
 
 
 def test_a_lone_surrogate_comes_through():
