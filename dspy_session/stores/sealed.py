@@ -196,6 +196,10 @@ class SealedStore:
         payload = sealer.seal(arrival.payload, sealer.place("message", arrival.event_id))
         return await self._store.receive(replace(arrival, payload=payload))
 
+    async def knows(self, key: str, event_id: str) -> bool:
+        """As the store beneath."""
+        return await self._store.knows(key, event_id)
+
     async def waiting(self, limit: int) -> Sequence[str]:
         """As the store beneath."""
         return await self._store.waiting(limit)

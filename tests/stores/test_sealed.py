@@ -26,6 +26,7 @@ from dspy_session.stores.protocol import (
 )
 from dspy_session.stores.sealed import IN_PLACE, UNREADABLE_DELAY, BotStore, SealedStore
 from dspy_session.stores.sealing import SealingKey, is_sealed, key_id_of
+from dspy_session.testing import InboxContract, LeaseContract, OutboxContract, StoreContract
 
 OLD, NEW = SealingKey("old", b"o" * 32), SealingKey("new", b"n" * 32)
 K = "slack:T:C"
@@ -67,6 +68,20 @@ async def opened(*keys: SealingKey, beneath: BotStore | None = None) -> AsyncIte
         yield store, beneath
     finally:
         await store.aclose()
+
+
+class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxContract):
+    durable = False
+
+    @pytest.fixture
+    def make_store(self):
+        return lambda: SealedStore(MemoryStore(), OLD)
+
+
+class TestSealedSqliteStore(StoreContract, LeaseContract, InboxContract, OutboxContract):
+    @pytest.fixture
+    def make_store(self, tmp_path):
+        return lambda: SealedStore(SqliteStore(tmp_path / "chat.db"), [NEW, OLD])
 
 
 # --- what goes in comes out -------------------------------------------------------------------------------------------
@@ -174,10 +189,13 @@ async def test_what_was_forgotten_stays_readable_as_such() -> None:
     async with opened() as (store, _):
         await write(store, replace(ENTRIES[0], author="slack:T:U"), ENTRIES[1])
         assert await store.forget(Forget(author="slack:T:U")) == 1
-        blank, kept = await everything(store)
-        assert (blank.kind, blank.body, kept) == ("forgotten", "{}", ENTRIES[1])
+        blank, kept, notice = await everything(store)
+        assert {(entry.kind, entry.body) for entry in (blank, notice)} == {("forgotten", "{}")}
+        assert kept == ENTRIES[1]
         assert (await store.read(K)).entries == {0: blank, 1: kept}
-        assert await store.key_ids() == {"old": 1}
+        await write(store, ENTRIES[2], expected=3)
+        assert (await everything(store))[3] == ENTRIES[2]
+        assert await store.key_ids() == {"old": 2}
 
 
 def test_it_has_all_that_a_bot_needs() -> None:
