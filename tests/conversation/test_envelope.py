@@ -106,7 +106,7 @@ def test_the_same_event_makes_the_same_bytes():
             {
                 "turn_id": "t1",
                 "score": 1.0,
-                "by": "slack:T1:U1",
+                "by": "U1",
                 "source": "button",
                 "text": "well said",
                 "omitted": [],
