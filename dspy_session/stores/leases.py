@@ -14,12 +14,11 @@ class MemoryLeases:
     """Who works on which conversation. Every method may be called from any thread.
 
     Args:
-        generation: Rises with each process, so that fences rise over restarts too.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, generation: int, clock: Callable[[], float]) -> None:
-        self._fences = itertools.count(generation << 32)
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._fences = itertools.count(1)
         self._clock = clock
         self._held: dict[str, tuple[Lease, float]] = {}
         self._lock = threading.Lock()

@@ -319,7 +319,7 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "a damaged conversation": (
         chat("echo.py:echo", "--store", "sqlite:///damaged.db"),
         1,
-        r"no answer: conversation 'terminal::main': entry 0 \(call\) is damaged",
+        r"no answer: conversation 'terminal::main': entry 0 \(turn\) is damaged",
     ),
     "a port that is taken": (
         start("demo", "--no-open", "--lm", "openai/x", "--port", "PORT"),
@@ -342,7 +342,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_lines(
         [chat("echo.py:echo", "--store", f"sqlite:///{name}.db") for name in ("newer", "damaged", "torn")], folder
     )
-    for name, statement in (("newer", "PRAGMA user_version = 99"), ("damaged", "UPDATE entries SET body = '{'")):
+    for name, statement in (
+        ("newer", "PRAGMA user_version = 99"),
+        ("newer", "UPDATE facts SET value = 99 WHERE name = 'readable_by'"),
+        ("damaged", "UPDATE entries SET body = '{'"),
+    ):
         with sqlite3.connect(folder / f"{name}.db") as database:
             database.execute(statement)
         database.close()

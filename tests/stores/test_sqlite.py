@@ -276,7 +276,7 @@ async def test_a_file_that_may_not_grow_is_explained_and_recovers(
     path = tmp_path / "chat.db"
     async with opened(lambda: SqliteStore(path)) as store:
         await say(store, "k")
-        writer = opened_here[1]  # after the one that serves
+        writer = opened_here[-2]  # before the one that reads
         writer.execute("PRAGMA max_page_count = 30").fetchone()  # fills the disk
         large = Commit(key="k", expected=1, entries=[Entry("turn", "x" * 200_000, 1.0)], marks={})
         with pytest.raises(StoreBusyError, match="make room"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from importlib.resources import files
+from pathlib import Path
 
 from dspy_session.errors import StoreError
 
@@ -34,9 +35,11 @@ def connect(path: str) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when the power fails
         db.execute("PRAGMA secure_delete = ON")  # what is forgotten must not lie around in free pages
         db.execute("BEGIN IMMEDIATE")  # one process at a time brings the tables up to date
-        _migrate(db, path)
-        db.execute(f"PRAGMA user_version = {_version(db)}")  # a file that cannot be written says so now
-        db.execute("COMMIT")
+        if _migrate(db, path):
+            db.execute("COMMIT")
+        else:
+            db.execute(f"PRAGMA user_version = {_version(db)}")  # a file that cannot be written says so now
+            db.execute("ROLLBACK")
     except BaseException:
         db.close()
         raise
@@ -69,26 +72,46 @@ def serve(path: str) -> sqlite3.Connection:
     Raises:
         StoreError: Another process has it.
     """
-    lock = sqlite3.connect(f"{path}-serving", timeout=0, isolation_level=None, check_same_thread=False)
+    while True:
+        lock = _lock(path)
+        if lock is None:
+            raise StoreError(
+                f"{path} serves another bot already, and a file serves one: stop that one, name another file, or run "
+                "several on PostgreSQL (postgresql://…)"
+            )
+        again = _lock(path)
+        if again is None:
+            return lock
+        again.close()  # what we hold was deleted by whoever stopped just now: it keeps nobody out
+        lock.close()
+
+
+def _lock(path: str) -> sqlite3.Connection | None:
+    """A connection that holds the lock; None while another one does."""
+    lock = sqlite3.connect(_lock_file(path), timeout=0, isolation_level=None, check_same_thread=False)
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()
         if "locked" not in str(error):
             raise
-        raise StoreError(
-            f"{path} serves another bot already, and a file serves one: stop that one, name another file, or run "
-            "several on PostgreSQL (postgresql://…)"
-        ) from error
+        return None
     return lock
 
 
-def begin_serving(db: sqlite3.Connection) -> int:
-    """The number of this process among all that ever served the file; what earlier ones held is free."""
+def _lock_file(path: str) -> str:
+    return f"{path}-serving"
+
+
+def stop_serving(lock: sqlite3.Connection, path: str) -> None:
+    """Give the right back."""
+    Path(_lock_file(path)).unlink(missing_ok=True)
+    lock.close()
+
+
+def begin_serving(db: sqlite3.Connection) -> None:
+    """Free what processes that served the file before have claimed and not settled."""
     db.execute("UPDATE lanes SET leased_until = 0 WHERE leased_until > 0")
-    db.execute("UPDATE facts SET value = value + 1 WHERE name = 'generation'")
-    generation: int = db.execute("SELECT value FROM facts WHERE name = 'generation'").fetchone()[0]
-    return generation
 
 
 def fold_log(path: str) -> None:
@@ -116,23 +139,33 @@ def _check(db: sqlite3.Connection, path: str) -> None:
     version = _version(db)
     if version == 1:
         raise StoreError(f"{path} was written by a development version before 0.1: delete it, or name another file")
-    if version > VERSION:
-        readable_by = db.execute("SELECT value FROM facts WHERE name = 'readable_by'").fetchone()[0]
-        if readable_by > VERSION:
-            raise StoreError(
-                f"{path} was written by a newer version of dspy-session-kit (schema {version}, this one knows "
-                f"{VERSION}): upgrade, or name another file"
-            )
+    if version > VERSION and _readable_by(db) > VERSION:
+        raise StoreError(
+            f"{path} was written by a newer version of dspy-session-kit (schema {version}, this one knows {VERSION}): "
+            "upgrade, or name another file"
+        )
 
 
-def _migrate(db: sqlite3.Connection, path: str) -> None:
+def _readable_by(db: sqlite3.Connection) -> int:
+    """The oldest version that understands the tables of this file."""
+    try:
+        version: int = db.execute("SELECT value FROM facts WHERE name = 'readable_by'").fetchone()[0]
+    except (sqlite3.OperationalError, TypeError):  # there is no such table, or nothing in it
+        return _version(db)
+    return version
+
+
+def _migrate(db: sqlite3.Connection, path: str) -> bool:
+    """Bring the tables up to this version; False when they are."""
     _check(db, path)  # somebody else may have been quicker
-    for version in range(max(_version(db), 1) + 1, VERSION + 1):
+    missing = range(max(_version(db), 1) + 1, VERSION + 1)
+    for version in missing:
         script = files("dspy_session.stores.sqlite").joinpath(MIGRATIONS[version]).read_text("utf-8")
         for statement in _statements(script):
             db.execute(statement)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {version}")
+    return bool(missing)
 
 
 def _statements(script: str) -> list[str]:

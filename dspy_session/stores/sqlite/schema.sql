@@ -71,4 +71,4 @@ CREATE TABLE facts (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO facts VALUES ('generation', 0), ('readable_by', 2);
+INSERT INTO facts VALUES ('readable_by', 2);

@@ -57,7 +57,7 @@ class SqliteStore:
         self._writer: Worker | None = None
         self._reader: Worker | None = None
         self._serving: sqlite3.Connection | None = None
-        self._leases = MemoryLeases(0, monotonic)
+        self._leases = MemoryLeases(monotonic)
         self._news: asyncio.Event | None = None
 
     def __repr__(self) -> str:
@@ -88,7 +88,7 @@ class SqliteStore:
             if reader is not writer:
                 await reader.start()
             if serving:
-                self._leases = MemoryLeases(await writer.do(schema.begin_serving), self._monotonic)
+                await writer.do(schema.begin_serving)
         except BaseException:
             await writer.stop()
             self._stop_serving()
@@ -255,5 +255,5 @@ class SqliteStore:
 
     def _stop_serving(self) -> None:
         if self._serving is not None:
-            self._serving.close()
+            schema.stop_serving(self._serving, str(self.path))
             self._serving = None
