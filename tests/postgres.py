@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 PASSWORD = "correct-horse"
+TRUSTED = "trusted"  # a role that needs no password, once a test makes it
 USER = "nobody"  # whom the server runs as when root starts it: PostgreSQL refuses to run as root
 
 # Becomes the program that its arguments name: as that user (PostgreSQL refuses root), and gone when the tests are gone.
@@ -77,6 +78,8 @@ class Postgres:
             cwd=directory,
         )
         assert done.returncode == 0, done.stderr
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {TRUSTED} 127.0.0.1/32 trust\n{rules.read_text()}")
 
     def start(self) -> None:
         """Start the server, and return once it takes connections. The thread that calls this has to outlive it."""

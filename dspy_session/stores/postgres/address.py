@@ -59,4 +59,5 @@ def address(url: str) -> Address:
     user = f"{parts.username}@" if parts.username else ""
     place = f"[{host}]" if ":" in host else host
     name = f"postgresql://{user}{place}{f':{port}' if port else ''}{parts.path}"
-    return Address(urlunsplit(parts._replace(query=urlencode(rest))), schema, name)
+    dsn = url if len(rest) == len(query) else urlunsplit(parts._replace(query=urlencode(rest)))
+    return Address(dsn, schema, name)

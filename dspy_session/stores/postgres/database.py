@@ -14,7 +14,7 @@ import asyncpg
 
 from dspy_session.errors import StoreError
 from dspy_session.stores.postgres.address import Address
-from dspy_session.stores.postgres.explain import explained, is_lost, is_passing
+from dspy_session.stores.postgres.explain import FAILURES, explained, is_lost, is_passing
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -23,10 +23,12 @@ Result = TypeVar("Result")
 
 ANSWER_SECONDS = 30.0
 """How long a statement may take before its connection counts as lost."""
+LONG_SECONDS = 3600.0
+"""The same for what goes through whole tables."""
 CONNECT_SECONDS = 10.0
 STATEMENTS = 100
 """How many statements a connection keeps prepared; a commit then takes a quarter of the time (0.6 against 2.1 ms)."""
-FIRST_PAUSE = 0.05
+SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 CLOSE_SECONDS = 10.0
 """How long to wait on closing for work that has begun."""
@@ -39,25 +41,26 @@ class UnknownOutcomeError(Exception):
 class Transaction:
     """A transaction that runs. In its SQL, ``store`` stands for the schema."""
 
-    def __init__(self, connection: PoolConnectionProxy[Any], schema: str) -> None:
+    def __init__(self, connection: PoolConnectionProxy[Any], schema: str, seconds: float) -> None:
         self._connection = connection
         self._prefix = f"{schema}."
+        self._seconds = seconds
 
     async def rows(self, sql: str, *values: object) -> Sequence[asyncpg.Record]:
         """All rows of a statement."""
-        return await self._connection.fetch(sql.replace("store.", self._prefix), *values)
+        return await self._connection.fetch(sql.replace("store.", self._prefix), *values, timeout=self._seconds)
 
     async def row(self, sql: str, *values: object) -> asyncpg.Record | None:
         """The first row of a statement."""
-        return await self._connection.fetchrow(sql.replace("store.", self._prefix), *values)
+        return await self._connection.fetchrow(sql.replace("store.", self._prefix), *values, timeout=self._seconds)
 
     async def value(self, sql: str, *values: object) -> Any:
         """The first value of the first row; None when there is none."""
-        return await self._connection.fetchval(sql.replace("store.", self._prefix), *values)
+        return await self._connection.fetchval(sql.replace("store.", self._prefix), *values, timeout=self._seconds)
 
     async def script(self, sql: str) -> None:
         """Run several statements that take no values."""
-        await self._connection.execute(sql.replace("store.", self._prefix))
+        await self._connection.execute(sql.replace("store.", self._prefix), timeout=self._seconds)
 
 
 class Database:
@@ -95,7 +98,7 @@ class Database:
                 self.is_pooled = await first.fetchval("SELECT pg_backend_pid()") != first.get_server_pid()
             finally:
                 first.terminate()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             raise explained(self.address, error) from error
         # The default reset costs a round trip per use and undoes what nothing here does.
         self._pool = asyncpg.create_pool(
@@ -121,15 +124,22 @@ class Database:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await pool.close()
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except FAILURES:
             pool.terminate()
 
-    async def run(self, work: Callable[[Transaction], Awaitable[Result]], *, again: bool = True) -> Result:
+    async def run(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        *,
+        again: bool = True,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Result:
         """Do work in a transaction.
 
         Args:
             work: What to do; it may be begun several times, and counts once.
             again: True when it does no harm to do it twice; else it is not repeated once its commit was sent.
+            seconds: How long a statement of it may take.
 
         Raises:
             StoreBusyError: The database could not be reached for as long as our patience lasts.
@@ -137,30 +147,30 @@ class Database:
             UnknownOutcomeError: ``again`` is False, and the connection was lost while the work was committed.
         """
         loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self._patience, FIRST_PAUSE
+        deadline, pause = loop.time() + self._patience, 0.0  # a connection that is lost can be had again at once
         while True:
             try:
-                return await self._once(work)
+                return await self._once(work, seconds)
             except UnknownOutcomeError as error:
                 if not again:
                     raise
                 cause = error.__cause__ or error
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, UnicodeEncodeError) as error:
+            except FAILURES as error:
                 if not is_passing(error):
                     raise explained(self.address, error) from error
                 cause = error
             if loop.time() + pause > deadline:
                 raise explained(self.address, cause) from cause
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(max(2 * pause, SHORTEST_PAUSE), LONGEST_PAUSE)
 
-    async def _once(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+    async def _once(self, work: Callable[[Transaction], Awaitable[Result]], seconds: float) -> Result:
         if self._pool is None:
             raise StoreError(f"the store {self.address.name} is not open")
         committing = False
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection, connection.transaction():
-                result = await work(Transaction(connection, self.address.quoted_schema))
+                result = await work(Transaction(connection, self.address.quoted_schema, seconds))
                 committing = True
             return result
         except Exception as error:

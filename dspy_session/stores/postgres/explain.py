@@ -9,17 +9,26 @@ import asyncpg
 from dspy_session.errors import StoreBusyError, StoreError
 from dspy_session.stores.postgres.address import Address
 
-LOST: tuple[type[Exception], ...] = (
+FAILURES: tuple[type[Exception], ...] = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    UnicodeEncodeError,
+)
+"""What the database, the connection or asyncpg may raise at our work."""
+_LOST = (
     asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,  # the server said farewell while asyncpg expected nothing of it
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     ConnectionError,
     TimeoutError,
 )
-"""The connection is gone; what was asked last may have been done or not."""
 _UNREACHABLE = (OSError, asyncpg.CannotConnectNowError)
 _PASSING = (
-    *LOST,
+    *_LOST,
     *_UNREACHABLE,
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,
@@ -34,7 +43,7 @@ def is_lost(error: BaseException) -> bool:
     """True when the connection is gone, so that nobody knows whether the last thing asked was done."""
     # asyncpg has one class for a closed connection and for its own misuse; DataError, a bad value, is one more of them.
     closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
-    return isinstance(error, LOST) or closed
+    return isinstance(error, _LOST) or closed
 
 
 def is_passing(error: BaseException) -> bool:

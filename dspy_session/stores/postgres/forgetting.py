@@ -10,12 +10,16 @@ from collections.abc import Collection
 from dspy_session.stores.postgres.database import Transaction
 from dspy_session.stores.protocol import Forget
 
-_IDLE = """
-    SELECT key FROM store.conversations
-    WHERE updated_at < $1 AND (lease_until IS NULL OR lease_until <= clock_timestamp())
+# A conversation that somebody works on, or that has a message to be worked on, is not idle.
+_DELETE_IDLE = """
+    WITH idle AS (
+        DELETE FROM store.conversations c
+        WHERE updated_at < $1 AND (lease_until IS NULL OR lease_until <= clock_timestamp())
+            AND NOT EXISTS (SELECT FROM store.arrivals a WHERE a.key = c.key AND a.state <> 'done')
+        RETURNING key, length
+    )
+    SELECT key FROM idle WHERE length > 0  -- the others nobody ever wrote to
 """
-# Those that somebody began to work on meanwhile are left.
-_DELETE_IDLE = f"DELETE FROM store.conversations WHERE key IN ({_IDLE}) RETURNING key"  # noqa: S608  # made of constants
 _DELETE = "DELETE FROM store.conversations WHERE key = ANY($1) RETURNING key"
 _DELETE_ARRIVALS = "DELETE FROM store.arrivals WHERE key = ANY($1) RETURNING key"
 _DELETE_LANES = "DELETE FROM store.lanes WHERE key = ANY($1) RETURNING key"

@@ -87,6 +87,7 @@ _COMMIT = f"""
         ON CONFLICT (key, event_id) DO UPDATE SET
             state = excluded.state,
             reply = excluded.reply,
+            attempts = 0,
             author = CASE excluded.state WHEN 'done' THEN '' ELSE known.author END,
             payload = CASE excluded.state WHEN 'done' THEN '' ELSE known.payload END
         WHERE known.state = 'waiting'

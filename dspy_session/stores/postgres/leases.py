@@ -16,7 +16,7 @@ _ACQUIRE = """
         owner = excluded.owner,
         fence = nextval('store.fences'),
         lease_until = clock_timestamp() + make_interval(secs => $3)
-    WHERE known.lease_until IS NULL OR known.lease_until <= clock_timestamp()
+    WHERE known.lease_until IS NULL OR known.lease_until <= clock_timestamp() OR known.fence = ANY($4::bigint[])
     RETURNING fence, length
 """
 # One that has run out and that nobody took is kept too.
@@ -41,10 +41,21 @@ _TELL_IF_OPEN = """
 _HELD = "SELECT 1 FROM store.conversations WHERE key = $1 AND owner = $2 AND fence = $3 FOR UPDATE"
 
 
-async def acquire(db: Transaction, key: str, owner: str, seconds: float) -> Lease | None:
-    """Take a conversation; None while somebody has it."""
-    row = await db.row(_ACQUIRE, key, owner, seconds)
-    return None if row is None else Lease(key, owner, row["fence"], row["length"])
+async def acquire(db: Transaction, key: str, owner: str, seconds: float, tried: list[int]) -> Lease | None:
+    """Take a conversation; None while somebody has it.
+
+    Args:
+        db: Where.
+        key: The conversation.
+        owner: Who takes it.
+        seconds: For how long.
+        tried: The fences of earlier attempts, of which nobody knows what became; this one's is added.
+    """
+    row = await db.row(_ACQUIRE, key, owner, seconds, tried)
+    if row is None:
+        return None
+    tried.append(row["fence"])
+    return Lease(key, owner, row["fence"], row["length"])
 
 
 async def renew(db: Transaction, leases: Sequence[Lease], seconds: float) -> Sequence[Lease]:

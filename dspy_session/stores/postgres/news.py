@@ -8,6 +8,7 @@ import contextlib
 import asyncpg
 
 from dspy_session.stores.postgres.database import Database
+from dspy_session.stores.postgres.explain import FAILURES
 
 CHANNEL = "dspy_session"
 
@@ -50,7 +51,7 @@ class News:
         async with self._connecting:
             if self._database.is_pooled or (self._connection is not None and not self._connection.is_closed()):
                 return
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*FAILURES):
                 connection = await self._database.connect()
                 try:
                     connection.add_termination_listener(self._lost)

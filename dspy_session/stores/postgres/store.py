@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from dspy_session.errors import StaleJournalError, StoreError
+from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
 from dspy_session.stores.postgres import forgetting, inbox, journals, leases, outbox, schema
 from dspy_session.stores.postgres.address import address
-from dspy_session.stores.postgres.database import Database, UnknownOutcomeError
+from dspy_session.stores.postgres.database import LONG_SECONDS, Database, UnknownOutcomeError
 from dspy_session.stores.postgres.news import News
 from dspy_session.stores.protocol import (
     Arrival,
@@ -66,7 +66,8 @@ class PostgresStore:
             return
         await self._database.open()
         try:
-            await self._database.run(lambda db: schema.bring_up(db, self._address, schema.migrations()))
+            steps = schema.migrations()
+            await self._database.run(lambda db: schema.bring_up(db, self._address, steps), seconds=LONG_SECONDS)
         except BaseException:
             await self._database.aclose()
             raise
@@ -84,6 +85,12 @@ class PostgresStore:
                 await self._database.run(lambda db: journals.commit(db, commit), again=False)
             except UnknownOutcomeError:
                 in_doubt = True
+            except StoreBusyError as error:
+                if not in_doubt:
+                    raise
+                raise StoreError(
+                    f"{error}; whether the last change of {commit.key!r} was written is unknown"
+                ) from error
             except StaleJournalError:
                 if in_doubt and await self._database.run(lambda db: journals.stands(db, commit)):
                     return
@@ -105,7 +112,7 @@ class PostgresStore:
 
     async def forget(self, forget: Forget) -> int:
         """Delete for good."""
-        return await self._database.run(lambda db: forgetting.forget(db, forget))
+        return await self._database.run(lambda db: forgetting.forget(db, forget), seconds=LONG_SECONDS)
 
     async def aclose(self) -> None:
         """Finish what was begun and let go of all connections."""
@@ -117,7 +124,8 @@ class PostgresStore:
 
     async def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
         """Take a conversation; None while somebody has it."""
-        return await self._database.run(lambda db: leases.acquire(db, key, owner, seconds))
+        tried: list[int] = []
+        return await self._database.run(lambda db: leases.acquire(db, key, owner, seconds, tried))
 
     async def renew(self, leases_: Sequence[Lease], seconds: float) -> Sequence[Lease]:
         """Keep leases; those that are still held."""
