@@ -31,6 +31,7 @@ from dspy_session.stores import (
     Forget,
     Inbox,
     Outbox,
+    SealingKey,
     Settled,
     Store,
     store_from_url,
@@ -57,6 +58,8 @@ class Conversations:
     Args:
         session: The agent; a plain module becomes a session.
         store: A store, or its URL: ``memory://``, ``sqlite:///chat.db``, ``postgresql://…``.
+        keys: Keys to encrypt what is said with, for a store that is given by its URL: ``"id:base64"`` as
+            ``SealingKey.generate().reveal()`` makes one. The first one encrypts, all of them decrypt.
         sinks: Told of each committed turn; a ``DurableSink`` of every change, whatever happens to the process.
         agent_version: Which version of the agent this is, for those who read the turns later.
         max_loaded: How many conversations stay in memory while nobody uses them.
@@ -70,6 +73,7 @@ class Conversations:
         session: dspy.Module,
         store: str | Store = "memory://",
         *,
+        keys: str | SealingKey | Sequence[str | SealingKey] | None = None,
         sinks: Sequence[Sink | DurableSink] = (),
         agent_version: str = "",
         max_loaded: int = 1000,
@@ -78,7 +82,9 @@ class Conversations:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.session = session if isinstance(session, Session) else Session(session)
-        self.store: Store = store_from_url(store) if isinstance(store, str) else store
+        if keys is not None and not isinstance(store, str):
+            raise ConfigurationError("keys go with a store's URL: wrap a store of your own in SealedStore(store, keys)")
+        self.store: Store = store_from_url(store, keys) if isinstance(store, str) else store
         self.agent_version = agent_version
         self.clock = clock
         self.durable_sinks, self.listeners = _apart(sinks, durable=isinstance(self.store, Outbox))

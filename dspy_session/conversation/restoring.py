@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from dspy_session.codec import from_json
-from dspy_session.errors import SessionError, StateFileError
+from dspy_session.errors import SessionError, StateFileError, StoreError
 from dspy_session.files import history_from_json, record_from_json
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.state import SessionState
 from dspy_session.stores import Entry, Journal
+from dspy_session.stores.sealing import is_sealed
 from dspy_session.turn import Record, Turn
 
 TURN, SEED, MEMORY = "turn", "seed", "memory"
@@ -285,6 +286,8 @@ def _body(journal: Journal, number: int, source: str) -> Any:
     entry = journal.entries.get(number)
     if entry is None:
         raise StateFileError(f"{source}: entry {number} is missing")
+    if is_sealed(entry.body):
+        raise StoreError(f"{source} is encrypted: give the store's keys (keys=…)")
     if entry.kind not in _KNOWN:
         raise StateFileError(
             f"{source}: entry {number} is of the unknown kind {entry.kind!r}; it is of a newer version"

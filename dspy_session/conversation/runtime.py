@@ -13,6 +13,7 @@ from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.taking import TakenTurn, TurnRequest
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
 from dspy_session.stores import Arrival, Inbox, Leases, Work
+from dspy_session.stores.sealing import is_sealed
 
 logger = logging.getLogger(__name__)
 
@@ -194,6 +195,8 @@ class Runtime:
 
     async def _do(self, job: Job) -> bool:
         """Do one job; False when the conversation is to be left alone for now."""
+        if is_sealed(job.work.arrival.payload) or is_sealed(job.work.reply):
+            raise StoreError("its messages are encrypted: give the store's keys (keys=…)")
         try:
             await self._handle(job)
         except TryLaterError as error:

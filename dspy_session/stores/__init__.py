@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dspy_session.errors import ConfigurationError
 from dspy_session.stores.memory import MemoryStore
 from dspy_session.stores.protocol import (
@@ -23,6 +25,8 @@ from dspy_session.stores.protocol import (
     Store,
     Work,
 )
+from dspy_session.stores.sealed import BotStore, SealedStore
+from dspy_session.stores.sealing import SealingKey
 from dspy_session.stores.sqlite import SqliteStore
 
 __all__ = [
@@ -40,6 +44,8 @@ __all__ = [
     "Leases",
     "MemoryStore",
     "Outbox",
+    "SealedStore",
+    "SealingKey",
     "Settled",
     "Settlement",
     "SqliteStore",
@@ -49,19 +55,32 @@ __all__ = [
 ]
 
 
-def store_from_url(url: str) -> Store:
+def store_from_url(url: str, keys: str | SealingKey | Sequence[str | SealingKey] | None = None) -> Store:
     """The store that a URL names, not opened yet.
 
     Args:
-        url: ``memory://``, or ``sqlite:///`` and a path: ``sqlite:///chat.db`` lies in the working directory,
-            ``sqlite:////var/lib/chat.db`` where it says.
+        url: ``memory://``, ``sqlite:///`` and a path (``sqlite:///chat.db`` lies in the working directory,
+            ``sqlite:////var/lib/chat.db`` where it says), or ``postgresql://user:password@host:5432/database``.
+        keys: Keys to encrypt with what people say, as ``SealedStore`` takes them; None to keep it readable.
 
     Raises:
-        ConfigurationError: The URL names no store that is known here.
+        ConfigurationError: The URL names no store that is known here, a key does not fit, or an extra is missing.
     """
+    store = _plain(url)
+    return store if keys is None else SealedStore(store, keys)
+
+
+def _plain(url: str) -> BotStore:
     if url == "memory://":
         return MemoryStore()
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
         return SqliteStore(url.removeprefix("sqlite:///"))
     scheme = url.split(":", 1)[0]
-    raise ConfigurationError(f"{scheme}: is no store; use memory:// or sqlite:///FILE (three slashes, then the file)")
+    if scheme in ("postgresql", "postgres"):
+        from dspy_session.stores.postgres import PostgresStore
+
+        return PostgresStore(url)
+    raise ConfigurationError(
+        f"{scheme}: is no store; use memory://, sqlite:///FILE (three slashes, then the file) or "
+        "postgresql://USER:PASSWORD@HOST/DATABASE"
+    )

@@ -54,7 +54,8 @@ class Bot:
     Args:
         agent: A DSPy module or a session. It is wrapped in a session if it is none.
         platforms: Where people talk to it.
-        store: Where conversations are kept: a URL (``sqlite:///bot.db``, ``memory://``) or a store.
+        store: Where conversations are kept: a URL (``sqlite:///bot.db``, ``postgresql://…``, ``memory://``) or a store.
+        keys: Keys to encrypt what people say with, as ``Conversations`` takes them.
         sinks: Told of each turn, for example a ``Webhook``.
         input_field: The agent's input that takes the message; only needed when it has several texts.
         output_field: The agent's output that is the reply; likewise.
@@ -74,6 +75,7 @@ class Bot:
         *,
         platforms: Sequence[Platform],
         store: str | Store = "sqlite:///bot.db",
+        keys: str | Sequence[str] | None = None,
         sinks: Sequence[Sink | DurableSink] = (),
         input_field: str | None = None,
         output_field: str | None = None,
@@ -89,7 +91,7 @@ class Bot:
             raise ConfigurationError("the bot has no platform to live on: give platforms=[Slack(...)], for example")
         session = agent if isinstance(agent, Session) else Session(agent)
         self.fields = AgentFields.of(session, input_field, output_field)
-        self.conversations = Conversations(session, store, sinks=sinks, agent_version=agent_version)
+        self.conversations = Conversations(session, store, keys=keys, sinks=sinks, agent_version=agent_version)
         self._platforms = by_name(platforms)
         self._runtime = Runtime(
             self.conversations, self._do, handles=lambda key: key.split(":", 1)[0] in self._platforms
