@@ -17,6 +17,7 @@ from dspy.streaming import StatusMessage, StreamResponse
 
 from dspy_session import ConfigurationError, Session, SessionError, Turn
 from dspy_session.conversation import Conversations, DurableSink, Sink, TakenTurn, TurnRequest
+from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Job, Runtime, TryLaterError
 from dspy_session.errors import PlatformUnavailableError, StaleJournalError, StoreError
 from dspy_session.stores import Arrival, Store
@@ -62,6 +63,7 @@ class Bot:
         lm: The language model; what ``dspy.configure`` set if None.
         keep: How long what was said is kept: ``"90d"``, ``"12h"``; for ever if None.
         agent_version: Which version of the agent this is, for those who read the turns later.
+        lease_seconds: How long a process that dies keeps others from its conversations, where several share a store.
         grace: Seconds that answers under way are given when the bot stops; the others are answered after the restart.
         now: The time, for tests.
 
@@ -82,6 +84,7 @@ class Bot:
         lm: dspy.BaseLM | None = None,
         keep: str | None = None,
         agent_version: str = "",
+        lease_seconds: float = LEASE_SECONDS,
         grace: float = 10.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -91,7 +94,9 @@ class Bot:
             raise ConfigurationError("the bot has no platform to live on: give platforms=[Slack(...)], for example")
         session = agent if isinstance(agent, Session) else Session(agent)
         self.fields = AgentFields.of(session, input_field, output_field)
-        self.conversations = Conversations(session, store, keys=keys, sinks=sinks, agent_version=agent_version)
+        self.conversations = Conversations(
+            session, store, keys=keys, sinks=sinks, agent_version=agent_version, lease_seconds=lease_seconds
+        )
         self._platforms = by_name(platforms)
         self._runtime = Runtime(
             self.conversations, self._do, handles=lambda key: key.split(":", 1)[0] in self._platforms
