@@ -28,6 +28,7 @@ class Pooler:
 
     Attributes:
         lose: When the next COMMIT comes, lose its connection before the server hears of it, or after it was done.
+        keeps_losing: True to lose those of all that follow too.
         lost: How many connections were lost so far.
         prepared: The names of statements that clients prepared.
     """
@@ -38,6 +39,7 @@ class Pooler:
         self._all: list[asyncio.StreamWriter] = []
         self._greeting: list[Message] = []
         self.lose: Literal["", "before", "after"] = ""
+        self.keeps_losing = False
         self.lost = 0
         self.prepared: set[str] = set()
         self.port = 0
@@ -71,7 +73,8 @@ class Pooler:
                 if message[0] == b"P":
                     self.prepared.add(message[1].split(b"\0", 1)[0].decode())
                 if message == (b"Q", b"COMMIT;\0") and self.lose:
-                    how, self.lose = self.lose, ""
+                    how = self.lose
+                    self.lose = how if self.keeps_losing else ""
                     await self._lose(answering, server, message if how == "after" else None)
                     break
                 server[1].write(packed(message))
@@ -79,7 +82,8 @@ class Pooler:
         if answering is not None and not (answering.done() and not answering.cancelled()) and not self._is_closed:
             answering.cancel()
             server[1].close()  # what it had begun is undone
-            await self.add_server()
+            with contextlib.suppress(asyncio.IncompleteReadError):  # it is all over
+                await self.add_server()
 
     async def _lose(self, answering: asyncio.Task[None], server: Streams, message: Message | None) -> None:
         answering.cancel()

@@ -104,6 +104,22 @@ async def test_a_commit_of_which_nobody_knows_what_became_is_looked_up(postgres,
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_commit_whose_fate_stays_unknown_is_not_called_unwritten(postgres, postgres_url, when):
+    async with (
+        pooled(postgres) as pooler,
+        opened(lambda: PostgresStore(pooler.url(schema_of(postgres_url)), patience=0.1)) as store,
+    ):
+        pooler.lose, pooler.keeps_losing = when, True
+        commit = Commit(key="k", expected=0, entries=chain(1), marks={"turn:": 0})
+        with pytest.raises(StoreError, match="the connection was lost while a change of 'k' was written") as caught:
+            await store.commit(commit)
+        assert not isinstance(caught.value, StoreBusyError)
+        assert_is_one_clean_line(caught.value)
+        pooler.lose = ""
+        assert await whole(store, "k") == ([] if when == "before" else chain(1))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_message_that_is_settled_while_the_connection_is_lost_is_settled_once(postgres, postgres_url, when):
     async with pooled(postgres) as pooler, opened(lambda: PostgresStore(pooler.url(schema_of(postgres_url)))) as store:
         await store.receive(message("e1"))

@@ -51,6 +51,7 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, _PASSING) or is_lost(error)
 
 
+_AWAY = "{where} cannot be reached ({said}): see that the server runs, and check host and port in the URL"
 # The first that fits. InvalidAuthorizationSpecificationError is what a wrong password is as well.
 _SAYINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     (
@@ -81,7 +82,6 @@ _SAYINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     ),
     (socket.gaierror, "{where}: this host has no address ({said}): check the host in the URL"),
     (TimeoutError, "{where} did not answer in time: see that the server runs and can be reached"),
-    (_UNREACHABLE, "{where} cannot be reached ({said}): see that the server runs, and check host and port in the URL"),
     (UnicodeEncodeError, "a text that is no valid Unicode cannot be kept: it holds half of a surrogate pair"),
     (asyncpg.CharacterNotInRepertoireError, "a text with a NUL character cannot be kept in PostgreSQL"),
 )
@@ -90,6 +90,7 @@ _SAYINGS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
 def explained(address: Address, error: BaseException) -> StoreError:
     """One line that says what is wrong and how to mend it. Never holds the password, nor what was to be written."""
     said = (str(error).splitlines() or [type(error).__name__])[0]  # what follows may show values
-    saying = next((saying for kinds, saying in _SAYINGS if isinstance(error, kinds)), "{where}: {said}")
+    otherwise = _AWAY if is_lost(error) or isinstance(error, _UNREACHABLE) else "{where}: {said}"
+    saying = next((saying for kinds, saying in _SAYINGS if isinstance(error, kinds)), otherwise)
     what = saying.format(where=address.name, said=said, schema=address.schema)
     return StoreBusyError(what) if is_passing(error) else StoreError(what)

@@ -25,6 +25,8 @@ from dspy_session.stores.protocol import (
     Work,
 )
 
+ATTEMPTS = 5
+"""How often a commit is sent when its connection is lost each time."""
 PAGE = 500
 """Entries of a conversation that are read at once when all of them are wanted."""
 
@@ -79,24 +81,17 @@ class PostgresStore:
 
     async def commit(self, commit: Commit) -> None:
         """Write a change, durably. When the connection is lost meanwhile, what became of it is looked up."""
-        in_doubt = False
-        while True:
-            try:
-                await self._database.run(lambda db: journals.commit(db, commit), again=False)
-            except UnknownOutcomeError:
-                in_doubt = True
-            except StoreBusyError as error:
-                if not in_doubt:
-                    raise
-                raise StoreError(
-                    f"{error}; whether the last change of {commit.key!r} was written is unknown"
-                ) from error
-            except StaleJournalError:
-                if in_doubt and await self._database.run(lambda db: journals.stands(db, commit)):
-                    return
-                raise
-            else:
-                return
+        try:
+            return await self._database.run(lambda db: journals.commit(db, commit), again=False)
+        except UnknownOutcomeError:
+            pass
+        try:
+            return await self._find_or_write(commit)
+        except StoreBusyError as error:
+            raise StoreError(
+                f"{self._address.name}: the connection was lost while a change of {commit.key!r} was written, and "
+                "could not be had again to see whether it was: see that the server runs"
+            ) from error
 
     async def entries(self, key: str) -> AsyncIterator[Entry]:
         """Every entry of a conversation, oldest first."""
@@ -192,6 +187,18 @@ class PostgresStore:
     async def due(self, sink: str) -> float | None:
         """Seconds until ``claim`` may have something for a sink."""
         return await self._database.run(lambda db: outbox.due(db, sink))
+
+    async def _find_or_write(self, commit: Commit) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._database.run(lambda db: journals.commit(db, commit), again=False)
+            except UnknownOutcomeError:
+                continue
+            except StaleJournalError:
+                if await self._database.run(lambda db: journals.stands(db, commit)):
+                    return None
+                raise
+        raise StoreBusyError
 
     def _tell(self) -> None:
         if self._news is not None:
