@@ -20,7 +20,7 @@ from dspy_session.conversation import Conversations, DurableSink, Sink, TakenTur
 from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Job, Runtime, TryLaterError
 from dspy_session.errors import PlatformUnavailableError, StaleJournalError, StoreError
-from dspy_session.stores import Arrival, Store
+from dspy_session.stores import Arrival, SealingKey, Store
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.fields import AgentFields
 from dspy_session_chat.inbound import Inbound
@@ -77,7 +77,7 @@ class Bot:
         *,
         platforms: Sequence[Platform],
         store: str | Store = "sqlite:///bot.db",
-        keys: str | Sequence[str] | None = None,
+        keys: str | SealingKey | Sequence[str | SealingKey] | None = None,
         sinks: Sequence[Sink | DurableSink] = (),
         input_field: str | None = None,
         output_field: str | None = None,
