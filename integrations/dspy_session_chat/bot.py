@@ -154,10 +154,12 @@ class Bot:
         if self._expiring is not None:
             self._expiring.cancel()
             await asyncio.gather(self._expiring, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._grace
         await self._runtime.drain(self._grace)
         for sink in self.conversations.listeners:  # before the platforms: a sink may deliver to one of them
-            await sink.aclose(self._grace)
-        await self.conversations.stop_sinks(self._grace)
+            await sink.aclose(max(0.0, deadline - loop.time()))
+        await self.conversations.stop_sinks(max(0.0, deadline - loop.time()))
         for task in self._listening:
             task.cancel()
         ended = await asyncio.gather(*self._listening, return_exceptions=True)

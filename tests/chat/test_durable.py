@@ -1,0 +1,197 @@
+"""What was taken over is answered, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from dspy_session import ConfigurationError, SessionError, sessionify
+from dspy_session.conversation.runtime import Runtime
+from dspy_session.errors import PlatformUnavailableError, StoreBusyError
+from dspy_session.stores import Commit, MemoryStore, SqliteStore, Work
+from dspy_session_chat import Bot, Posted
+from dspy_session_chat.duration import seconds_of
+from tests.chat.places import Place, message
+
+
+class Counting(dspy.Module):
+    """Says how many turns it sees; waits where a test wants it to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.gate: asyncio.Event | None = None
+        self.started = asyncio.Event()
+
+    async def aforward(self, message: str, history: dspy.History) -> dspy.Prediction:
+        self.calls += 1
+        self.started.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        return dspy.Prediction(reply=f"{message}, {len(history.messages)} before")
+
+
+def bot(agent: dspy.Module, place: Any, store: Any, **options: Any) -> Bot:
+    return Bot(sessionify(agent, copy_mode="none"), platforms=[place], store=store, **options)
+
+
+async def test_what_was_not_answered_before_the_stop_is_answered_after_it(tmp_path: Path) -> None:
+    url, agent, place = f"sqlite:///{tmp_path}/bot.db", Counting(), Place()
+    agent.gate = asyncio.Event()
+    async with bot(agent, place, url, grace=0.0):
+        for text in ("one", "two"):
+            await place.say(message(text))
+        await agent.started.wait()
+        running = place.receive
+    assert running is not None
+    with pytest.raises(SessionError, match="takes no more messages"):
+        await running(message("three"))
+    assert place.posts == []
+    agent.gate.set()
+    later = Place()
+    async with bot(agent, later, url):
+        assert await later.posted(2) == ["one, 0 before", "two, 1 before"]
+
+
+async def test_an_answer_that_was_committed_is_posted_by_the_next_process(tmp_path: Path) -> None:
+    url, agent, place = f"sqlite:///{tmp_path}/bot.db", Counting(), Place()
+    place.post_error = PlatformUnavailableError("no network")
+    async with bot(agent, place, url) as running:
+        await place.say(message("one"))
+        async with asyncio.timeout(10):
+            while not (await running.conversations.store.read(str(message("one").key))).length:
+                await running.conversations.store.changed(0.01)
+    later = Place()
+    async with bot(agent, later, url) as running:
+        assert await later.posted(1) == ["one, 0 before"]
+        (turn,) = (await running.conversations.state(message("one").key)).turns
+    assert later.posts[0].turn_id == turn.id
+    assert agent.calls == 1
+
+
+async def test_an_answer_waits_for_its_platform(caplog: pytest.LogCaptureFixture) -> None:
+    class Flaky(Place):
+        refusals = 1
+
+        async def post(self, post: Any) -> Posted:
+            if self.refusals:
+                self.refusals -= 1
+                raise PlatformUnavailableError("no network")
+            return await super().post(post)
+
+    place, agent = Flaky(), Counting()
+    async with bot(agent, place, "memory://"):
+        await place.say(message("one"))
+        await place.say(message("two"))
+        assert await place.posted(2) == ["one, 0 before", "two, 1 before"]
+    assert agent.calls == 2
+    assert "no network" in caplog.text
+
+
+async def test_a_message_that_ends_the_process_each_time_is_given_up(tmp_path: Path) -> None:
+    class Doomed(MemoryStore):
+        async def take(self, lease: Any) -> Work | None:
+            work = await super().take(lease)
+            return None if work is None else Work(work.arrival, work.attempts + 3, work.reply)
+
+    place, agent = Place(), Counting()
+    async with bot(agent, place, Doomed()) as running:
+        await place.say(message("one"))
+        (text,) = await place.posted(1)
+        assert "something went wrong" in text
+        entries = [entry async for entry in running.conversations.store.entries(str(message("one").key))]
+    assert agent.calls == 0
+    assert [entry.kind for entry in entries] == ["failed"]
+    assert "ended the process 3 times" in entries[0].body
+
+
+async def test_a_store_that_is_busy_is_waited_for_and_the_model_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dspy_session.conversation.conversations._FIRST_PAUSE", 0.0)
+
+    class Busy(MemoryStore):
+        times = 3
+
+        async def commit(self, commit: Commit) -> None:
+            if self.times:
+                self.times -= 1
+                raise StoreBusyError
+            await super().commit(commit)
+
+    place, agent = Place(), Counting()
+    async with bot(agent, place, Busy()):
+        await place.say(message("one"))
+        assert await place.posted(1) == ["one, 0 before"]
+    assert agent.calls == 1
+
+
+async def test_a_conversation_that_somebody_else_wrote_to_is_read_anew() -> None:
+    place, agent, store = Place(), Counting(), MemoryStore()
+    async with bot(agent, place, store):
+        await place.say(message("one"))
+        await place.posted(1)
+        key = str(message("one").key)
+        journal = await store.read(key)
+        entry = journal.entries[0]
+        await store.commit(Commit(key=key, expected=1, entries=[entry], marks={"turn:": 1}))
+        await place.say(message("two"))
+        assert (await place.posted(2))[1].startswith("two, ")
+    assert agent.calls == 3  # the second answer was thrown away, and made again from what stands now
+
+
+async def test_messages_for_a_platform_that_is_gone_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    url, agent, place = f"sqlite:///{tmp_path}/bot.db", Counting(), Place()
+    agent.gate = asyncio.Event()
+    session = sessionify(agent, copy_mode="none")
+    async with Bot(session, platforms=[Place(), place], store=url, grace=0.0):
+        await place.say(message("one"))
+    other = Place()
+    with caplog.at_level(logging.WARNING):
+        async with bot(agent, other, url, grace=0.0):
+            await other.say(message("elsewhere", thread="t2"))
+            async with asyncio.timeout(10):
+                while "has no platform 'place#2' any more" not in caplog.text:
+                    await other.say(message("elsewhere", thread="t2"))
+    agent.gate.set()
+    there = Place()
+    async with Bot(session, platforms=[Place(), there], store=url):
+        assert await there.posted(1) == ["one, 0 before"]
+
+
+async def test_what_is_older_than_it_may_be_is_forgotten(tmp_path: Path) -> None:
+    store, place = SqliteStore(tmp_path / "bot.db"), Place()
+    async with bot(Counting(), place, store, keep="90d") as running:
+        await place.say(message("one"))
+        await place.posted(1)
+        running.conversations.clock = lambda: 4e9
+        await running.conversations.forget_before(4e9 - seconds_of("90d"))
+        assert await running.conversations.list() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90d", 7776000.0), (" 12 h ", 43200.0), ("30m", 1800.0), ("2w", 1209600.0)]
+)
+def test_times_are_written_as_people_do(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "d", "1y", "0d", "-1d", "1.5d"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="such as 90d"):
+        seconds_of(text)
+
+
+def test_a_bot_needs_a_store_with_an_inbox() -> None:
+    from dspy_session.conversation import Conversations
+
+    class Bare:
+        pass
+
+    with pytest.raises(ConfigurationError, match="Bare keeps no messages that wait"):
+        Runtime(Conversations(Counting(), Bare()), lambda job: None)  # type: ignore[arg-type]
