@@ -24,7 +24,7 @@ class FakeClock:
     def __init__(self, *, automatic: bool = False) -> None:
         self.waits = 0
         self._automatic = automatic
-        self._start = datetime.now(UTC)
+        self._start = datetime.now(UTC).replace(microsecond=0)  # sums of it and whole seconds are exact
         self._seconds = 0.0
         self._sleepers: dict[object, tuple[float | None, asyncio.AbstractEventLoop, asyncio.Event]] = {}
         self._changed = threading.Condition()
