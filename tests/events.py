@@ -30,6 +30,7 @@ def make_event(index: int = 0, *, key: str = KEY, turn: Turn | None = None) -> T
 
 DETAILS = {
     "turn.scored": {"turn_id": "t1", "score": 1.0, "by": "U1", "text": "well said", "source": "button"},
+    "turn.edited": {"turn_id": "t1", "inputs": {"question": "corrected"}, "outputs": {"answer": "too"}},
     "conversation.undone": {"turn_ids": ["t2", "t1"]},
     "conversation.reset": {},
     "conversation.forked": {"from_key": "slack:T1:C2"},

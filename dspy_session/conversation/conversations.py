@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -98,6 +99,8 @@ class Conversations:
             clock=clock,
         )
         self._dispatcher: Dispatcher | None = None
+        if self.durable_sinks and isinstance(self.store, Outbox):
+            self._dispatcher = Dispatcher(self.store, self.durable_sinks)
         self._opening: asyncio.Lock | None = None
         self._open = False
 
@@ -122,9 +125,10 @@ class Conversations:
             if self._open:
                 return
             await self.store.open()
-            if self.durable_sinks and isinstance(self.store, Outbox):
-                self._dispatcher = Dispatcher(self.store, self.durable_sinks)
+            if self._dispatcher is not None:
                 await self._dispatcher.open()
+            if isinstance(self.store, Outbox):
+                await self._warn_of_strays(self.store)
             self._open = True
 
     async def aclose(self, grace: float = 5.0) -> None:
@@ -141,7 +145,6 @@ class Conversations:
         """Deliver what is due within ``grace`` seconds to the durable sinks, then no more; the rest stays."""
         if self._dispatcher is not None:
             await self._dispatcher.aclose(grace)
-            self._dispatcher = None
 
     # --- turns --------------------------------------------------------------------------------------------------------
 
@@ -269,10 +272,11 @@ class Conversations:
         await self.open()
         async with self.holds.hold(str(key)) as hold:
             number, turn = await self._find(hold, turn_id)
-            change = journal.note(
-                "edit", journal.edit_note(turn, inputs, outputs), hold.known, self.clock(), about=number
-            )
-            await self.write(hold, change)
+            at = self.clock()
+            edited = journal.edited(turn, inputs, outputs)
+            body = journal.edit_note(edited)
+            event = self._event("turn.edited", hold, at, turn_id=turn_id, inputs=edited.inputs, outputs=edited.outputs)
+            await self.write(hold, journal.note("edit", body, hold.known, at, about=number), event)
             hold.restored = None
 
     async def fork(self, key: Key, new_key: Key) -> None:
@@ -384,6 +388,16 @@ class Conversations:
     async def settle(self, hold: Hold, settled: Settled) -> None:
         """Write that a message is answered, by a call that recorded nothing."""
         await self.write(hold, Change((), hold.known.marks), None, settled)
+
+    async def _warn_of_strays(self, outbox: Outbox) -> None:
+        """Say what waits for sinks that are not here: nobody would ever deliver it."""
+        known = {sink.name for sink in self.durable_sinks}
+        waiting: Counter[str] = Counter()
+        for lane in await outbox.lanes():
+            waiting[lane.sink] += lane.waiting
+        for sink, count in waiting.items():
+            if sink not in known:
+                logger.warning("%d deliveries wait for the sink %s, which this program does not have", count, sink)
 
     def _wake_sinks(self) -> None:
         if self._dispatcher is not None:

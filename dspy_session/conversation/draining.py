@@ -13,11 +13,15 @@ from dspy_session.conversation.protocols import DurableSink
 from dspy_session.conversation.schedule import after_failure
 from dspy_session.errors import SessionError
 from dspy_session.stores.protocol import Batch, Outbox, Settlement
+from dspy_session.stores.sealing import is_sealed
 
 logger = logging.getLogger(__name__)
 
 LEASE_MARGIN = 10.0
 """Seconds that a batch is ours beyond what its delivery may take: for settling it, on a machine that is busy."""
+
+SEALED_SECONDS = 300.0
+"""Until a delivery is looked at again that is encrypted, where the store was opened without keys."""
 
 SHORTEST_WAIT = 0.05
 """Seconds between two looks at a store that says that something is due and then gives out nothing."""
@@ -162,6 +166,8 @@ class Draining:
             )
 
     async def _deliver(self, batch: Batch) -> Settlement:
+        if any(is_sealed(delivery.body) for delivery in batch.deliveries):
+            return Settlement("retry", SEALED_SECONDS, reason="it is encrypted: give the store's keys (keys=…)")
         try:
             async with asyncio.timeout(self.sink.timeout):
                 return _settlement(await self.sink.deliver(batch))

@@ -27,6 +27,7 @@ TURN = "conversation.turn"
 TYPES = (
     TURN,
     "turn.scored",
+    "turn.edited",
     "conversation.reset",
     "conversation.undone",
     "conversation.forked",
@@ -232,6 +233,13 @@ def _change_data(event: ChangeEvent, open_: _Open) -> dict[str, Any]:
             "by": details.get("by") or None,
             "source": details.get("source") or None,
             "text": text[0] if text else None,
+            "omitted": open_.omitted,
+        }
+    if event.type == "turn.edited":
+        return {
+            "turn_id": details.get("turn_id"),
+            "inputs": open_.fields("inputs", details.get("inputs", {})),
+            "outputs": open_.fields("outputs", details.get("outputs", {})),
             "omitted": open_.omitted,
         }
     if event.type == "conversation.undone":

@@ -98,10 +98,15 @@ def score_note(score: float | None, by: str, text: str, source: str) -> dict[str
     return body | {name: value for name, value in (("by", by), ("text", text), ("source", source)) if value}
 
 
-def edit_note(turn: Turn, inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The body of an edit: the turn as it is from then on."""
+def edited(turn: Turn, inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> Turn:
+    """A turn with other inputs or outputs; None keeps them."""
     record = Record(turn.inputs if inputs is None else inputs, turn.outputs if outputs is None else outputs)
-    return record_to_json(record, f"turn {turn.index}")
+    return Turn.of(record, turn.index, turn.saw, turn.score, turn.id)
+
+
+def edit_note(turn: Turn) -> dict[str, Any]:
+    """The body of an edit: the turn as it is from then on."""
+    return record_to_json(turn.record, f"turn {turn.index}")
 
 
 class _Writer:

@@ -44,6 +44,7 @@ class TurnEvent:
 
 Change = Literal[
     "turn.scored",
+    "turn.edited",
     "conversation.undone",
     "conversation.reset",
     "conversation.forked",
@@ -56,12 +57,13 @@ class ChangeEvent:
     """Something about a conversation changed, without a turn.
 
     Args:
-        type: What: a turn was scored, turns were taken back, the conversation was started anew, began as a copy of
-            another one, or was deleted for good.
+        type: What: a turn was scored or edited, turns were taken back, the conversation was started anew, began as a
+            copy of another one, or was deleted for good.
         key: The conversation.
         id: The event's own id, unique and the same whenever it is told.
         occurred_at: When it was committed, UTC.
-        details: What else there is to say, JSON values: ``turn_id``, ``score``, ``by``, ``text`` of a score;
+        details: What else there is to say: ``turn_id``, ``score``, ``by``, ``text``, ``source`` of a score;
+            ``turn_id``, ``inputs``, ``outputs`` of an edit;
             ``turn_ids`` of what was taken back, newest first; ``from_key`` of a fork.
     """
 

@@ -17,6 +17,7 @@ from dspy_session.turn import Record, Turn
 
 _CHANGES: dict[str, Change] = {
     "score": "turn.scored",
+    "edit": "turn.edited",
     "undo": "conversation.undone",
     "reset": "conversation.reset",
     "forked": "conversation.forked",
@@ -62,8 +63,8 @@ def events_of(key: str, entries: Sequence[Entry]) -> Iterator[ConversationEvent]
         elif entry.kind == "reset":
             newest = None
             event = journal.change(number)
-        elif entry.kind == "score":
-            event = journal.score(number)
+        elif entry.kind in ("score", "edit"):
+            event = journal.note(number)
         elif entry.kind == "forked":
             event = journal.change(number, from_key=journal.body(number).get("from", ""))
         if event is not None and number >= begins:
@@ -117,7 +118,7 @@ class _Told:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self.damaged(number, str(error)) from error
 
-    def score(self, number: int) -> ChangeEvent | None:
+    def note(self, number: int) -> ChangeEvent | None:
         about = self._entries[number].about
         if about is None or not 0 <= about < len(self._entries) or self._entries[about].kind != TURN:
             return None

@@ -356,7 +356,7 @@ class Settlement:
         outcome: ``"delivered"``: all of it. ``"retry"``: try again in ``delay`` seconds. ``"parked"``: the lane stands
             still until it is resumed. ``"disabled"``: the sink wants nothing more; all that waits for it is dropped.
         delay: Seconds until the next attempt.
-        hold: Seconds in which the sink is left alone altogether, from any lane.
+        hold: Seconds in which the sink is left alone altogether, from any lane; never shortens a hold that runs.
         reason: Why it failed, for people; holds no secret.
     """
 
@@ -410,7 +410,7 @@ class Outbox(Protocol):
         ...
 
     async def enqueue(self, key: str, deliveries: Sequence[Delivery]) -> None:
-        """Add deliveries to the end of a conversation's lanes, outside of a commit: a replay."""
+        """Add deliveries to the end of a conversation's lanes, outside of a commit: a replay, due from now on."""
         ...
 
     async def due(self, sink: str) -> float | None:

@@ -348,12 +348,14 @@ async def test_a_probe_that_works_opens_all_lanes_again(store, start, clock):
     await sink.until(lambda: len(sink.told) == 20 - tried)
 
 
-async def test_a_bad_conversation_among_good_ones_holds_nobody(store, start):
+async def test_a_bad_conversation_among_good_ones_holds_nobody(store, start, clock):
     sink = ScriptedSink(concurrency=1)
     for number in range(3 * LIMIT):
         sink.behave(retry(delay=1_000.0), conversation=f"bad{number}")
-        await store.enqueue(f"bad{number}", deliveries("crm", f"b{number}", at=number))
-        await store.enqueue(f"good{number}", deliveries("crm", f"g{number}", at=number + 0.5))
+        await store.enqueue(f"bad{number}", deliveries("crm", f"b{number}"))
+        clock.advance(0.5)
+        await store.enqueue(f"good{number}", deliveries("crm", f"g{number}"))
+        clock.advance(0.5)
     await start(sink)
     await sink.until(lambda: len(sink.told) == 3 * LIMIT)
 

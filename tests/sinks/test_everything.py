@@ -42,6 +42,7 @@ async def test_every_sink_hears_all_of_it_in_order(receiver, tmp_path):
             await talk.acall(KEY, message=message)
         first, _, third = (await talk.state(KEY)).turns
         await talk.score(KEY, first.id, 1.0, by="slack:T1:U1", text="well said", source="button")
+        await talk.edit(KEY, first.id, outputs={"reply": "Uno"})
         await talk.undo(KEY)
         await talk.fork(KEY, FORK)
         await talk.reset(KEY)
@@ -62,13 +63,15 @@ async def test_every_sink_hears_all_of_it_in_order(receiver, tmp_path):
         assert [event["type"] for event in here] == [
             *["conversation.turn"] * 3,
             "turn.scored",
+            "turn.edited",
             "conversation.undone",
             "conversation.reset",
         ]
         assert here[0]["data"]["outputs"] == {"reply": "ONE"}
         assert here[0]["data"]["agent_version"] == "v7"
         assert (here[3]["data"]["turn_id"], here[3]["data"]["text"]) == (first.id, "well said")
-        assert here[4]["data"]["turn_ids"] == [third.id]
+        assert (here[4]["data"]["inputs"], here[4]["data"]["outputs"]) == ({"message": "one"}, {"reply": "Uno"})
+        assert here[5]["data"]["turn_ids"] == [third.id]
         assert {event["type"] for event in events} == set(TYPES)
         assert {event["id"] for event in events} == {event["id"] for event in called}
         assert len(events) == len(called) == len(here) + 2

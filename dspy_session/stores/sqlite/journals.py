@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
 
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores.protocol import Commit, ConversationInfo, Delivery, Entry, Forget, Journal, Settled
@@ -102,7 +101,8 @@ def commit(db: sqlite3.Connection, change: Commit) -> None:
     author = change.entries[-1].author if added else ""
     if change.settled is not None:
         _settle(db, change.key, change.settled, change.entries[-1].at if added else 0.0)
-    enqueue(db, change.key, change.deliveries, author)
+    for delivery in change.deliveries:
+        enqueue(db, change.key, delivery, delivery.at, author)
 
 
 def length_of(db: sqlite3.Connection, key: str) -> int:
@@ -121,13 +121,12 @@ def _settle(db: sqlite3.Connection, key: str, settled: Settled, at: float) -> No
         raise StaleJournalError(f"the message {settled.event_id!r} is settled already")
 
 
-def enqueue(db: sqlite3.Connection, key: str, deliveries: Sequence[Delivery], author: str = "") -> None:
-    """Add deliveries to the ends of their lanes."""
-    for delivery in deliveries:
-        if db.execute("SELECT 1 FROM sinks WHERE name = ? AND disabled", (delivery.sink,)).fetchone():
-            continue
-        db.execute(_DELIVER, (delivery.sink, key, delivery.id, delivery.body, delivery.at, author))
-        db.execute(_OPEN_LANE, (delivery.sink, key, delivery.at))
+def enqueue(db: sqlite3.Connection, key: str, delivery: Delivery, due_at: float, author: str = "") -> None:
+    """Add a delivery to the end of its lane; a lane that is new is due at ``due_at``."""
+    if db.execute("SELECT 1 FROM sinks WHERE name = ? AND disabled", (delivery.sink,)).fetchone():
+        return
+    db.execute(_DELIVER, (delivery.sink, key, delivery.id, delivery.body, delivery.at, author))
+    db.execute(_OPEN_LANE, (delivery.sink, key, due_at))
 
 
 def page(db: sqlite3.Connection, key: str, after: int, count: int) -> list[tuple[int, Entry]]:

@@ -229,7 +229,12 @@ class SqliteStore:
 
     async def enqueue(self, key: str, deliveries: Sequence[Delivery]) -> None:
         """Add deliveries to the end of a conversation's lanes."""
-        await self._write.do(lambda db: journals.enqueue(db, key, deliveries))
+
+        def work(db: sqlite3.Connection) -> None:
+            for delivery in deliveries:
+                journals.enqueue(db, key, delivery, self._clock())
+
+        await self._write.do(work)
 
     async def due(self, sink: str) -> float | None:
         """Seconds until ``claim`` may have something for a sink."""
