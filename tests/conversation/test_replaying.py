@@ -99,7 +99,7 @@ async def test_everything_that_happens(chats: Conversations, sink: Recording) ->
     await take(chats, "a", "seven")
     await chats.undo("a")
     told = await again(chats, "a")
-    assert len(told) == 14
+    assert len(told) == 15
     assert told == sink.first["a"]
 
 
