@@ -19,7 +19,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dspy_session.errors import StaleJournalError
+import pytest
+
+from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.stores import Commit, Entry, Forget, Journal, Settled, Store
 
 MakeStore = Callable[[], Any]
@@ -126,6 +128,15 @@ class StoreContract:
             journal = await store.read("k")
             assert sorted(journal.entries) == [0, 1, 2, 6]
             assert len(await whole(store, "k")) == 7
+
+    async def test_a_torn_chain_is_not_taken_for_a_short_one(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            torn = Commit(key="k", expected=0, entries=[turn(0), turn(1, 7)], marks={"turn:": 1})
+            await store.commit(torn)
+            assert len((await store.read("k", 1)).entries) == 1
+            for depth in (2, None):
+                with pytest.raises(StoreError, match="entry 7 is missing"):
+                    await store.read("k", depth)
 
     async def test_what_is_said_of_an_entry_is_read_with_it(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:

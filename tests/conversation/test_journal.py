@@ -13,6 +13,7 @@ import pytest
 from dspy_session import Outcome, Session, SessionState, StateFileError, Turn, with_memory
 from dspy_session.conversation import Conversations, journal
 from dspy_session.conversation.restoring import Restored, ShallowError, past_turns, restore
+from dspy_session.errors import StoreError
 from dspy_session.stores import Commit, Entry, Forget, Journal, MemoryStore
 from tests.stub_lm import StubModel
 
@@ -284,5 +285,5 @@ async def test_a_missing_entry_is_named() -> None:
     store = MemoryStore()
     async with Conversations(Session(Echo()), store) as chats:
         await store.commit(Commit(key="k", expected=0, entries=[Entry("reset", "{}", 1.0)], marks={"turn:": 7}))
-        with pytest.raises(StateFileError, match="entry 7 is missing"):
+        with pytest.raises(StoreError, match="'k' is damaged, entry 7 is missing"):
             await chats.state("k")

@@ -6,6 +6,7 @@ import json
 import sqlite3
 
 from dspy_session.errors import StaleJournalError
+from dspy_session.stores.chains import see_that_all_is_there
 from dspy_session.stores.protocol import Commit, ConversationInfo, Delivery, Entry, Forget, Journal, Settled
 
 FORGOTTEN = "forgotten"
@@ -76,7 +77,9 @@ def read(db: sqlite3.Connection, key: str, depth: int | None) -> Journal:
         for number, *columns in db.execute(_ABOUT, (conversation, min(entries), max(entries))):
             if columns[4] in entries:
                 entries[number] = Entry(*columns)
-    return Journal(length, marks, entries)
+    journal = Journal(length, marks, entries)
+    see_that_all_is_there(key, journal, depth)
+    return journal
 
 
 def commit(db: sqlite3.Connection, change: Commit) -> None:
