@@ -15,11 +15,9 @@ a bot needs besides. Needs pytest with pytest-asyncio in its auto mode.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-
-import pytest
 
 from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.stores import Commit, Entry, Forget, Journal, Settled, Store
@@ -75,6 +73,15 @@ async def refused(store: Store, commit: Commit) -> bool:
     except StaleJournalError:
         return True
     return False
+
+
+async def complaint(reading: Awaitable[Any]) -> str:
+    """What a store complains of; empty when it does not."""
+    try:
+        await reading
+    except StoreError as error:
+        return str(error)
+    return ""
 
 
 async def whole(store: Store, key: str) -> Sequence[Entry]:
@@ -135,8 +142,7 @@ class StoreContract:
             await store.commit(torn)
             assert len((await store.read("k", 1)).entries) == 1
             for depth in (2, None):
-                with pytest.raises(StoreError, match="entry 7 is missing"):
-                    await store.read("k", depth)
+                assert "entry 7 is missing" in await complaint(store.read("k", depth))
 
     async def test_what_is_said_of_an_entry_is_read_with_it(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
