@@ -186,6 +186,26 @@ async def test_lanes_lose_nothing_and_keep_their_order_while_many_write_and_deli
     assert delivered == {key: [f"d{number}" for number in range(20)] for key in "abc"}
 
 
+async def test_a_lane_that_somebody_holds_keeps_nobody_from_the_others(postgres, postgres_url):
+    async with stores(postgres_url) as (store,), tables(postgres, postgres_url) as db:
+        await say(store, "a", deliveries=[delivery(1)])
+        await say(store, "b", deliveries=[delivery(2)])
+        async with db.transaction():
+            await db.execute("SELECT FROM lanes WHERE key = 'a' FOR UPDATE")
+            async with asyncio.timeout(10):
+                assert (await store.claim("s", 1, LEASE)).key == "b"
+                assert await store.claim("s", 1, LEASE) is None
+
+
+async def test_deliveries_of_one_commit_keep_their_order_in_each_lane(postgres_url):
+    async with stores(postgres_url) as (store,):
+        told = [delivery(number, "zyx"[number % 3]) for number in range(60)]
+        await say(store, "k", deliveries=told)
+        for sink in "xyz":
+            batch = await store.claim(sink, 100, LEASE)
+            assert list(batch.deliveries) == [item for item in told if item.sink == sink]
+
+
 # --- much data --------------------------------------------------------------------------------------------------------
 
 
