@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 # What DSPy stands behind is imported by the command that needs it, so that help is there at once.
+from dspy_session_bots import conversation_commands
 from dspy_session_bots.console import PROGRAM, log_to_operator, log_to_terminal
+from dspy_session_bots.options import BOT_STORE, STORES, EnvFileOption, Misused, VerboseOption, examples
 
 app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 DISTRIBUTIONS = ("dspy-session-kit", "dspy")
-STORES = "sqlite:///FILE or memory://"
 
-
-class Misused(typer.TyperException):
-    """The words of a command line do not go together."""
-
-    exit_code = 2
+app.add_typer(conversation_commands.app, name="conversations")
 
 
 TargetArgument = Annotated[
@@ -48,19 +44,6 @@ InputFieldOption = Annotated[
 OutputFieldOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="The agent's output that is the answer.", show_default=False)
 ]
-EnvFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Where keys and tokens are, besides the environment; else .env, if there is one.",
-        show_default=False,
-    ),
-]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and where errors come from.")]
-
-
-def _examples(*commands: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)  # \b keeps the lines as they are
 
 
 def _version(asked: bool) -> None:
@@ -82,7 +65,7 @@ def start(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "dspy-bots demo",
         "dspy-bots demo --lm openai/gpt-5.4-mini --port 8000",
     )
@@ -110,7 +93,7 @@ def demo(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "dspy-bots chat support.py:agent",
         "dspy-bots chat support.py:agent --store sqlite:///chat.db --thread holidays",
         'echo "What do you know?" | dspy-bots chat support.py:agent > answer.txt',
@@ -163,7 +146,7 @@ def chat(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "dspy-bots run support.py:agent --slack",
         "dspy-bots run support.py:agent --slack --discord --store sqlite:///bot.db --lm openai/gpt-5.4-mini",
         "dspy-bots run support.py:agent --slack --webhook https://example.com/turns",
@@ -180,7 +163,7 @@ def run(
     lm: LmOption = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help=f"Where conversations are kept: {STORES}.", show_default="sqlite:///bot.db"),
+        typer.Option(metavar="URL", help=f"Where conversations are kept: {STORES}.", show_default=BOT_STORE),
     ] = None,
     webhook: Annotated[
         list[str] | None,
@@ -221,7 +204,7 @@ def run(
             raise Misused("say where the bot shall be: --slack, --discord, or both")
         places, sinks = platforms_and_sinks(settings, slack=slack, discord=discord, webhooks=webhook or ())
         agent = ready(found, lm, input_field, output_field)
-        store = store or "sqlite:///bot.db"
+        store = store or BOT_STORE
         bot = Bot(
             agent.session,
             platforms=places,

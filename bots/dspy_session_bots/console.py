@@ -48,6 +48,21 @@ def complain(text: str) -> None:
     print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # noqa: T201
 
 
+def is_sure(question: str) -> bool:
+    """Ask whoever sits at the terminal; through a pipe the answer may be there already. No answer is a no."""
+    if not sys.stdin.isatty():
+        return _is_yes(sys.stdin.readline())
+    print(f"{harmless(question)} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    answer = sys.stdin.readline()
+    if not answer:  # Ctrl-D
+        print(file=sys.stderr)  # noqa: T201
+    return _is_yes(answer)
+
+
+def _is_yes(answer: str) -> bool:
+    return answer.strip().lower() in ("y", "yes")
+
+
 def warn_in_one_line() -> None:
     """Let Python's warnings be one line each, without the code that they come from."""
 

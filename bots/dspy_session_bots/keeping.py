@@ -1,10 +1,13 @@
-"""Whether a store will do, before anybody says something that it ought to keep."""
+"""Whether a store will do, before anybody says something that it ought to keep; and looking into one that is there."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from dspy_session.stores import SqliteStore, Store
+from dspy_session.errors import ConfigurationError, StoreError
+from dspy_session.stores import MemoryStore, Outbox, SqliteStore, Store, store_from_url
 
 
 def check_store(store: Store) -> None:
@@ -28,3 +31,40 @@ async def _list(store: Store) -> None:
         await store.list()
     finally:
         await store.aclose()
+
+
+@asynccontextmanager
+async def beside(url: str) -> AsyncIterator[Store]:
+    """A store that is there already, opened for a tool: a bot may be serving it meanwhile.
+
+    Args:
+        url: Which one.
+
+    Raises:
+        ConfigurationError: The URL names none that a tool could look into.
+        StoreError: There is none, or it cannot be opened.
+    """
+    store = store_from_url(url)
+    if isinstance(store, MemoryStore):
+        raise ConfigurationError("memory:// ends with the process that has it: name a store that lasts")
+    if isinstance(store, SqliteStore) and not store.path.is_file():
+        raise StoreError(f"no such file: {store.path} (name the store with --store sqlite:///FILE)")
+    await store.open(serving=False)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@asynccontextmanager
+async def outbox_beside(url: str) -> AsyncIterator[tuple[Store, Outbox]]:
+    """The same for a store that keeps deliveries: twice the same object.
+
+    Raises:
+        ConfigurationError: It keeps none.
+        StoreError: As above.
+    """
+    async with beside(url) as store:
+        if not isinstance(store, Outbox):
+            raise ConfigurationError(f"{type(store).__name__} keeps no deliveries")
+        yield store, store

@@ -1,0 +1,93 @@
+"""Every entry of conversations as JSON lines: all that a store keeps of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from dspy_session.errors import ConfigurationError
+from dspy_session.stores import Entry, Store
+from dspy_session_bots.tables import Bar, json_line
+
+
+async def export(store: Store, keys: Sequence[str], file: TextIO, bar: Bar) -> int:
+    """Write conversations out; how many entries those were.
+
+    Args:
+        store: Where they are.
+        keys: Which ones.
+        file: Where to write.
+        bar: Told of each conversation that is written.
+
+    Raises:
+        StoreError: One cannot be read.
+    """
+    written = 0
+    for key in keys:
+        async for line in lines_of(store, key):
+            file.write(f"{json_line(line)}\n")
+            written += 1
+        bar.advance()
+    return written
+
+
+async def lines_of(store: Store, key: str) -> AsyncIterator[dict[str, Any]]:
+    """The entries of a conversation, all as of one moment; with each the names of the marks that are set on it."""
+    journal = await store.read(key, 1)
+    marks: dict[int, list[str]] = {}
+    for mark, at in journal.marks.items():
+        marks.setdefault(at, []).append(mark)
+    number = 0
+    async for entry in store.entries(key):
+        if number >= journal.length:  # what a bot has written meanwhile
+            return
+        yield {"key": key, "number": number, **_entry(entry), "marks": marks.get(number, [])}
+        number += 1
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    head = {
+        "kind": entry.kind,
+        "at": entry.at,
+        "author": entry.author,
+        "about": entry.about,
+        "previous": entry.previous,
+    }
+    try:
+        return {**head, "body": json.loads(entry.body)}
+    except (ValueError, RecursionError):  # encrypted, or damaged: as it is
+        return {**head, "body": None, "text": entry.body}
+
+
+@contextmanager
+def written_whole(path: Path | None) -> Iterator[TextIO]:
+    """A file that is there once the block has ended well, and is otherwise left as it was; stdout for None.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123  # a handle, no path
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()

@@ -1,0 +1,59 @@
+"""What the commands of ``dspy-bots`` share: options, and how their help is laid out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STORES = "sqlite:///FILE or memory://"
+BOT_STORE = "sqlite:///bot.db"
+
+
+class Misused(typer.TyperException):
+    """The words of a command line do not go together."""
+
+    exit_code = 2
+
+
+EnvFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where keys and tokens are, besides the environment; else .env, if there is one.",
+        show_default=False,
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and where errors come from.")]
+StoreOption = Annotated[
+    str, typer.Option(metavar="URL", help="Where the bot keeps its conversations; it may be running meanwhile.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs: a JSON object on each line.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+SecretOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="The signing key, whsec_…; else WEBHOOK_SECRET.", show_default=False),
+]
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)  # \b keeps the lines as they are
+
+
+def group(about: str, *commands: str) -> typer.Typer:
+    """Commands that belong together; without one of them the group says which there are.
+
+    Args:
+        about: What they are for.
+        commands: Examples.
+    """
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+    @app.callback(invoke_without_command=True, help=about, epilog=examples(*commands))
+    def start(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    return app

@@ -1,0 +1,69 @@
+"""A bot's file with conversations in it, made by the code that bots run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_session import sessionify
+from dspy_session.conversation import Conversations, TurnRequest
+from dspy_session_webhook import Webhook
+from tests.loopback.receiver import SECRET
+
+SLACK = "slack:T1:C1:1700000000.000100"
+DISCORD = "discord:1:2"
+NOWHERE = "http://127.0.0.1:9/turns"
+"""Nobody listens there."""
+
+
+class Echo(dspy.Module):
+    """Says what it was told, and how much it remembers."""
+
+    async def aforward(self, message: str, history: dspy.History) -> dspy.Prediction:
+        return dspy.Prediction(reply=f"{message} after {len(history.messages)}")
+
+
+class Writer:
+    """Writes to a file as a bot does; its clock goes on by a minute with every turn."""
+
+    def __init__(self, folder: Path, sinks: Sequence[Webhook] = ()) -> None:
+        self.at = 1_800_000_000.0
+        store = f"sqlite:///{folder / 'bot.db'}"
+        self.chats = Conversations(
+            sessionify(Echo(), copy_mode="none"), store, sinks=sinks, agent_version="7", clock=lambda: self.at
+        )
+
+    async def take(self, key: str, message: str, user: str = "slack:T1:U1") -> Any:
+        self.at += 60
+        name = user.rpartition(":")[2]
+        request = TurnRequest(key, {"message": message}, author=name, author_name=f"Mx {name}", user=user)
+        async with self.chats.turn(request) as turn:
+            assert turn is not None
+            await turn.run()
+            return turn.committed
+
+    async def fill(self) -> None:
+        """Two conversations; in one of them everything happened that can."""
+        await self.take(SLACK, "one")
+        two = await self.take(SLACK, "two \x1b[31m[b]x[/b] ü", "slack:T1:U2")
+        await self.take(SLACK, "three")
+        await self.chats.score(SLACK, two.id, 0.5, by="slack:T1:U2", text="well said", source="reaction")
+        await self.chats.edit(SLACK, two.id, outputs={"reply": "better"})
+        await self.chats.undo(SLACK)
+        await self.take(DISCORD, "hi", "discord::123")
+
+
+def fill(folder: Path, *urls: str) -> None:
+    """Make ``bot.db``; nobody takes what is posted to ``urls``."""
+
+    async def work() -> None:
+        writer = Writer(folder, [Webhook(url, SECRET, allow_loopback=True) for url in urls])
+        async with writer.chats:
+            await writer.fill()
+            await writer.chats.stop_sinks(0)
+
+    asyncio.run(work())

@@ -1,0 +1,233 @@
+"""``dspy-bots conversations``: over files that a bot wrote, also while it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bots.command_line import PROGRAM, Line, Result, dspy_bots, environment, run_lines
+from tests.bots.kept import DISCORD, SLACK, Writer, fill
+
+
+def lines(result: Result) -> list[Any]:
+    assert (result.code, result.err) == (0, "")
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def conversations(*arguments: str, said: str = "") -> Line:
+    return Line(["conversations", *arguments], said=said)
+
+
+def run(folder: Path, *commands: Line) -> list[Result]:
+    return run_lines(commands, folder)
+
+
+def test_list(tmp_path: Path) -> None:
+    fill(tmp_path)
+    everything, one, table, none, short = run(
+        tmp_path,
+        conversations("list", "--json"),
+        conversations("list", "--json", "--prefix", "slack:"),
+        conversations("list"),
+        conversations("list", "--prefix", "teams:"),
+        conversations("list", "--limit", "1"),
+    )
+    assert [(each["key"], each["turns"], each["entries"]) for each in lines(everything)] == [
+        (DISCORD, 1, 1),
+        (SLACK, 2, 6),
+    ]
+    [slack] = lines(one)
+    assert (slack["created_at"], slack["updated_at"]) == ("2027-01-15T08:01:00.000000Z", "2027-01-15T08:03:00.000000Z")
+    assert [line.split()[0] for line in table.out.splitlines()[2:]] == [DISCORD, "just", SLACK, "just"]
+    assert none.out == "No conversation begins with teams:\n"
+    assert short.out.splitlines()[-1] == "… and 1 more: --limit 0 shows all"
+
+
+def test_show(tmp_path: Path) -> None:
+    fill(tmp_path)
+    shown, machine, everything, timeline = run(
+        tmp_path,
+        conversations("show", SLACK),
+        conversations("show", SLACK, "--json"),
+        conversations("show", SLACK, "--all"),
+        conversations("show", SLACK, "--all", "--json"),
+    )
+    assert shown.out.startswith(f"{SLACK}\n2 turns, 6 entries · begun 2027-01-15 08:01 UTC · last change ")
+    assert "Turn 2  2027-01-15 08:02:00  Mx U2 (U2)  score 0.5\n" in shown.out
+    assert "message  two [31m[b]x[/b] ü\n  reply    better\n" in shown.out
+    assert "three" not in shown.out
+    first, second = lines(machine)
+    assert (first["inputs"], first["outputs"], first["stands"]) == ({"message": "one"}, {"reply": "one after 0"}, True)
+    assert (second["author"], second["user"]) == ({"id": "U2", "name": "Mx U2"}, "slack:T1:U2")
+    assert (second["outputs"], second["score"], second["agent_version"]) == ({"reply": "better"}, 0.5, "7")
+    assert [line["kind"] for line in lines(timeline)] == ["turn", "turn", "turn", "score", "edit", "undo"]
+    assert [line["stands"] for line in lines(timeline)[:3]] == [True, True, False]
+    assert lines(timeline)[1]["outputs"] == {"reply": "two \x1b[31m[b]x[/b] ü after 1"}
+    assert lines(timeline)[3]["turn_id"] == second["turn_id"]
+    assert "turn 2 scored 0.5 by slack:T1:U2 (reaction): well said\n" in everything.out
+    assert "Turn 3  2027-01-15 08:03:00  Mx U1 (U1)  taken back\n" in everything.out
+    assert everything.out.endswith("1 turn taken back\n")
+    assert "\x1b" not in shown.out + everything.out
+
+
+def test_export_loses_nothing(tmp_path: Path) -> None:
+    fill(tmp_path)
+    stdout, one, to_file = run(
+        tmp_path,
+        conversations("export"),
+        conversations("export", DISCORD),
+        conversations("export", "--prefix", "slack:", "--output", "out.jsonl"),
+    )
+    written = lines(stdout)
+    with sqlite3.connect(tmp_path / "bot.db") as db:
+        rows = db.execute(
+            "SELECT c.key, number, kind, body, at, author, about, previous FROM entries e "
+            "JOIN conversations c ON c.id = e.conversation ORDER BY c.updated_at DESC, number"
+        ).fetchall()
+        marks = {key: json.loads(text) for key, text in db.execute("SELECT key, marks FROM conversations")}
+    names = ("key", "number", "kind", "body", "at", "author", "about", "previous")
+    assert [tuple(line[name] for name in names) for line in written] == [
+        (*row[:3], json.loads(row[3]), *row[4:]) for row in rows
+    ]
+    found: dict[str, dict[str, int]] = {}
+    for line in written:
+        found.setdefault(line["key"], {}).update(dict.fromkeys(line["marks"], line["number"]))
+    assert found == marks
+    assert {line["key"] for line in lines(one)} == {DISCORD}
+    assert to_file == Result(0, "out.jsonl: 6 entries of 1 conversation\n", "")
+    text = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line) for line in text.splitlines()] == [line for line in written if line["key"] == SLACK]
+
+
+def test_an_export_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "out.jsonl").write_text("old", encoding="utf-8")
+    with sqlite3.connect(tmp_path / "bot.db") as db:  # bytes that are no UTF-8: SQLite cannot read them as text
+        db.execute("UPDATE entries SET body = CAST(x'ff' AS TEXT) WHERE number = 5")
+    [result] = run(tmp_path, conversations("export", "--output", "out.jsonl"))
+    assert result.code == 1
+    assert result.complaint
+    assert sorted(path.name for path in tmp_path.iterdir() if "out" in path.name) == ["out.jsonl"]
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "old"
+
+
+def test_what_is_no_json_is_exported_as_it_is(tmp_path: Path) -> None:
+    fill(tmp_path)
+    with sqlite3.connect(tmp_path / "bot.db") as db:
+        db.execute("UPDATE entries SET body = 'sealed1:key:AAAA' WHERE number = 0")
+    exported, shown, listed = run(
+        tmp_path, conversations("export", DISCORD), conversations("show", DISCORD), conversations("list", "--json")
+    )
+    assert [(line["body"], line["text"]) for line in lines(exported)] == [(None, "sealed1:key:AAAA")]
+    assert shown.code == 1
+    assert "is encrypted: open the store with its keys" in shown.complaint
+    assert [each["turns"] for each in lines(listed)] == [None, 2]
+
+
+def test_forget(tmp_path: Path) -> None:
+    fill(tmp_path)
+    refused, user, shown, nobody, key, listed = run(
+        tmp_path,
+        conversations("forget", SLACK, said="n\n"),
+        conversations("forget", "--user", "slack:T1:U2", "--yes"),
+        conversations("show", SLACK, "--all", "--json"),
+        conversations("forget", "--user", "slack:T1:U2", "--yes"),
+        conversations("forget", DISCORD, said="y\n"),
+        conversations("list", "--json"),
+    )
+    assert (refused.code, refused.out, refused.complaint) == (1, "", "nothing was deleted (--yes does not ask)")
+    assert (user.code, user.out, user.err) == (0, "1 conversation changed.\n", "")
+    kinds = ["turn", "forgotten", "turn", "forgotten", "forgotten", "undo", "forgotten"]
+    assert [line["kind"] for line in lines(shown)] == kinds
+    assert nobody.out == "Nothing of that was kept.\n"
+    assert (key.code, key.out) == (0, "1 conversation changed.\n")
+    assert [(each["key"], each["turns"]) for each in lines(listed)] == [(SLACK, 1)]
+
+
+def test_forget_what_is_old(tmp_path: Path) -> None:
+    fill(tmp_path)
+    none, some, left = run(
+        tmp_path,
+        conversations("forget", "--before", "2027-01-15T08:01", "--yes"),
+        conversations("forget", "--before", "2027-01-15 09:03:30+01:00", "--yes"),
+        conversations("list", "--json"),
+    )
+    assert none.out == "Nothing of that was kept.\n"
+    assert some.out == "1 conversation changed.\n"
+    assert [each["key"] for each in lines(left)] == [DISCORD]
+
+
+MISTAKES = {
+    ("list", "--store", "sqlite:///none.db"): (1, r"no such file: none.db"),
+    ("list", "--store", "memory://"): (1, "memory:// ends with the process"),
+    ("list", "--store", "mysql://x"): (1, "is no store"),
+    ("list", "--store", "sqlite:///text.db"): (1, "text.db"),
+    ("lsit",): (2, "No such command 'lsit'"),
+    ("show",): (2, "Missing argument 'KEY'"),
+    ("show", "discord:1:3"): (1, f"there is no conversation 'discord:1:3': did you mean {DISCORD}?"),
+    ("export", "x"): (1, "there is no conversation 'x'"),
+    ("export", DISCORD, "--prefix", "slack:"): (2, "not both"),
+    ("export", "--output", "no/where.jsonl"): (1, "cannot write no/where.jsonl: No such file or directory"),
+    ("export", "--output", "."): (1, "cannot write .: "),
+    ("forget", "x", "--yes"): (1, "there is no conversation 'x'"),
+    ("forget",): (2, "say what to forget: a KEY, --user, or --before"),
+    ("forget", DISCORD, "--user", "slack:T1:U1"): (2, "say what to forget"),
+    ("forget", "--user", "U1", "--yes"): (2, "'U1' is no user: write PLATFORM:WORKSPACE:ID"),
+    ("forget", "--before", "yesterday", "--yes"): (1, "'yesterday' is no time: write how long ago it was"),
+    ("forget", "--before", "9d"): (1, "nothing was deleted"),
+}
+
+
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, ...], Result]]:
+    folder = tmp_path_factory.mktemp("mistakes")
+    fill(folder)
+    (folder / "text.db").write_text("no database at all, " * 100, encoding="utf-8")
+    results = run_lines([conversations(*arguments) for arguments in MISTAKES], folder)
+    return folder, dict(zip(MISTAKES, results, strict=True))
+
+
+@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
+def test_what_is_wrong_is_one_line(
+    mistakes: tuple[Path, dict[tuple[str, ...], Result]], arguments: tuple[str, ...]
+) -> None:
+    folder, results = mistakes
+    code, said = MISTAKES[arguments]
+    assert results[arguments].code == code
+    assert said in results[arguments].complaint
+    assert sorted(path.name for path in folder.glob("*") if "bot.db" not in path.name) == ["text.db"]
+
+
+async def test_beside_a_bot_that_runs(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    async with writer.chats:
+        await writer.fill()
+        listed = await dspy_bots("conversations", "list", "--json", folder=tmp_path)
+        assert [each["key"] for each in lines(listed)] == [DISCORD, SLACK]
+        await writer.take(DISCORD, "again", "discord::123")
+        shown = await dspy_bots("conversations", "show", DISCORD, "--json", folder=tmp_path)
+        assert [line["outputs"]["reply"] for line in lines(shown)] == ["hi after 0", "again after 1"]
+        forgotten = await dspy_bots("conversations", "forget", "--user", "discord::123", "--yes", folder=tmp_path)
+        assert (forgotten.code, forgotten.out) == (0, "1 conversation changed.\n")
+        assert (await writer.take(SLACK, "and here")).outputs == {"reply": "and here after 2"}
+        exported = await dspy_bots("conversations", "export", folder=tmp_path)
+        assert "again" not in exported.out
+        assert len(lines(exported)) == 7 + 3
+
+
+async def test_a_reader_that_has_enough(tmp_path: Path) -> None:
+    """``export | head -1``: no traceback."""
+    writer = Writer(tmp_path)
+    async with writer.chats:
+        for number in range(50):
+            await writer.take(f"slack:T1:{number}", "word " * 2000)
+    child = await asyncio.create_subprocess_shell(
+        f"{PROGRAM} conversations export | head -c 10", cwd=tmp_path, env=environment(), stderr=-1, stdout=-1
+    )
+    out, err = await child.communicate()
+    assert (out, err) == (b'{"key":"sl', b"")
