@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dspy_session.stores.postgres.database import Transaction
-from dspy_session.stores.postgres.leases import hold
+from dspy_session.stores.postgres.leasing import hold
 from dspy_session.stores.protocol import Arrival, Lease, Work
 
 _RECEIVE = """

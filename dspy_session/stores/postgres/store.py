@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
-from dspy_session.stores.postgres import forgetting, inbox, journals, leases, outbox, schema
+from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, outbox, schema
 from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import LONG_SECONDS, Database, UnknownOutcomeError
 from dspy_session.stores.postgres.news import News
@@ -120,15 +120,15 @@ class PostgresStore:
     async def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
         """Take a conversation; None while somebody has it."""
         tried: list[int] = []
-        return await self._database.run(lambda db: leases.acquire(db, key, owner, seconds, tried))
+        return await self._database.run(lambda db: leasing.acquire(db, key, owner, seconds, tried))
 
-    async def renew(self, leases_: Sequence[Lease], seconds: float) -> Sequence[Lease]:
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> Sequence[Lease]:
         """Keep leases; those that are still held."""
-        return await self._database.run(lambda db: leases.renew(db, leases_, seconds))
+        return await self._database.run(lambda db: leasing.renew(db, leases, seconds))
 
     async def release(self, lease: Lease) -> None:
         """Give a conversation free."""
-        await self._database.run(lambda db: leases.release(db, lease, self._address.schema))
+        await self._database.run(lambda db: leasing.release(db, lease, self._address.schema))
         self._tell()
 
     # --- Inbox --------------------------------------------------------------------------------------------------------
