@@ -111,8 +111,9 @@ class Commit:
         key: The conversation.
         expected: The length of its journal as the writer knows it.
         entries: What is added.
-        marks: All marks from now on.
-        lease: The writer's right to do so; None for a writer that takes its chance with ``expected`` alone.
+        marks: All marks from now on; of no account without entries.
+        lease: The writer's right to do so; None for a writer that takes its chance with ``expected`` alone. One that
+            has run out and that nobody took may be refused, until it is renewed.
         settled: The message that is answered by this.
         deliveries: What sinks are to be told.
     """
@@ -152,7 +153,8 @@ class Forget:
         author: A user's id, beginning with the platform (``slack:T1:U1``): what they wrote and what it brought about,
             everywhere.
         before: What was written before this time, in seconds since 1970, UTC: conversations that have not changed
-            since, whole; of the others the entries that no mark names; and messages that are done with.
+            since, whole unless messages wait in them; of the others the entries that no mark names; and messages that
+            are done with.
 
     An entry that has to go while its journal stays keeps its number, ``previous`` and ``at`` and nothing else: its kind
     is ``"forgotten"``, its body ``{}``. Entries about it go the same way, and the journal gets one more such entry at
@@ -202,6 +204,8 @@ class Store(Protocol):
         Raises:
             StaleJournalError: The journal has another length, its message is settled already, or the lease is no
                 longer the writer's; nothing was written.
+            StoreBusyError: It cannot be written at the moment; nothing was written.
+            StoreError: Whatever else; whether it was written is not known.
         """
         ...
 
@@ -291,7 +295,7 @@ class Inbox(Protocol):
     """
 
     async def receive(self, arrival: Arrival) -> bool:
-        """Keep a message, durably; False when it was known already."""
+        """Keep a message, durably; False when it was known already, or was kept at a try that seemed to fail."""
         ...
 
     async def knows(self, key: str, event_id: str) -> bool:

@@ -206,6 +206,16 @@ class InboxContract:
             assert (await store.take(lease)).arrival.event_id == "e3"
             assert await store.receive(message("e1", "k"))  # not even its id is known
 
+    async def test_a_conversation_with_messages_that_wait_is_not_forgotten_for_its_age(
+        self, make_store: MakeStore
+    ) -> None:
+        async with opened(make_store) as store:
+            await say(store, "k")
+            await store.receive(message("e1"))
+            await store.forget(Forget(before=1500.0))
+            lease = await store.acquire("k", "one", LEASE)
+            assert (await store.take(lease)).arrival.event_id == "e1"
+
     async def test_old_messages_are_forgotten_once_they_are_done(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
             await store.receive(message("e1"))

@@ -241,6 +241,7 @@ class StoreContract:
             await say(store, "other", 2)
             assert await store.forget(Forget(key="k")) == 1
             assert await store.read("k") == Journal()
+            assert await store.forget(Forget(key="nobody")) == 0
             assert await whole(store, "other") == chain(2)
             assert [info.key for info in await store.list()] == ["other"]
             assert await refused(store, Commit(key="k", expected=3, entries=[turn(3, 2)], marks={"turn:": 3}))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 
-from dspy_session.errors import StaleJournalError, StoreError
+from dspy_session.errors import StaleJournalError
+from dspy_session.stores.chains import see_that_all_is_there
 from dspy_session.stores.postgres.database import Transaction
 from dspy_session.stores.postgres.outbox import DELIVER, delivery_values
 from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Journal
@@ -117,8 +118,9 @@ async def read(db: Transaction, key: str, depth: int | None) -> Journal:
         return Journal()
     marks: dict[str, int] = json.loads(found[0]["marks"])
     entries = {row["number"]: _entry(row) for row in found if row["number"] is not None}
-    _see_that_all_is_there(key, marks, entries, depth)
-    return Journal(found[0]["length"], marks, entries)
+    journal = Journal(found[0]["length"], marks, entries)
+    see_that_all_is_there(key, journal, depth)
+    return journal
 
 
 async def commit(db: Transaction, change: Commit) -> None:
@@ -182,16 +184,3 @@ async def listed(db: Transaction, prefix: str) -> Sequence[ConversationInfo]:
 
 def _entry(row: asyncpg.Record) -> Entry:
     return Entry(row["kind"], row["body"], row["at"], row["previous"], row["about"], row["author"])
-
-
-def _see_that_all_is_there(key: str, marks: Mapping[str, int], entries: Mapping[int, Entry], depth: int | None) -> None:
-    """A chain that was torn is never taken for a short one."""
-    for mark in marks.values():
-        number: int | None = mark
-        left = ALL if depth is None else depth
-        while number is not None and left > 0:
-            if number not in entries:
-                raise StoreError(
-                    f"the conversation {key!r} is damaged, entry {number} is missing: restore a backup, or forget it"
-                )
-            number, left = entries[number].previous, left - 1

@@ -155,6 +155,10 @@ _NOTE = f"""
 _CLOSE_EMPTY_LANES = """
     DELETE FROM lanes WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.sink = lanes.sink AND d.key = lanes.key)
 """
+_IDLE = """
+    SELECT key FROM conversations c WHERE updated_at < ?
+    AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.key = c.key AND a.state <> 'done')
+"""
 _BY_AUTHOR = "e.author = ?"
 _OLD = f"e.at < ? AND e.kind <> '{FORGOTTEN}' AND e.number NOT IN (SELECT value FROM json_each(c.marks))"  # noqa: S608
 _WHERE = """
@@ -171,8 +175,7 @@ def forget(db: sqlite3.Connection, what: Forget) -> list[str]:
         The conversations that changed.
     """
     changed: dict[str, None] = {}
-    if what.key is not None:
-        _delete(db, what.key)
+    if what.key is not None and _delete(db, what.key):
         changed[what.key] = None
     if what.author is not None:
         changed |= dict.fromkeys(_forget_author(db, what.author))
@@ -181,10 +184,12 @@ def forget(db: sqlite3.Connection, what: Forget) -> list[str]:
     return list(changed)
 
 
-def _delete(db: sqlite3.Connection, key: str) -> None:
+def _delete(db: sqlite3.Connection, key: str) -> bool:
+    """Delete a conversation; False when there was nothing of it."""
     db.execute("DELETE FROM entries WHERE conversation IN (SELECT id FROM conversations WHERE key = ?)", (key,))
-    for table in ("conversations", "arrivals", "deliveries", "lanes"):
-        db.execute(f"DELETE FROM {table} WHERE key = ?", (key,))  # noqa: S608  # a name from above
+    tables = ("conversations", "arrivals", "deliveries", "lanes")
+    gone = [db.execute(f"DELETE FROM {table} WHERE key = ?", (key,)).rowcount for table in tables]  # noqa: S608
+    return any(gone)
 
 
 def _forget_author(db: sqlite3.Connection, author: str) -> list[str]:
@@ -197,7 +202,7 @@ def _forget_author(db: sqlite3.Connection, author: str) -> list[str]:
 
 
 def _forget_before(db: sqlite3.Connection, before: float) -> list[str]:
-    idle = [key for (key,) in db.execute("SELECT key FROM conversations WHERE updated_at < ?", (before,))]
+    idle = [key for (key,) in db.execute(_IDLE, (before,))]
     for key in idle:
         _delete(db, key)
     db.execute("DELETE FROM arrivals WHERE state = 'done' AND received_at < ?", (before,))
