@@ -33,7 +33,7 @@ endef
 install = "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: help demo test check bench format lock clean python
+.PHONY: help demo test soak check bench format lock clean python
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do \
@@ -44,6 +44,9 @@ demo: $(VENV)/.demo $(VENV)/.local ## Talk to an agent in the browser
 
 test: $(VENV)/.dev ## Run the tests; dspy_session must be covered to 95 % of its branches
 	@$(BIN)/python -m pytest --cov --cov-report=term
+
+soak: $(VENV)/.dev ## Kill bots, stores and sinks at random and audit the books: SECONDS=600 SEED=7
+	@SOAK_SECONDS="$(or $(SECONDS),60)" SOAK_SEED="$(SEED)" $(BIN)/python -m pytest -q tests/faults/test_soak.py
 
 check: $(VENV)/.dev ## Check style, types and floors, and try the wheel in an empty environment
 	$(BIN)/python -m ruff check

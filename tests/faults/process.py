@@ -1,0 +1,117 @@
+"""The program of one bot: a real bot on a real store, that can be held at every point that matters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import traceback
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import dspy
+
+from dspy_session import sessionify
+from dspy_session.stores import SqliteStore
+from dspy_session.stores.postgres import PostgresStore
+from dspy_session.stores.protocol import Batch, Commit, Settlement
+from dspy_session.stores.sqlite import schema
+from dspy_session_chat import Bot
+from dspy_session_webhook import Webhook
+from tests.faults import skewed
+from tests.faults.wire import Wire
+
+
+class Counting(dspy.Module):
+    """Says what it was told and how many turns it sees: what is lost, doubled or out of order shows in the answer.
+
+    Args:
+        wire: Whom it asks before it answers, as it would ask a model.
+        seconds: How long it thinks at most.
+    """
+
+    def __init__(self, wire: Wire, seconds: float) -> None:
+        super().__init__()
+        self.wire = wire
+        self.seconds = seconds
+
+    async def aforward(self, message: str, history: dspy.History) -> dspy.Prediction:
+        await self.wire.point("model", text=message)
+        if self.seconds:
+            await asyncio.sleep(random.uniform(0.0, self.seconds))  # a model takes its time
+        return dspy.Prediction(reply=f"{message} #{len(history.messages)}")
+
+
+class _Watched:
+    """A store that can be held before and after its commits, and whose sinks' hours are short.
+
+    Args:
+        url: The store.
+        wire: Who is asked.
+        pace: What part of its time a delivery waits until it is tried again.
+        claim: Seconds that a lane is claimed for at most.
+    """
+
+    def __init__(self, url: str, wire: Wire, pace: float, claim: float) -> None:
+        super().__init__(url)  # type: ignore[call-arg]
+        self._wire = wire
+        self._pace = pace
+        self._claim = claim
+
+    async def commit(self, commit: Commit) -> None:
+        what = {
+            "key": commit.key,
+            "event": commit.settled.event_id if commit.settled else "",
+            "fence": commit.lease.fence if commit.lease else 0,
+        }
+        await self._wire.point("commit", **what)
+        await super().commit(commit)  # type: ignore[misc]
+        await self._wire.point("committed", **what)
+
+    async def claim(self, sink: str, limit: int, seconds: float) -> Batch | None:
+        return await super().claim(sink, limit, min(seconds, self._claim))  # type: ignore[misc,no-any-return]
+
+    async def settle(self, batch: Batch, settlement: Settlement) -> bool:
+        soon = replace(settlement, delay=settlement.delay * self._pace, hold=settlement.hold * self._pace)
+        return await super().settle(batch, soon)  # type: ignore[misc,no-any-return]
+
+
+class _WatchedPostgres(_Watched, PostgresStore):
+    pass
+
+
+class _WatchedSqlite(_Watched, SqliteStore):
+    pass
+
+
+def run(config: dict[str, Any]) -> None:
+    """Be a bot until SIGTERM.
+
+    Args:
+        config: ``port`` and ``name`` as ``Wire`` takes them; ``store``, a URL or a path; ``webhooks``, each a URL and
+            its secrets; and what ``Harness.start`` lets a test choose.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    skewed.shift(config["shift"])
+    schema.BUSY_SECONDS = config["busy_seconds"]
+    wire = Wire(config["port"], config["name"], config["points"])
+    kind = _WatchedPostgres if config["store"].startswith("postgresql:") else _WatchedSqlite
+    try:
+        bot = Bot(
+            sessionify(Counting(wire, config["think"]), copy_mode="none"),
+            platforms=[wire],
+            store=kind(config["store"], wire, config["pace"], config["claim_seconds"]),
+            sinks=[
+                Webhook(url, secrets, timeout=config["http_timeout"], allow_loopback=True)
+                for url, secrets in config["webhooks"]
+            ],
+            lease_seconds=config["lease_seconds"],
+            grace=config["grace"],
+            now=lambda: datetime.fromtimestamp(time.time(), UTC),
+        )
+        bot.run()
+    except BaseException:
+        traceback.print_exc()
+        raise

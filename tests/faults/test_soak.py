@@ -1,0 +1,189 @@
+"""Everything at once: three workers, two hundred conversations, and faults that a seed decides; then the audit.
+
+``make test`` soaks for 15 seconds; ``make soak SECONDS=600 SEED=7`` for as long as one likes. The seed decides what is
+said, when, and what goes wrong: the same one makes the same faults in the same order, as fast as the machine is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.faults.audit import Counts, audit, in_order, read
+from tests.faults.harness import Harness, Worker, Zygote
+from tests.loopback.receiver import Abort, Behaviour, DripHead, Hang, Reply
+from tests.postgres import Postgres
+
+SECONDS = float(os.environ.get("SOAK_SECONDS") or 15)
+SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(10**6))
+WORKERS = 3
+CONVERSATIONS = 200
+LEASE = 1.0
+"""Seconds: a worker that is killed or stopped keeps others from its conversations for as long."""
+GAP = 0.015
+"""Seconds between two things that happen, on average."""
+FAILURES: tuple[Behaviour, ...] = (
+    Reply(500),
+    Reply(503),
+    Reply(429, {"Retry-After": "60"}),
+    Abort(),
+    Hang(),
+    DripHead(),
+)
+WEIGHTS = {
+    "say": 900,
+    "say again": 40,  # an event that was said before, to anybody
+    "kill": 6,
+    "stop": 6,
+    "end": 2,  # SIGTERM
+    "fail a delivery": 25,
+    "fail all deliveries": 2,
+    "fail a post": 10,
+    "kill postgres": 1,
+}
+
+
+class Soak:
+    """A town in which much goes wrong.
+
+    Args:
+        town: The town.
+        postgres: Its database.
+        seed: What decides.
+    """
+
+    def __init__(self, town: Harness, postgres: Postgres, seed: int) -> None:
+        self.counts: Counter[str] = Counter()
+        self._town = town
+        self._postgres = postgres
+        self._random = random.Random(seed)
+        self._slots: list[Worker | None] = [None] * WORKERS
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._calm = asyncio.Event()
+
+    async def run(self, seconds: float) -> Counts:
+        """Let things happen for some seconds, then come to rest and compare the books."""
+        await asyncio.gather(*(self._start(slot) for slot in range(WORKERS)))
+        names, weights = list(WEIGHTS), list(WEIGHTS.values())
+        due = time.monotonic()
+        end = due + seconds
+        while due < end:
+            what = self._random.choices(names, weights)[0]
+            self.counts[what] += 1
+            self._do(what)
+            due += self._random.expovariate(1 / GAP)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await self._come_to_rest()
+        counts = await audit(self._town)
+        late = list(in_order(self._town, await read(self._town.store)))
+        assert not late, late
+        return counts
+
+    def _do(self, what: str) -> None:
+        # All that is random is decided here and now, so that it does not depend on how quick anybody is.
+        draw, town = self._random, self._town
+        slot, seconds = draw.randrange(WORKERS), draw.uniform(0.0, 2.0 * LEASE)
+        match what:
+            case "say":
+                message = town.message(f"c{draw.randrange(CONVERSATIONS)}", user=f"U{draw.randrange(20)}")
+                self._later(town.insist(message, _by(slot)))
+            case "say again" if town.said:
+                message = draw.choice(list(town.said.values())[-300:])
+                self._later(town.insist(message, _by(slot)))
+            case "kill":
+                self._later(self._replace(slot, seconds / 4, gently=False))
+            case "end":
+                self._later(self._replace(slot, 0.0, gently=True))
+            case "stop":
+                self._later(self._stop(slot, seconds))
+            case "fail a delivery":
+                town.receiver.behave(draw.choice(FAILURES))
+            case "fail all deliveries":
+                self._later(self._fail_deliveries(draw.choice(FAILURES), seconds))
+            case "fail a post":
+                town.unavailable += 1
+            case "kill postgres":
+                self._postgres.kill()
+                self._postgres.start()
+
+    # --- what takes a while -------------------------------------------------------------------------------------------
+
+    def _later(self, doing) -> None:
+        task = asyncio.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start(self, slot: int) -> None:
+        self._slots[slot] = await self._town.start(lease_seconds=LEASE, think=0.05, pace=1e-4, http_timeout=0.3)
+
+    async def _replace(self, slot: int, seconds: float, *, gently: bool) -> None:
+        worker, self._slots[slot] = self._slots[slot], None
+        if worker is None:
+            return  # somebody is at it
+        if gently:
+            worker.go_on()
+            await worker.finish()
+        else:
+            await worker.kill()
+            await self._wait(seconds)
+        await self._start(slot)
+
+    async def _stop(self, slot: int, seconds: float) -> None:
+        worker = self._slots[slot]
+        if worker is not None:
+            worker.stop()
+            await self._wait(seconds)
+            worker.go_on()
+
+    async def _fail_deliveries(self, behaviour: Behaviour, seconds: float) -> None:
+        self._town.receiver.always(behaviour)
+        await self._wait(seconds)
+        self._town.receiver.always(None)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._calm.wait()
+        except TimeoutError:
+            pass
+
+    async def _come_to_rest(self) -> None:
+        self._calm.set()
+        self._town.unavailable = 0
+        async with asyncio.timeout(60):
+            while self._tasks:
+                await asyncio.gather(*self._tasks)
+        self._town.receiver.always(None)
+        await self._town.posted(*self._town.said.values())
+
+
+def _by(slot: int):
+    """Chooses a worker by a number that was drawn before; another one each time that it is asked."""
+    tried = iter(range(slot, slot + 10**6))
+
+    def choose(there: Sequence[Worker]) -> Worker:
+        return there[next(tried) % len(there)]
+
+    return choose
+
+
+@pytest.mark.timeout(SECONDS + 120)
+async def test_whatever_happens_the_books_balance(
+    zygote: Zygote, postgres: Postgres, postgres_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with capsys.disabled():
+        print(f"\nsoak: SECONDS={SECONDS:g} SEED={SEED} (logs: {tmp_path})", flush=True)  # noqa: T201  # to repeat it
+    async with Harness(zygote, postgres_url, tmp_path).listening() as town:
+        soak = Soak(town, postgres, SEED)
+        counts = await soak.run(SECONDS)
+    with capsys.disabled():
+        print(f"soak: {dict(soak.counts)}\nsoak: {counts}", flush=True)  # noqa: T201  # as above
+    assert counts.acked == counts.turns == len(town.said)
+    assert counts.failures == 0
