@@ -33,6 +33,7 @@ class Hold:
         key: The conversation.
         restored: What is known of it; None when it has to be read.
         lease: The right to change it; None while nobody here uses it, or where the store has no leases.
+        stale: True when it changed in the store in another way than by whoever has it now.
         users: How many callers use it or wait for it.
         last_used: When the last one left.
     """
@@ -40,6 +41,7 @@ class Hold:
     key: str
     restored: Restored | None = None
     lease: Lease | None = None
+    stale: bool = False
     users: int = 0
     last_used: float = 0.0
     lock: TurnLock = field(default_factory=TurnLock)
@@ -124,10 +126,16 @@ class Holds:
         """Read a conversation that is held anew: somebody else wrote to it."""
         hold.restored = await self._read(hold.key, self._window())
 
+    def lose(self, hold: Hold) -> None:
+        """Another process has a conversation now; whoever waits for it here asks for it anew."""
+        hold.restored = hold.lease = None
+
     def forget(self, key: str | None = None) -> None:
         """Read a conversation, or all of them, anew when they are needed next."""
         for hold in list(self._holds.values()) if key is None else filter(None, [self._holds.get(key)]):
-            hold.restored = None
+            hold.stale = True
+            if not hold.users:
+                hold.restored = None
 
     async def aclose(self) -> None:
         """Let go of everything."""
@@ -146,11 +154,17 @@ class Holds:
         try:
             async with hold.lock.ahold():
                 try:
+                    if hold.stale:
+                        hold.restored, hold.stale = None, False
+                    if hold.restored is None and hold.lease is not None and not await self.is_ours(hold):
+                        hold.lease = None  # it was forgotten, or another process took it over, while we had it
                     yield hold
                 except BaseException:
-                    hold.restored = None  # whether the store has the last change is not known here: read it again
+                    # Whether the store has the last change, and whether we have the conversation, is not known here.
+                    hold.restored = None
+                    await self._release(hold)
                     raise
-                finally:
+                else:
                     if hold.users == 1:
                         await self._release(hold)
         finally:

@@ -207,6 +207,7 @@ class Runtime:
         except StaleJournalError:
             # Somebody wrote meanwhile: who lost the conversation ends here, who still has it reads it anew.
             if not await job.is_ours():
+                self._conversations.holds.lose(job.hold)
                 return False
             await self._conversations.holds.read_again(job.hold)
         return True

@@ -383,3 +383,19 @@ async def test_a_damaged_conversation_is_named_and_the_others_go_on(agent: Agent
             await chats.acall("bad", message="x")
         assert (await chats.acall("good", message="x")).reply
         assert (await store.read("bad")).length == 1
+
+
+async def test_a_turn_that_was_forgotten_meanwhile_fails_and_the_next_one_begins_anew(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        await chats.acall("a", message="one")
+        started, gate = agent.gate("slow")
+        slow = asyncio.create_task(chats.acall("a", message="slow"))
+        await started.wait()
+        waiting = asyncio.create_task(chats.acall("a", message="next"))
+        await asyncio.sleep(0)
+        await chats.forget("a")
+        gate.set()
+        with pytest.raises(StaleJournalError):
+            await slow
+        assert (await waiting).reply == "next after []"
+        assert await said(chats, "a") == ["next"]
