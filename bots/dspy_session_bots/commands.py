@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 # What DSPy stands behind is imported by the command that needs it, so that help is there at once.
-from dspy_session_bots import conversation_commands
+from dspy_session_bots import conversation_commands, webhook_commands
 from dspy_session_bots.console import PROGRAM, log_to_operator, log_to_terminal
 from dspy_session_bots.options import BOT_STORE, STORES, EnvFileOption, Misused, VerboseOption, examples
 
@@ -17,6 +17,7 @@ app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=F
 DISTRIBUTIONS = ("dspy-session-kit", "dspy")
 
 app.add_typer(conversation_commands.app, name="conversations")
+app.add_typer(webhook_commands.app, name="webhooks")
 
 
 TargetArgument = Annotated[

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dspy_session.errors import ConfigurationError, StoreError
-from dspy_session.stores import MemoryStore, Outbox, SqliteStore, Store, store_from_url
+from dspy_session.stores import Entry, MemoryStore, Outbox, SqliteStore, Store, store_from_url
+from dspy_session.stores.sealing import is_sealed
 
 
 def check_store(store: Store) -> None:
@@ -68,3 +69,15 @@ async def outbox_beside(url: str) -> AsyncIterator[tuple[Store, Outbox]]:
         if not isinstance(store, Outbox):
             raise ConfigurationError(f"{type(store).__name__} keeps no deliveries")
         yield store, store
+
+
+def refuse_sealed(key: str, entry: Entry) -> None:
+    """See that an entry can be read.
+
+    Raises:
+        StoreError: It is encrypted.
+    """
+    if is_sealed(entry.body):
+        raise StoreError(
+            f"the conversation {key!r} is encrypted: open the store with its keys, SealedStore(…), in a program"
+        )

@@ -9,7 +9,7 @@ from typing import Any
 
 from dspy_session.errors import StoreError
 from dspy_session.stores import Entry, Store
-from dspy_session.stores.sealing import is_sealed
+from dspy_session_bots.keeping import refuse_sealed
 from dspy_session_bots.moments import iso
 
 TURN = "turn"
@@ -152,12 +152,9 @@ def _standing(entries: Sequence[Entry] | Mapping[int, Entry], marks: Mapping[str
 
 
 def _body(key: str, number: int, entry: Entry) -> dict[str, Any]:
+    refuse_sealed(key, entry)
     try:
         body = json.loads(entry.body)
     except (ValueError, RecursionError) as error:
-        if is_sealed(entry.body):
-            raise StoreError(
-                f"the conversation {key!r} is encrypted: open the store with its keys, SealedStore(…), in a program"
-            ) from None
         raise StoreError(f"conversation {key!r}: entry {number} ({entry.kind}) is damaged ({error})") from error
     return body if isinstance(body, dict) else {}

@@ -31,7 +31,7 @@ class Writer:
     """Writes to a file as a bot does; its clock goes on by a minute with every turn."""
 
     def __init__(self, folder: Path, sinks: Sequence[Webhook] = ()) -> None:
-        self.at = 1_800_000_000.0
+        self.at = 1_704_067_200.0  # the year 2024 begins
         store = f"sqlite:///{folder / 'bot.db'}"
         self.chats = Conversations(
             sessionify(Echo(), copy_mode="none"), store, sinks=sinks, agent_version="7", clock=lambda: self.at

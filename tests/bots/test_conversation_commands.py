@@ -42,8 +42,9 @@ def test_list(tmp_path: Path) -> None:
         (SLACK, 2, 6),
     ]
     [slack] = lines(one)
-    assert (slack["created_at"], slack["updated_at"]) == ("2027-01-15T08:01:00.000000Z", "2027-01-15T08:03:00.000000Z")
-    assert [line.split()[0] for line in table.out.splitlines()[2:]] == [DISCORD, "just", SLACK, "just"]
+    assert (slack["created_at"], slack["updated_at"]) == ("2024-01-01T00:01:00.000000Z", "2024-01-01T00:03:00.000000Z")
+    assert [line.split()[0] for line in table.out.splitlines()[2::2]] == [DISCORD, SLACK]
+    assert all(line.endswith(" days ago") for line in table.out.splitlines()[3::2])
     assert none.out == "No conversation begins with teams:\n"
     assert short.out.splitlines()[-1] == "… and 1 more: --limit 0 shows all"
 
@@ -57,8 +58,8 @@ def test_show(tmp_path: Path) -> None:
         conversations("show", SLACK, "--all"),
         conversations("show", SLACK, "--all", "--json"),
     )
-    assert shown.out.startswith(f"{SLACK}\n2 turns, 6 entries · begun 2027-01-15 08:01 UTC · last change ")
-    assert "Turn 2  2027-01-15 08:02:00  Mx U2 (U2)  score 0.5\n" in shown.out
+    assert shown.out.startswith(f"{SLACK}\n2 turns, 6 entries · begun 2024-01-01 00:01 UTC · last change ")
+    assert "Turn 2  2024-01-01 00:02:00  Mx U2 (U2)  score 0.5\n" in shown.out
     assert "message  two [31m[b]x[/b] ü\n  reply    better\n" in shown.out
     assert "three" not in shown.out
     first, second = lines(machine)
@@ -70,7 +71,7 @@ def test_show(tmp_path: Path) -> None:
     assert lines(timeline)[1]["outputs"] == {"reply": "two \x1b[31m[b]x[/b] ü after 1"}
     assert lines(timeline)[3]["turn_id"] == second["turn_id"]
     assert "turn 2 scored 0.5 by slack:T1:U2 (reaction): well said\n" in everything.out
-    assert "Turn 3  2027-01-15 08:03:00  Mx U1 (U1)  taken back\n" in everything.out
+    assert "Turn 3  2024-01-01 00:03:00  Mx U1 (U1)  taken back\n" in everything.out
     assert everything.out.endswith("1 turn taken back\n")
     assert "\x1b" not in shown.out + everything.out
 
@@ -153,8 +154,8 @@ def test_forget_what_is_old(tmp_path: Path) -> None:
     fill(tmp_path)
     none, some, left = run(
         tmp_path,
-        conversations("forget", "--before", "2027-01-15T08:01", "--yes"),
-        conversations("forget", "--before", "2027-01-15 09:03:30+01:00", "--yes"),
+        conversations("forget", "--before", "2024-01-01T00:01", "--yes"),
+        conversations("forget", "--before", "2024-01-01 01:03:30+01:00", "--yes"),
         conversations("list", "--json"),
     )
     assert none.out == "Nothing of that was kept.\n"
