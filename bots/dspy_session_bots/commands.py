@@ -184,7 +184,7 @@ def run(
     log_to_operator(verbose=verbose)
     from dspy_session_bots.agent import forget_caches, ready
     from dspy_session_bots.config import read_settings
-    from dspy_session_bots.keeping import check_store
+    from dspy_session_bots.keeping import check_store, shown
     from dspy_session_bots.load import load
     from dspy_session_bots.serving import platforms_and_sinks
     from dspy_session_bots.target import Target
@@ -214,7 +214,9 @@ def run(
             input_field=input_field,
             output_field=output_field,
         )
-        said = f"{target} in {' and '.join(place.name for place in places)} · {agent.model_name} · kept in {store}"
+        said = (
+            f"{target} in {' and '.join(place.name for place in places)} · {agent.model_name} · kept in {shown(store)}"
+        )
     check_store(bot.conversations.store)
     typer.echo(f"{said} · Ctrl-C stops")
     bot.run()

@@ -9,6 +9,7 @@ import webbrowser
 from collections.abc import Mapping
 
 from dspy_session_bots import demo_agent
+from dspy_session_bots.keeping import shown
 from dspy_session_bots.model import EMBEDDED, TOY, choose, label, open_model
 from dspy_session_bots.playground import Playground, signed_with
 from dspy_session_bots.signing_key import new_signing_key
@@ -68,5 +69,5 @@ def has_browser(platform: str, environ: Mapping[str, str]) -> bool:
 
 def _say(url: str, model: str, store: str) -> None:
     toy = f" ({TOY})" if model == label(EMBEDDED) else ""
-    lines = (("Open", url), ("Model", f"{model}{toy}"), ("Kept in", store), ("Stop with", "Ctrl-C"))
+    lines = (("Open", url), ("Model", f"{model}{toy}"), ("Kept in", shown(store)), ("Stop with", "Ctrl-C"))
     print("\n".join(f"{what:>10}  {value}" for what, value in lines), flush=True)  # noqa: T201

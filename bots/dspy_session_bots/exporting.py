@@ -76,8 +76,11 @@ def written_whole(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
+    place = path.resolve()  # what a link leads to is written, the link stays
+    if place.exists() and not place.is_file():
+        raise ConfigurationError(f"cannot write {path}: it is no file")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     except OSError as error:
         raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
     try:
@@ -85,7 +88,7 @@ def written_whole(path: Path | None) -> Iterator[TextIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        Path(name).replace(place)
     except OSError as error:
         raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
     finally:

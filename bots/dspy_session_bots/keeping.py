@@ -34,6 +34,15 @@ async def _list(store: Store) -> None:
         await store.aclose()
 
 
+def shown(url: str) -> str:
+    """A store's URL as it may be shown: without user, password and options."""
+    scheme, _, rest = url.partition("://")
+    if scheme in ("sqlite", "memory"):
+        return url
+    place, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
+
+
 @asynccontextmanager
 async def beside(url: str) -> AsyncIterator[Store]:
     """A store that is there already, opened for a tool: a bot may be serving it meanwhile.

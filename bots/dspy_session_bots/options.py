@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-STORES = "sqlite:///FILE or memory://"
+STORES = "sqlite:///FILE, postgresql://… or memory://"
 BOT_STORE = "sqlite:///bot.db"
 
 

@@ -273,7 +273,7 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "an unknown store": (
         chat("echo.py:echo", "--store", "mysql://db"),
         1,
-        r"mysql: is no store; use memory:// or sqlite:///",
+        r"mysql: is no store; use memory://, sqlite:///FILE .* or postgresql://",
     ),
     "a folder that is not there": (
         chat("echo.py:echo", "--store", "sqlite:///no/where.db"),

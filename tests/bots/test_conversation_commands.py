@@ -174,7 +174,8 @@ MISTAKES = {
     ("export", "x"): (1, "there is no conversation 'x'"),
     ("export", DISCORD, "--prefix", "slack:"): (2, "not both"),
     ("export", "--output", "no/where.jsonl"): (1, "cannot write no/where.jsonl: No such file or directory"),
-    ("export", "--output", "."): (1, "cannot write .: "),
+    ("export", "--output", "."): (1, "cannot write .: it is no file"),
+    ("export", "--output", "/dev/null"): (1, "cannot write /dev/null: it is no file"),
     ("forget", "x", "--yes"): (1, "there is no conversation 'x'"),
     ("forget",): (2, "say what to forget: a KEY, --user, or --before"),
     ("forget", DISCORD, "--user", "slack:T1:U1"): (2, "say what to forget"),
@@ -219,6 +220,15 @@ async def test_beside_a_bot_that_runs(tmp_path: Path) -> None:
         exported = await dspy_bots("conversations", "export", folder=tmp_path)
         assert "again" not in exported.out
         assert len(lines(exported)) == 7 + 3
+
+
+def test_an_export_through_a_link(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "link.jsonl").symlink_to("out.jsonl")
+    [result] = run(tmp_path, conversations("export", DISCORD, "--output", "link.jsonl"))
+    assert result.code == 0
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8").count("\n") == 1
 
 
 async def test_a_reader_that_has_enough(tmp_path: Path) -> None:
