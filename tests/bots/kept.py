@@ -30,9 +30,9 @@ class Echo(dspy.Module):
 class Writer:
     """Writes to a file as a bot does; its clock goes on by a minute with every turn."""
 
-    def __init__(self, folder: Path, sinks: Sequence[Webhook] = ()) -> None:
+    def __init__(self, folder: Path, sinks: Sequence[Webhook] = (), store: str = "") -> None:
         self.at = 1_704_067_200.0  # the year 2024 begins
-        store = f"sqlite:///{folder / 'bot.db'}"
+        store = store or f"sqlite:///{folder / 'bot.db'}"
         self.chats = Conversations(
             sessionify(Echo(), copy_mode="none"), store, sinks=sinks, agent_version="7", clock=lambda: self.at
         )

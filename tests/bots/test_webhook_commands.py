@@ -136,6 +136,37 @@ async def test_a_replay_beside_a_bot_that_runs(tmp_path: Path) -> None:
         assert told_again == told
 
 
+async def test_the_same_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    at = ("--store", postgres_url)
+    async with open_receiver() as receiver:
+        writer = Writer(tmp_path, [Webhook(receiver.url, SECRET, allow_loopback=True)], postgres_url)
+        async with writer.chats:
+            await writer.fill()
+            first = await receiver.arrived(7)
+            span = ("--since", "2024-01-01", "--until", "2025-01-01")
+            commands = [
+                webhooks("replay", receiver.url, *span, *at, "--yes", WEBHOOK_SECRET=SECRET),
+                Line(["conversations", "list", "--json", *at]),
+                Line(["conversations", "show", SLACK, "--json", *at]),
+                Line(["conversations", "export", *at]),
+            ]
+            results = await asyncio.to_thread(run_lines, commands, tmp_path)
+            again = (await receiver.arrived(14))[7:]
+            commands = [
+                Line(["conversations", "forget", DISCORD, "--yes", *at]),
+                Line(["conversations", "list", "--json", *at]),
+                webhooks("resume", name_of(receiver.url), *at),
+            ]
+            results += await asyncio.to_thread(run_lines, commands, tmp_path)
+    assert [(result.code, result.err) for result in results] == [(0, "")] * len(results)
+    assert sorted((each.id, each.body) for each in again) == sorted((each.id, each.body) for each in first)
+    _, listed, shown, exported, _, left, _ = results
+    assert [(each["key"], each["turns"], each["entries"]) for each in lines(listed)] == [(DISCORD, 1, 1), (SLACK, 2, 6)]
+    assert [line["score"] for line in lines(shown)] == [None, 0.5]
+    assert len(lines(exported)) == 7
+    assert [each["key"] for each in lines(left)] == [SLACK]
+
+
 async def test_an_example_is_posted(tmp_path: Path) -> None:
     async with open_receiver() as receiver:
         receiver.behave(Reply(), Reply(401), Reply(302), Reply(503), Reply(410))
