@@ -10,6 +10,7 @@ from typing import Any, Literal
 _UNITS = {
     "s": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)),
     "B": (("MB", 1e6), ("KB", 1e3), ("B", 1.0)),
+    "n": (("", 1.0),),
 }
 
 HEADINGS = ("work", "ours", "peer", "ratio", "target", "met")
@@ -21,7 +22,7 @@ class Row:
 
     Args:
         work: What was done.
-        unit: ``"s"`` or ``"B"``.
+        unit: ``"s"``, ``"B"``, or ``"n"`` for what is counted.
         ours: Our figure, in that unit.
         peer: The figure to compare with; None if there was none to measure.
         peer_name: Whose figure that is.
@@ -32,7 +33,7 @@ class Row:
     """
 
     work: str
-    unit: Literal["s", "B"]
+    unit: Literal["s", "B", "n"]
     ours: float
     peer: float | None = None
     peer_name: str = ""
@@ -42,7 +43,9 @@ class Row:
     note: str = ""
 
     @classmethod
-    def of(cls, work: str, unit: Literal["s", "B"], ours: Sequence[float], peer: Sequence[float], **more: Any) -> Row:
+    def of(
+        cls, work: str, unit: Literal["s", "B", "n"], ours: Sequence[float], peer: Sequence[float], **more: Any
+    ) -> Row:
         """A line from the figures of several rounds.
 
         The ratio is the median of the rounds' own: a machine that was slow for a while was slow for both of a round.
@@ -87,4 +90,4 @@ def table(rows: list[Row]) -> Iterator[str]:
 
 def _text(figure: float, unit: str) -> str:
     name, size = next((scale for scale in _UNITS[unit] if figure >= scale[1]), _UNITS[unit][-1])
-    return f"{figure / size:.3g} {name}"
+    return f"{figure / size:.3g} {name}".rstrip()

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from plot import overhead_svg
+from plot import append_svg, overhead_svg
 from row import Row, table
 from worker import Run, Worker
 
@@ -32,9 +32,18 @@ NAMES = (
     "loaded_conversation",
     "concurrency",
     "import_time",
+    "append",
+    "append_at_once",
+    "load_turns",
+    "bytes_written",
 )
 HERE = Path(__file__).parent
-PICTURE = HERE.parent / "docs" / "images" / "overhead.svg"
+IMAGES = HERE.parent / "docs" / "images"
+PICTURES = {
+    "turn_overhead": ("overhead", overhead_svg),
+    "append": ("append", append_svg),
+}
+"""By file of this folder, the figures that are drawn, which name the picture too, and what draws them."""
 
 
 def _measured(name: str, peer_python: str | None) -> tuple[list[Row], dict[str, Any]]:
@@ -59,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="name", help=f"what to measure: {', '.join(NAMES)}; all if none")
     parser.add_argument("--peer-python", help="the Python of an environment with dspy-session 0.1.2")
-    parser.add_argument("--plot", action="store_true", help=f"draw {PICTURE.name} for README as well")
+    parser.add_argument("--plot", action="store_true", help="draw the pictures for README as well")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in NAMES]
     if unknown:
@@ -86,10 +95,12 @@ def main() -> None:
     path = results / f"{now:%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     print(f"\nkept in {path.relative_to(HERE.parent)}")
-    if arguments.plot and "turn_overhead" in samples:
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        PICTURE.write_text(overhead_svg(samples["turn_overhead"]["overhead"]), encoding="utf-8")
-        print(f"drawn in {PICTURE.relative_to(HERE.parent)}")
+    for name, (figures, svg) in PICTURES.items():
+        if arguments.plot and name in samples:
+            IMAGES.mkdir(parents=True, exist_ok=True)
+            picture = IMAGES / f"{figures}.svg"
+            picture.write_text(svg(samples[name][figures]), encoding="utf-8")
+            print(f"drawn in {picture.relative_to(HERE.parent)}")
 
 
 if __name__ == "__main__":
