@@ -191,9 +191,8 @@ class Engine:
         with opened(plan.frame):
             result = self.program.module(**plan.kwargs)
             turn = root_turn(plan, result)
-            memories = {
-                path: consolidate.consolidated(*episode) for path, episode in episodes(self, plan, turn).items()
-            }
+            ended = episodes(self, plan, turn)
+            memories = {path: consolidate.consolidated(*episode) for path, episode in ended.items()} if ended else {}
         outcome = outcome_of(self, plan, turn, memories)
         if plan.host is not None:
             take_in(self, plan, plan.host, outcome)

@@ -61,8 +61,11 @@ def plan_call(engine: Engine, bound: Bound, given: dict[str, Any], outer: Frame 
         host.before = state.branch()
     replaces = explicit if policy == "replace_session" else None
     kept = recording and bound.rehearsal is None
-    inputs = recorded_inputs(others, engine.program.inputs)
-    return Plan(frame, _kwargs(engine, frame, others), inputs, replaces, kept, None, host)
+    program = engine.program
+    inputs = recorded_inputs(others, program.inputs)
+    parameter = program.history_parameter
+    kwargs = others if parameter is None else {**others, parameter: frame.hand_out()}
+    return Plan(frame, kwargs, inputs, replaces, kept, None, host)
 
 
 def plan_child_call(engine: Engine, frame: Frame, ledger: NodeLedger | None, given: dict[str, Any]) -> Plan:
@@ -71,8 +74,11 @@ def plan_child_call(engine: Engine, frame: Frame, ledger: NodeLedger | None, giv
     if explicit is not None:
         frame.saw = Snapshot.of(explicit)
         frame.recording = frame.recording and engine.options.history_policy != "override"
-    inputs = recorded_inputs(others, engine.program.inputs)
-    return Plan(frame, _kwargs(engine, frame, others), inputs, kept=False, ledger=ledger)
+    program = engine.program
+    inputs = recorded_inputs(others, program.inputs)
+    parameter = program.history_parameter
+    kwargs = others if parameter is None else {**others, parameter: frame.hand_out()}
+    return Plan(frame, kwargs, inputs, kept=False, ledger=ledger)
 
 
 def _apart(engine: Engine, given: dict[str, Any]) -> tuple[dspy.History | None, dict[str, Any]]:
@@ -88,8 +94,3 @@ def _apart(engine: Engine, given: dict[str, Any]) -> tuple[dspy.History | None, 
             "wrap the messages in dspy.History(messages=[...])"
         )
     return explicit, others
-
-
-def _kwargs(engine: Engine, frame: Frame, others: dict[str, Any]) -> dict[str, Any]:
-    parameter = engine.program.history_parameter
-    return others if parameter is None else {**others, parameter: frame.hand_out()}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dspy
 import pytest
 
 from dspy_session import Outcome, Session, SessionState, Turn, sessionify
-from dspy_session.conversation.journal import call_entry, replay
+from dspy_session.conversation.journal import call_change
+from dspy_session.conversation.restoring import Restored, restore
+from dspy_session.stores import Entry, Journal
 from tests.session.programs import Scripted, Team
 from tests.stub_lm import StubModel
 
@@ -27,15 +29,22 @@ class Store:
 
     def __init__(self, state: SessionState) -> None:
         self.state = state
-        self.entries: list[Any] = []
+        self.entries: list[Entry] = []
+        self.marks: Mapping[str, int] = {}
         self.outcomes: list[Outcome] = []
 
     async def commit(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
-        self.entries.append(call_entry(outcome, self.state, "", 0.0))
+        self.write(outcome)
 
     def stored(self) -> SessionState:
-        return replay(self.entries, "store")
+        journal = Journal(len(self.entries), self.marks, dict(enumerate(self.entries)))
+        return restore(journal, "store").state
+
+    def write(self, outcome: Outcome) -> None:
+        change = call_change(outcome, Restored(self.state, len(self.entries), self.marks), 0.0)
+        self.entries += change.entries
+        self.marks = change.marks
 
 
 def nesting(inside: Callable[[Session, str], Any], **options: Any) -> Session:
@@ -179,7 +188,7 @@ def test_what_each_turn_saw_is_stored_exactly() -> None:
     session = nesting(twice, max_turns=2)
     state = session.new_state(initial_history=SEED)
     store = Store(SessionState(initial_history=SEED))
-    store.entries.append(call_entry(Outcome(new_seed=True, seed=SEED), store.state, "", 0.0))
+    store.write(Outcome(new_seed=True, seed=SEED))
     store.state = state
     with session.use_state(state, commit=store.commit):
         for question in ("a", "b!", "c", "d!"):

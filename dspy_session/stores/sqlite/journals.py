@@ -82,7 +82,7 @@ def read(db: sqlite3.Connection, key: str, depth: int | None) -> Journal:
     return journal
 
 
-def commit(db: sqlite3.Connection, change: Commit) -> None:
+def commit(db: sqlite3.Connection, change: Commit, now: float) -> None:
     """Write a change."""
     added, marks = len(change.entries), json.dumps(change.marks, separators=(",", ":"))
     if added:
@@ -105,7 +105,7 @@ def commit(db: sqlite3.Connection, change: Commit) -> None:
     if change.settled is not None:
         _settle(db, change.key, change.settled, change.entries[-1].at if added else 0.0)
     for delivery in change.deliveries:
-        enqueue(db, change.key, delivery, delivery.at, author)
+        enqueue(db, change.key, delivery, now, author)
 
 
 def length_of(db: sqlite3.Connection, key: str) -> int:

@@ -105,7 +105,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> None:
             if commit.lease is not None:
                 self._leases.check(commit.lease)
-            journals.commit(db, commit)
+            journals.commit(db, commit, self._clock())
 
         await self._write.do(work)
 
