@@ -49,7 +49,7 @@ _APPEND = {
     "raw": Curve("sqlite3 in a thread", "raw", below=True, at=1),
     "ours": Curve("dspy-session-kit", "ours", below=True, at=4),
     "agents": Curve("OpenAI SQLiteSession", "other", at=1),
-    "sqlalchemy": Curve("OpenAI SQLAlchemySession", "third", at=5),
+    "sqlalchemy": Curve("OpenAI SQLAlchemySession", "third", at=4),
     "langgraph": Curve("LangGraph AsyncSqliteSaver", "peer", at=2),
 }
 

@@ -36,6 +36,8 @@ NAMES = (
     "append_at_once",
     "load_turns",
     "bytes_written",
+    "claims",
+    "whole_message",
 )
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"

@@ -1,0 +1,110 @@
+"""The next deliveries of an outbox in which a hundred thousand wait."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from measure import loop
+from row import Row
+from worker import Run
+
+WAITING, FEW = 100_000, 100
+SHAPES = (("SQLite", 100), ("SQLite", 1), ("PostgreSQL", 100), ("PostgreSQL", 10))
+"""Where, and how many deliveries of each conversation."""
+SINK = "webhook:bench"
+ROUNDS, CALLS = 5, 20
+
+
+async def _fill(store: Any, deliveries: int, in_a_lane: int) -> None:
+    from dspy_session.stores import Delivery
+
+    body = b'{"type":"conversation.turn"}'.ljust(1200)
+
+    def lane(place: int) -> list[Delivery]:
+        return [Delivery(SINK, f"turn_{place}_{number}", body, 1e9) for number in range(in_a_lane)]
+
+    lanes = range(deliveries // in_a_lane)
+    for start in range(0, len(lanes), 1000):
+        some = lanes[start : start + 1000]
+        await asyncio.gather(*(store.enqueue(f"slack:T1:C{place}", lane(place)) for place in some))
+
+
+@lru_cache
+def _store(kind: str, deliveries: int, in_a_lane: int) -> Any:
+    if kind == "SQLite":
+        from dspy_session.stores.sqlite import SqliteStore
+
+        folder = tempfile.TemporaryDirectory(prefix="dspy-session-bench-")
+        store: Any = SqliteStore(Path(folder.name) / "outbox.db")
+        store.folder = folder  # goes when the store does
+    else:
+        from servers import postgres
+
+        from dspy_session.stores.postgres import PostgresStore
+
+        store = PostgresStore(postgres().url(f"claims_{deliveries}_{in_a_lane}"))
+    loop().run(store.open())
+    loop().run(_fill(store, deliveries, in_a_lane))
+    return store
+
+
+def claims(kind: str, deliveries: int, in_a_lane: int, calls: int) -> dict[str, float]:
+    """Seconds to claim up to 20 deliveries, and to ask when the next are due, while that many wait."""
+    store = _store(kind, deliveries, in_a_lane)
+
+    async def measured() -> dict[str, float]:
+        found: dict[str, list[float]] = {"claim": [], "due": []}
+        for _ in range(calls):
+            began = time.perf_counter()
+            batch = await store.claim(SINK, 20, 60.0)
+            claimed = time.perf_counter()
+            assert batch is not None
+            await store.due(SINK)
+            found["claim"].append(claimed - began)
+            found["due"].append(time.perf_counter() - claimed)
+            await _give_back(store, batch)
+        return {name: median(seconds) for name, seconds in found.items()}
+
+    return loop().run(measured())
+
+
+async def _give_back(store: Any, batch: Any) -> None:
+    from dspy_session.stores import Settlement
+
+    await store.settle(batch, Settlement("retry"))
+
+
+def close() -> None:
+    """Stop what was started."""
+    from servers import stop
+
+    stop()
+
+
+def rows(run: Run) -> Iterator[Row]:
+    """The lines of the table."""
+    for kind, in_a_lane in SHAPES:
+        many, few = [], []
+        for _ in range(ROUNDS):
+            many.append(run.ours(claims, kind=kind, deliveries=WAITING, in_a_lane=in_a_lane, calls=CALLS))
+            few.append(run.ours(claims, kind=kind, deliveries=FEW, in_a_lane=in_a_lane, calls=CALLS))
+        run.keep(f"{kind}, {in_a_lane} in a lane", {"many": many, "few": few})
+        due = median(sample["due"] for sample in many)
+        yield Row.of(
+            f"a claim from {kind}, {WAITING:,} deliveries waiting, {in_a_lane} in a lane",
+            "s",
+            [sample["claim"] for sample in many],
+            [sample["claim"] for sample in few],
+            peer_name=f"of {FEW}",
+            limit=2e-3,
+            counts="ours",
+            note=f"to ask when the next are due takes {due * 1e3:.2g} ms",
+        )
+    run.ours(close)
