@@ -95,6 +95,10 @@ class Worker:
     def is_alive(self) -> bool:
         return not (self._link.done() and self._link.result().lost.is_set())
 
+    @property
+    def is_connected(self) -> bool:
+        return self._link.done()
+
     async def say(self, inbound: Inbound) -> None:
         """Hand a message over; returns once it is acknowledged.
 
@@ -152,6 +156,7 @@ class Worker:
         await self.gone()
 
     async def gone(self) -> None:
+        """Return once the process is gone, and with it all that it held."""
         async with asyncio.timeout(PATIENCE):
             await (await self._connected()).lost.wait()
 
@@ -249,6 +254,7 @@ class Harness:
         claim_seconds: float = 2.0,
         http_timeout: float = 0.5,
         busy_seconds: float = 0.05,
+        pause: float = 0.1,
         think: float = 0.0,
         shift: float = 0.0,
         grace: float = 10.0,
@@ -256,12 +262,14 @@ class Harness:
         """Start a bot; returns once it takes messages.
 
         Args:
-            points: Where to hold it: ``model``, ``commit``, ``committed``, ``posting``, ``posted``.
+            points: Where to hold it: ``receiving``, ``received``, ``model``, ``commit``, ``committed``,
+                ``stale`` (a commit that was refused), ``posting``, ``posted``.
             lease_seconds: How long a conversation is its own when it dies.
             pace: What part of its time a delivery waits until it is tried again.
             claim_seconds: How long a lane is its own when it dies; more than ``http_timeout`` by a second.
             http_timeout: Seconds for one attempt at a delivery.
             busy_seconds: How long it waits for a SQLite file that is locked.
+            pause: Seconds that it waits, first, before it writes again what it could not.
             think: Seconds that the model takes at most.
             shift: Seconds that its clock is fast.
             grace: Seconds that it has to end.
@@ -270,14 +278,20 @@ class Harness:
         name = f"bot-{next(self._numbers)}"
         webhooks = [(endpoint.receiver.url, endpoint.secrets) for endpoint in self.endpoints]
         config |= {"name": name, "port": self._port, "store": self.store, "webhooks": webhooks}
-        config |= {"log": str(self._directory / f"{name}.log"), "points": list(points)}
+        config |= {"log": str(self._log(name)), "points": list(points)}
         worker = Worker(name, config)
         self.workers.append(worker)
         worker.pid = self._zygote.fork(config)
-        async with asyncio.timeout(PATIENCE):
-            await worker._connected()  # noqa: SLF001  # ours
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await worker._connected()  # noqa: SLF001  # ours
+        except TimeoutError:
+            raise AssertionError(f"{name} did not start: {self._log(name).read_text()[-1000:]}") from None
         self._free.set()
         return worker
+
+    def _log(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -391,7 +405,8 @@ class Harness:
                 for worker in self.workers:
                     worker.signal(signal.SIGKILL)
                 for worker in self.workers:
-                    await worker.gone()
+                    if worker.is_connected:  # else it never came to anything, and the test says so
+                        await worker.gone()
 
     @contextlib.asynccontextmanager
     async def _receiving(self) -> AsyncIterator[Endpoint]:

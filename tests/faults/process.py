@@ -14,14 +14,19 @@ from typing import Any
 import dspy
 
 from dspy_session import sessionify
+from dspy_session.conversation import conversations
+from dspy_session.errors import StaleJournalError
 from dspy_session.stores import SqliteStore
 from dspy_session.stores.postgres import PostgresStore
-from dspy_session.stores.protocol import Batch, Commit, Settlement
+from dspy_session.stores.protocol import Arrival, Batch, Commit, Settlement
 from dspy_session.stores.sqlite import schema
 from dspy_session_chat import Bot
 from dspy_session_webhook import Webhook
 from tests.faults import skewed
 from tests.faults.wire import Wire
+
+POLL = 0.1
+"""Seconds after which a bot looks for what another one left behind."""
 
 
 class Counting(dspy.Module):
@@ -67,8 +72,21 @@ class _Watched:
             "fence": commit.lease.fence if commit.lease else 0,
         }
         await self._wire.point("commit", **what)
-        await super().commit(commit)  # type: ignore[misc]
+        try:
+            await super().commit(commit)  # type: ignore[misc]
+        except StaleJournalError:
+            await self._wire.point("stale", **what)
+            raise
         await self._wire.point("committed", **what)
+
+    async def receive(self, arrival: Arrival) -> bool:
+        await self._wire.point("receiving", event=arrival.event_id)
+        is_new: bool = await super().receive(arrival)  # type: ignore[misc]
+        await self._wire.point("received", event=arrival.event_id)
+        return is_new
+
+    async def changed(self, seconds: float) -> None:
+        await super().changed(min(seconds, POLL))  # type: ignore[misc]
 
     async def claim(self, sink: str, limit: int, seconds: float) -> Batch | None:
         return await super().claim(sink, limit, min(seconds, self._claim))  # type: ignore[misc,no-any-return]
@@ -96,6 +114,7 @@ def run(config: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
     skewed.shift(config["shift"])
     schema.BUSY_SECONDS = config["busy_seconds"]
+    conversations._FIRST_PAUSE = config["pause"]  # noqa: SLF001  # no option, since nobody else needs one
     wire = Wire(config["port"], config["name"], config["points"])
     kind = _WatchedPostgres if config["store"].startswith("postgresql:") else _WatchedSqlite
     try:

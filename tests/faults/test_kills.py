@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.faults.audit import audit, read
 from tests.faults.harness import Harness
+from tests.faults.wire import LinkLostError
 from tests.loopback.receiver import Hang
 
 LEASE = 0.5
 """Seconds: a process that died keeps others from its conversations for as long."""
+
+
+@pytest.mark.parametrize("point", ["receiving", "received"])
+async def test_killed_before_the_acknowledgement_the_message_comes_again_and_runs_once(town: Harness, point: str):
+    bot = await town.start(points=[point], lease_seconds=LEASE)
+    saying = asyncio.create_task(bot.say(message := town.message()))
+    await bot.at(point)
+    await bot.ask("arm", points=[point])  # an answer later: an acknowledgement would have been quicker
+    assert not saying.done()
+    await bot.kill()
+    with pytest.raises(LinkLostError):
+        await saying
+    assert len((await read(town.store))["arrivals"]) == (point == "received")
+    await town.say(await town.start(lease_seconds=LEASE), message)
+    assert await town.posted(message) == [f"{message.text} #0"]
+    counts = await audit(town)
+    assert (counts.turns, counts.posts, counts.deliveries) == (1, 1, 1)
 
 
 async def test_killed_between_the_models_reply_and_the_commit_it_runs_again_and_is_committed_once(town: Harness):
@@ -52,13 +72,13 @@ async def test_killed_after_the_post_and_before_it_is_confirmed_the_same_post_co
 
 async def test_killed_after_the_webhooks_post_and_before_its_answer_the_same_id_comes_again_in_order(town: Harness):
     town.receiver.behave(Hang())
-    bot = await town.start(lease_seconds=LEASE, claim_seconds=2.0)
+    bot = await town.start(lease_seconds=LEASE, claim_seconds=1.0)
     messages = [await town.say(bot) for _ in range(3)]
     (first,) = await town.receiver.arrived(1)
     await town.posted(*messages)
     await bot.kill()
     assert town.endpoints[0].taken == []
-    await town.start(lease_seconds=LEASE, claim_seconds=2.0)
+    await town.start(lease_seconds=LEASE, claim_seconds=1.0)
     counts = await audit(town)
     assert (counts.turns, counts.deliveries) == (3, 3)
     again = town.receiver.deliveries[1]

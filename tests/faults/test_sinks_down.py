@@ -81,7 +81,7 @@ async def test_keys_that_are_rotated_between_two_attempts_both_verify_what_was_w
 
 
 async def test_a_platform_that_cannot_be_reached_gets_its_answers_later_and_in_order(town: Harness):
-    town.unavailable = 2
+    town.unavailable = 1
     bot = await town.start()
     messages = [await town.say(bot) for _ in range(3)]
     texts = await asyncio.wait_for(town.posted(*messages), 20)

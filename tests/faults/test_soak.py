@@ -185,5 +185,5 @@ async def test_whatever_happens_the_books_balance(
         counts = await soak.run(SECONDS)
     with capsys.disabled():
         print(f"soak: {dict(soak.counts)}\nsoak: {counts}", flush=True)  # noqa: T201  # as above
-    assert counts.acked == counts.turns == len(town.said)
-    assert counts.failures == 0
+    assert counts.acked == counts.turns + counts.failures == len(town.said)
+    assert counts.failures <= counts.acked / 100, "only what ended its process three times is given up"

@@ -39,7 +39,7 @@ async def test_a_model_that_times_out_frees_the_conversation_tells_the_user_and_
 async def test_cancelled_at_any_point_of_a_turn_nothing_is_half_done_and_the_next_process_goes_on(
     town: Harness, point: str
 ):
-    bot = await town.start(points=[point], lease_seconds=LONG, grace=0.0)
+    bot = await town.start(points=[point], lease_seconds=LONG, claim_seconds=0.5, grace=0.0)
     message, other = await town.say(bot), await town.say(bot)
     held = await bot.at(point)
     await town.say(bot, elsewhere := town.message(channel="c2"))
@@ -54,7 +54,7 @@ async def test_cancelled_at_any_point_of_a_turn_nothing_is_half_done_and_the_nex
     tables = await read(town.store)
     assert len(tables["entries"]) == (0 if point == "model" else 2)
     assert not [row for row in tables["conversations"] if row.get("lease_until")], "no lease is left behind"
-    await town.start(lease_seconds=LONG)
+    await town.start(lease_seconds=LONG, claim_seconds=0.5)
     texts = await town.posted(message, other, elsewhere)
     assert [text.split("#")[1] for text in texts] == ["0", "1", "0"]
     counts = await audit(town)

@@ -56,6 +56,25 @@ async def test_who_was_stopped_past_its_lease_changes_nothing_and_posts_nothing_
     assert {post.worker for post in city.answers(first)} == {quick.name}
 
 
+async def test_who_was_stopped_past_its_lease_changes_nothing_though_nobody_has_written_since(city: Harness):
+    slow = await city.start(points=["model", "stale"], lease_seconds=LEASE)
+    message = await city.say(slow)
+    late = await slow.at("model")
+    slow.stop()
+    quick = await city.start(points=["model"], lease_seconds=LEASE)
+    held = await quick.at("model")  # the same message, in other hands
+    slow.go_on()
+    late.go()
+    (await slow.at("stale")).go()
+    tables = await read(city.store)
+    assert (tables["entries"], tables["deliveries"], city.posts) == ([], [], [])
+    held.go()
+    await city.posted(message)
+    counts = await audit(city)
+    assert (counts.turns, counts.posts, counts.deliveries) == (1, 1, 1)
+    assert {post.worker for post in city.posts} == {quick.name}
+
+
 async def test_who_was_stopped_before_the_post_does_not_post_what_another_has_posted(city: Harness):
     slow = await city.start(points=["committed"], lease_seconds=LEASE)
     message = await city.say(slow)
@@ -86,7 +105,7 @@ async def test_clocks_ten_minutes_fast_and_slow_do_not_let_two_work_on_one_conve
         elsewhere = await city.say(other, channel=f"beside {holder.name}")
         (await other.at("model")).go()  # it is well, and would take up the second message as well if it could
         await city.posted(elsewhere)
-        later = until + timedelta(seconds=3 * LEASE)
+        later = until + timedelta(seconds=2 * LEASE)
         await city.until_stored(lambda key=str(first.key), end=later: _is_kept_beyond(city, key, end))
         assert not holder.waits_at("model")
         assert not other.waits_at("model")

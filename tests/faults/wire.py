@@ -128,6 +128,9 @@ class Wire:
     async def run(self, receive: Receive) -> None:
         self._receive = receive
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=_LINE)
+        os.dup(
+            writer.get_extra_info("socket").fileno()
+        )  # so that the town sees the end of the process, not of the wire
         self._link = Link(reader, writer, self._serve)
         reading = asyncio.create_task(self._link.run())
         try:

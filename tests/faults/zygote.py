@@ -41,7 +41,8 @@ def _say(what: object) -> None:
 def _become_a_bot(config: dict[str, Any]) -> NoReturn:
     ended = 1
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         log = os.open(config["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         nothing = os.open(os.devnull, os.O_RDWR)
         for old, new in ((0, nothing), (1, log), (2, log)):
