@@ -130,12 +130,12 @@ def chat(
     from dspy_session_bots.target import Target
     from dspy_session_bots.terminal import Terminal, conversation_key
 
-    read_settings(env_file)
+    settings = read_settings(env_file)
     forget_caches()
     agent = ready(load_agent(Target.parse(target)), lm, input_field, output_field)
     is_toy = agent.model is not None and agent.model.is_embedded
     terminal = Terminal(
-        Conversations(agent.session, store or "memory://"),
+        Conversations(agent.session, store or "memory://", keys=settings.keys() if store else None),
         agent.fields,
         conversation_key(thread or "main"),
         f"{target} · {agent.model_name} · Ctrl-C stops an answer, Ctrl-D leaves",
@@ -172,6 +172,10 @@ def run(
             metavar="URL", help="Post each turn there, signed with WEBHOOK_SECRET; may be repeated.", show_default=False
         ),
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long what was said is kept, such as 90d.", show_default="for ever"),
+    ] = None,
     input_field: InputFieldOption = None,
     output_field: OutputFieldOption = None,
     env_file: EnvFileOption = None,
@@ -179,7 +183,8 @@ def run(
 ) -> None:
     """Let your agent answer in Slack and Discord, until Ctrl-C.
 
-    Tokens come from the environment or from .env. MODULE:ATTR may be a Bot as well, set up in your own code.
+    Tokens come from the environment or from .env, as do STORE_KEYS, which encrypt what people say. MODULE:ATTR may be a
+    Bot as well, set up in your own code.
     """
     log_to_operator(verbose=verbose)
     from dspy_session_bots.agent import forget_caches, ready
@@ -195,7 +200,7 @@ def run(
     found = load(Target.parse(target))
     if isinstance(found, Bot):
         given = {"--slack": slack, "--discord": discord, "--lm": lm, "--store": store, "--webhook": webhook}
-        given |= {"--input-field": input_field, "--output-field": output_field}
+        given |= {"--keep": keep, "--input-field": input_field, "--output-field": output_field}
         superfluous = [name for name, value in given.items() if value]
         if superfluous:
             raise Misused(f"{target} is a Bot, which says this itself: leave out {' and '.join(superfluous)}")
@@ -210,6 +215,8 @@ def run(
             agent.session,
             platforms=places,
             store=store,
+            keys=settings.keys(),
+            keep=keep,
             sinks=sinks,
             input_field=input_field,
             output_field=output_field,

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
         discord_token: Discord's bot token.
         webhook_secret: The signing key that a webhook's receiver knows, ``whsec_…``; several, with spaces between
             them, while keys are rotated.
+        store_keys: Keys that encrypt what people say in the store, ``id:base64``; several, with commas between them,
+            the first encrypts.
     """
 
     # An error must not repeat what it complains about: it is a secret.
@@ -34,6 +36,11 @@ class Settings(BaseSettings):
     slack_api_url: HttpUrl | None = None
     discord_token: SecretStr | None = None
     webhook_secret: SecretStr | None = None
+    store_keys: SecretStr | None = None
+
+    def keys(self) -> str | None:
+        """The store's keys as a store takes them; None where nothing is encrypted."""
+        return None if self.store_keys is None else self.store_keys.get_secret_value()
 
 
 def read_settings(env_file: Path | None) -> Settings:

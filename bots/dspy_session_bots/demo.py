@@ -45,7 +45,7 @@ def run_demo(*, lm: str | None, store: str, port: int, opens_browser: bool) -> N
         demo_agent.small_assistant() if name == EMBEDDED else demo_agent.assistant(),
         platforms=[playground],
         store=store,
-        sinks=[playground, Webhook(playground.hook_url, secret, allow_loopback=True)],
+        sinks=[playground, Webhook(playground.hook_url, secret, allow_loopback=True, name=playground.name)],
     )
     model = open_model(name)
     model.configure()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores import Entry, MemoryStore, Outbox, SqliteStore, Store, store_from_url
 from dspy_session.stores.sealing import is_sealed
+from dspy_session_bots.config import read_settings
 
 
 def check_store(store: Store) -> None:
@@ -55,15 +56,17 @@ async def beside(url: str) -> AsyncIterator[Store]:
         StoreError: There is none, or it cannot be opened.
     """
     store = store_from_url(url)
+    keys = read_settings(None).keys()
     if isinstance(store, MemoryStore):
         raise ConfigurationError("memory:// ends with the process that has it: name a store that lasts")
     if isinstance(store, SqliteStore) and not store.path.is_file():
         raise StoreError(f"no such file: {store.path} (name the store with --store sqlite:///FILE)")
-    await store.open(serving=False)
+    opened = store if keys is None else store_from_url(url, keys)
+    await opened.open(serving=False)
     try:
-        yield store
+        yield opened
     finally:
-        await store.aclose()
+        await opened.aclose()
 
 
 @asynccontextmanager
@@ -88,5 +91,5 @@ def refuse_sealed(key: str, entry: Entry) -> None:
     """
     if is_sealed(entry.body):
         raise StoreError(
-            f"the conversation {key!r} is encrypted: open the store with its keys, SealedStore(…), in a program"
+            f"the conversation {key!r} is encrypted: set STORE_KEYS to the store's keys in the environment or in .env"
         )

@@ -8,8 +8,11 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import dspy
 import pytest
 
+from dspy_session.conversation import Conversations
+from dspy_session.stores import SealingKey
 from tests.bots.command_line import PROGRAM, Line, Result, dspy_bots, environment, run_lines
 from tests.bots.kept import DISCORD, SLACK, Writer, fill
 
@@ -126,7 +129,7 @@ def test_what_is_no_json_is_exported_as_it_is(tmp_path: Path) -> None:
     )
     assert [(line["body"], line["text"]) for line in lines(exported)] == [(None, "sealed1:key:AAAA")]
     assert shown.code == 1
-    assert "is encrypted: open the store with its keys" in shown.complaint
+    assert "is encrypted: set STORE_KEYS" in shown.complaint
     assert [each["turns"] for each in lines(listed)] == [None, 2]
 
 
@@ -242,3 +245,23 @@ async def test_a_reader_that_has_enough(tmp_path: Path) -> None:
     )
     out, err = await child.communicate()
     assert (out, err) == (b'{"key":"sl', b"")
+
+
+def test_what_is_encrypted_is_shown_to_whoever_has_the_keys(tmp_path: Path) -> None:
+    keys = f"{SealingKey.generate().reveal()},{SealingKey.generate().reveal()}"
+
+    class Echo(dspy.Module):
+        async def aforward(self, message: str) -> dspy.Prediction:
+            return dspy.Prediction(reply=message)
+
+    async def talk() -> None:
+        async with Conversations(Echo(), f"sqlite:///{tmp_path}/bot.db", keys=keys.split(",")) as chats:
+            await chats.acall(SLACK, message="swordfish")
+
+    asyncio.run(talk())
+    assert b"swordfish" not in (tmp_path / "bot.db").read_bytes()
+    [shown] = run_lines([Line(["conversations", "show", SLACK], variables={"STORE_KEYS": keys})], tmp_path)
+    assert "swordfish" in shown.out
+    [refused] = run_lines([Line(["conversations", "show", SLACK], variables={"STORE_KEYS": "nonsense"})], tmp_path)
+    assert refused.code == 1
+    assert "nonsense" not in refused.complaint

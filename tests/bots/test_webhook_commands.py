@@ -229,7 +229,7 @@ def test_what_is_encrypted_is_not_replayed(tmp_path: Path) -> None:
     command = webhooks("replay", NOWHERE, "--since", "2020-01-01", "--until", "2030-01-01", WEBHOOK_SECRET=SECRET)
     [result] = run_lines([command], tmp_path)
     assert result.code == 1
-    assert "is encrypted: open the store with its keys" in result.complaint
+    assert "is encrypted: set STORE_KEYS" in result.complaint
     assert deliveries(tmp_path) == []
 
 
