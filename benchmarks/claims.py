@@ -1,4 +1,4 @@
-"""The next deliveries of an outbox in which a hundred thousand wait."""
+"""What is to be done next: deliveries of an outbox in which thousands wait, messages of a long conversation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from measure import loop
 from row import Row
 from worker import Run
 
-WAITING, FEW = 100_000, 100
+WAITING, FEW, DONE = 100_000, 100, 5000
 SHAPES = (("SQLite", 100), ("SQLite", 1), ("PostgreSQL", 100), ("PostgreSQL", 10))
 """Where, and how many deliveries of each conversation."""
 SINK = "webhook:bench"
@@ -75,6 +75,44 @@ def claims(kind: str, deliveries: int, in_a_lane: int, calls: int) -> dict[str, 
     return loop().run(measured())
 
 
+@lru_cache
+def _long(kind: str, done: int) -> Any:
+    """A store, and the lease on a conversation in which that many messages are done and one waits."""
+    from dspy_session.stores import Arrival, Commit, Settled
+
+    store = _store(kind, FEW, 1)
+    key = f"slack:T1:long{done}"
+
+    async def fill() -> Any:
+        for start in range(0, done, 1000):
+            numbers = range(start, min(start + 1000, done))
+            settled = [Settled(f"event:{number}") for number in numbers]
+            await asyncio.gather(*(store.commit(Commit(key=key, expected=0, settled=one)) for one in settled))
+        await store.receive(Arrival(key, "event:new", "{}", 1e9, 1e9))
+        return await store.acquire(key, "bench", 3600.0)
+
+    return store, loop().run(fill())
+
+
+def takes(kind: str, done: int, calls: int) -> dict[str, float]:
+    """Seconds to take the next message up, and to find conversations with work, that many messages being done."""
+    store, lease = _long(kind, done)
+
+    async def measured() -> dict[str, float]:
+        found: dict[str, list[float]] = {"take": [], "waiting": []}
+        for _ in range(calls):
+            began = time.perf_counter()
+            work = await store.take(lease)
+            taken = time.perf_counter()
+            assert work is not None
+            await store.waiting(100)
+            found["take"].append(taken - began)
+            found["waiting"].append(time.perf_counter() - taken)
+        return {name: median(seconds) for name, seconds in found.items()}
+
+    return loop().run(measured())
+
+
 async def _give_back(store: Any, batch: Any) -> None:
     from dspy_session.stores import Settlement
 
@@ -106,5 +144,21 @@ def rows(run: Run) -> Iterator[Row]:
             limit=2e-3,
             counts="ours",
             note=f"to ask when the next are due takes {due * 1e3:.2g} ms",
+        )
+    for kind in ("SQLite", "PostgreSQL"):
+        few, many = [], []
+        for _ in range(ROUNDS):
+            few.append(run.ours(takes, kind=kind, done=FEW, calls=CALLS))
+            many.append(run.ours(takes, kind=kind, done=DONE, calls=CALLS))
+        run.keep(f"{kind}, take", {"many": many, "few": few})
+        waiting = median(sample["waiting"] for sample in many)
+        yield Row.of(
+            f"the next message from {kind}, {DONE:,} done before it in its conversation",
+            "s",
+            [sample["take"] for sample in many],
+            [sample["take"] for sample in few],
+            peer_name=f"after {FEW}",
+            limit=1.3,
+            note=f"to find conversations with work takes {waiting * 1e3:.2g} ms",
         )
     run.ours(close)
