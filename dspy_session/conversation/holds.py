@@ -199,6 +199,8 @@ class Holds:
 
     async def _ready(self, hold: Hold, depth: int) -> Hold:
         known = hold.restored
+        if known is not None:
+            known.keep_in_step()
         if known is not None and (len(known.numbers) >= depth or known.beyond is None):
             return hold
         window = self._window()

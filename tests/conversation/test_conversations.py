@@ -399,3 +399,14 @@ async def test_a_turn_that_was_forgotten_meanwhile_fails_and_the_next_one_begins
             await slow
         assert (await waiting).reply == "next after []"
         assert await said(chats, "a") == ["next"]
+
+
+async def test_a_score_is_about_its_turn_also_when_older_ones_are_not_kept(agent: Agent) -> None:
+    store = MemoryStore()
+    async with Conversations(sessionify(agent, copy_mode="none", max_stored_turns=3), store) as chats:
+        for number in range(8):
+            await chats.acall("k", message=f"m{number}")
+        turn = (await chats.state("k")).turns[-1]
+        await chats.score("k", turn.id, 1.0)
+        assert [turn.score for turn in (await chats.state("k")).turns] == [None, None, 1.0]
+        assert [entry.about async for entry in store.entries("k")][-1] == 7
