@@ -6,6 +6,8 @@ be held at any point (``wire``). ``audit`` compares what was acknowledged, answe
 
 | inject | must hold; the test that says so |
 |---|---|
+| kill -9 before the acknowledgement | not acknowledged before it is kept; comes again and runs once; |
+| | ``test_kills``: ``test_killed_before_the_acknowledgement_…`` |
 | kill -9 between LM reply and commit | runs again, one committed turn; |
 | | ``test_kills``: ``test_killed_between_the_models_reply_and_the_commit_…`` |
 | kill -9 after commit, before the post | posted later, once; |
@@ -35,6 +37,7 @@ be held at any point (``wire``). ``audit`` compares what was acknowledged, answe
 | LM timeout | conversation free, user told, error recorded; |
 | | ``test_turns``: ``test_a_model_that_times_out_…`` |
 | cancelled mid-stream | no lock leaked, nothing recorded; |
+| | ``test_turns``: ``test_cancelled_at_any_point_of_a_turn_…[…-model-True]`` |
 | | ``tests/conversation/test_conversations.py``: ``test_a_stream_that_is_left_early_…`` |
 | cancelled mid-transaction | all or nothing, and the next process goes on; |
 | | ``test_turns``: ``test_cancelled_at_any_point_of_a_turn_…`` |

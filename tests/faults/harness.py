@@ -256,6 +256,7 @@ class Harness:
         busy_seconds: float = 0.05,
         pause: float = 0.1,
         think: float = 0.0,
+        streams: bool = False,
         shift: float = 0.0,
         grace: float = 10.0,
     ) -> Worker:
@@ -271,6 +272,7 @@ class Harness:
             busy_seconds: How long it waits for a SQLite file that is locked.
             pause: Seconds that it waits, first, before it writes again what it could not.
             think: Seconds that the model takes at most.
+            streams: Whether it shows answers while they are written.
             shift: Seconds that its clock is fast.
             grace: Seconds that it has to end.
         """

@@ -23,7 +23,7 @@ from dspy_session.stores.sqlite import schema
 from dspy_session_chat import Bot
 from dspy_session_webhook import Webhook
 from tests.faults import skewed
-from tests.faults.wire import Wire
+from tests.faults.wire import StreamingWire, Wire
 
 POLL = 0.1
 """Seconds after which a bot looks for what another one left behind."""
@@ -115,7 +115,7 @@ def run(config: dict[str, Any]) -> None:
     skewed.shift(config["shift"])
     schema.BUSY_SECONDS = config["busy_seconds"]
     conversations._FIRST_PAUSE = config["pause"]  # noqa: SLF001  # no option, since nobody else needs one
-    wire = Wire(config["port"], config["name"], config["points"])
+    wire = (StreamingWire if config["streams"] else Wire)(config["port"], config["name"], config["points"])
     kind = _WatchedPostgres if config["store"].startswith("postgresql:") else _WatchedSqlite
     try:
         bot = Bot(

@@ -47,8 +47,11 @@ async def test_a_locked_database_refuses_what_it_cannot_keep_and_no_model_is_pai
     assert (counts.acked, counts.turns, counts.posts, counts.deliveries) == (2, 2, 2, 2)
 
 
-async def test_a_database_that_stays_locked_is_tried_a_few_times_and_then_left_alone_for_a_while(village: Harness):
-    bot = await village.start(points=["model", "commit"], busy_seconds=0.01, pause=0.01)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_database_that_stays_locked_is_tried_a_few_times_and_then_left_alone_for_a_while(
+    village: Harness, streams: bool
+):
+    bot = await village.start(points=["model", "commit"], streams=streams, busy_seconds=0.01, pause=0.01)
     message = await village.say(bot)
     (await bot.at("model")).go()
     held = await bot.at("commit")

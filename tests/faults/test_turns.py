@@ -35,11 +35,13 @@ async def test_a_model_that_times_out_frees_the_conversation_tells_the_user_and_
     assert json.loads(failed["body"]) == {"reference": reference, "error": "TimeoutError", "event": message.event_id}
 
 
-@pytest.mark.parametrize("point", ["model", "commit", "committed"])
+@pytest.mark.parametrize(
+    ("point", "streams"), [("model", False), ("model", True), ("commit", False), ("committed", False)]
+)
 async def test_cancelled_at_any_point_of_a_turn_nothing_is_half_done_and_the_next_process_goes_on(
-    town: Harness, point: str
+    town: Harness, point: str, streams: bool
 ):
-    bot = await town.start(points=[point], lease_seconds=LONG, claim_seconds=0.5, grace=0.0)
+    bot = await town.start(points=[point], streams=streams, lease_seconds=LONG, claim_seconds=0.5, grace=0.0)
     message, other = await town.say(bot), await town.say(bot)
     held = await bot.at(point)
     await town.say(bot, elsewhere := town.message(channel="c2"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from tests.faults.audit import audit, read
 from tests.faults.harness import Harness
 
@@ -38,8 +40,9 @@ async def _is_free(city: Harness) -> bool:
     return not any(row["lease_until"] for row in (await read(city.store))["conversations"])
 
 
-async def test_who_was_stopped_past_its_lease_changes_nothing_and_posts_nothing_stale(city: Harness):
-    slow = await city.start(points=["model"], lease_seconds=LEASE)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_who_was_stopped_past_its_lease_changes_nothing_and_posts_nothing_stale(city: Harness, streams: bool):
+    slow = await city.start(points=["model"], lease_seconds=LEASE, streams=streams)
     first = await city.say(slow)
     held = await slow.at("model")
     slow.stop()
@@ -56,8 +59,11 @@ async def test_who_was_stopped_past_its_lease_changes_nothing_and_posts_nothing_
     assert {post.worker for post in city.answers(first)} == {quick.name}
 
 
-async def test_who_was_stopped_past_its_lease_changes_nothing_though_nobody_has_written_since(city: Harness):
-    slow = await city.start(points=["model", "stale"], lease_seconds=LEASE)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_who_was_stopped_past_its_lease_changes_nothing_though_nobody_has_written_since(
+    city: Harness, streams: bool
+):
+    slow = await city.start(points=["model", "stale"], lease_seconds=LEASE, streams=streams)
     message = await city.say(slow)
     late = await slow.at("model")
     slow.stop()

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from dspy_session.conversation import Conversations
@@ -174,3 +174,17 @@ class Wire:
             case _:
                 raise PlatformError(f"what is {verb!r}?")
         return None
+
+
+class StreamingWire(Wire):
+    """One that can show an answer while it is written; nobody looks."""
+
+    @contextlib.asynccontextmanager
+    async def stream(self, inbound: Inbound) -> AsyncIterator[StreamingWire]:
+        yield self
+
+    async def status(self, text: str) -> None:
+        pass
+
+    async def append(self, text: str) -> None:
+        pass
