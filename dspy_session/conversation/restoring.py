@@ -38,7 +38,7 @@ class Restored:
     Args:
         state: The state.
         length: How many entries the journal has.
-        marks: Its marks.
+        marks: Its marks; those that named a turn that was forgotten name the one before it.
         numbers: The numbers of the entries of its own turns, oldest first.
         beyond: The number of the turn before those, which was not read or is not kept; None when there is none.
     """
@@ -82,12 +82,19 @@ def restore(journal: Journal, source: str, window: int | None = None) -> Restore
         ShallowError: It was not read deep enough to tell what those turns saw.
         StateFileError: An entry is damaged; the message says which.
     """
-    restored = Restored(SessionState(), journal.length, journal.marks)
+    marks = dict(journal.marks)
+    restored = Restored(SessionState(), journal.length, marks)
     for mark, number in journal.marks.items():
         kind, ledger = mark.split(":", 1)
         state = _ledger(restored.state, ledger)
         if kind == TURN:
-            numbers, beyond = _restore_turns(state, journal, number, _seed_of(journal, ledger, source), source, window)
+            seed = _seed_of(journal, ledger, source)
+            newest, numbers, beyond = _restore_turns(state, journal, number, seed, source, window)
+            # Chains go on from turns that stand: then each of their entries has an index above that of the one before.
+            if newest is None:
+                del marks[mark]
+            else:
+                marks[mark] = newest
             if not ledger:
                 restored.numbers, restored.beyond = numbers, beyond
         elif kind == SEED:
@@ -104,28 +111,32 @@ def _restore_turns(
     seed: tuple[Record, ...] | None,
     source: str,
     window: int | None,
-) -> tuple[list[int], int | None]:
-    """Give a state its turns; the numbers of their entries, and that of the turn before them."""
+) -> tuple[int | None, list[int], int | None]:
+    """Give a state its turns; the number of the newest one, of those that it keeps, and of the turn before them."""
     chain = list(_chain(journal, newest))[::-1]
     if not chain:
         raise StateFileError(f"{source}: entry {newest} is missing")
     reader = _Reader(journal, source, seed)
     turns = [(number, turn) for number in chain if (turn := reader.read(number)) is not None]
+    unread = journal.entries[chain[0]].previous
     if not turns:
-        return [], journal.entries[chain[0]].previous
-    keep = _body(journal, turns[-1][0], source).get("keep")
+        if unread is not None:  # no index is above the number of its entry
+            state.next_index = newest + 1
+        return unread, [], unread
+    newest = turns[-1][0]
+    keep = _body(journal, newest, source).get("keep")
     limits = [limit for limit in (window, keep) if limit is not None]
     kept = turns[max(0, len(turns) - min(limits)) :] if limits else turns
     if not kept:
         state.next_index = turns[-1][1].index + 1
-        return [], turns[-1][0]
-    if journal.entries[chain[0]].previous is not None:  # what came before was not read
+        return newest, [], newest
+    if unread is not None:
         needed = [first for number, first in reader.shallow.items() if number >= kept[0][0]]
         if needed:
-            raise ShallowError(turns[-1][1].index - min(needed) + 1)
+            raise ShallowError(len(chain) - chain.index(newest) + turns[-1][1].index - min(needed))
     for _, turn in kept:
         state.append(turn)
-    return [number for number, _ in kept], journal.entries[kept[0][0]].previous
+    return newest, [number for number, _ in kept], journal.entries[kept[0][0]].previous
 
 
 def past_turns(entries: Iterable[Entry], source: str) -> list[Turn]:
@@ -182,7 +193,7 @@ class _Reader:
         entry = self._journal.entries[number]
         end = self._goes_on_from(entry.previous)
         if entry.kind == FORGOTTEN:
-            self._ends[number] = end
+            self._ends[number] = end.without_words()
             return None
         body = _body(self._journal, number, self._source)
         try:
@@ -203,7 +214,7 @@ class _Reader:
     def _goes_on_from(self, previous: int | None) -> _End:
         """Where an entry's chain stands before it."""
         end = None if previous is None else self._ends.get(previous)
-        return _End([], [], 0) if end is None else end
+        return _End([], [], 0, 0) if end is None else end
 
     def _saw(self, number: int, body: Mapping[str, Any], end: _End) -> Snapshot:
         if "history" in body:
@@ -216,7 +227,8 @@ class _Reader:
         if seen:
             first, last = seen
             start, stop = bisect_left(end.indexes, first, hi=stop), bisect_right(end.indexes, last, hi=stop)
-            if not start and (not end.count or end.indexes[0] > first):
+            unread = body["index"] - first > end.entries
+            if unread and not start and (not end.count or end.indexes[0] > first):
                 self.shallow[number] = first
         log = self._as_seen_by(number, end) if self._edits else end.log
         return Snapshot(self._view(seed, body), len(seed) - seen_of_seed, log, start, stop)
@@ -248,11 +260,17 @@ class _End:
         log: The records of its turns; chains that go on from one another share it.
         indexes: Their indexes, rising.
         count: How many turns there are up to here.
+        entries: How many entries, also of turns that were forgotten.
     """
 
     log: list[Record]
     indexes: list[int]
     count: int
+    entries: int
+
+    def without_words(self) -> _End:
+        """After a turn that was forgotten."""
+        return _End(self.log, self.indexes, self.count, self.entries + 1)
 
     def then(self, record: Record, index: int) -> _End:
         """After one more turn."""
@@ -261,7 +279,7 @@ class _End:
             log, indexes = log[: self.count], indexes[: self.count]
         log.append(record)
         indexes.append(index)
-        return _End(log, indexes, self.count + 1)
+        return _End(log, indexes, self.count + 1, self.entries + 1)
 
 
 def _notes(

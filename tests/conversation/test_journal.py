@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import random
@@ -219,6 +220,31 @@ async def test_what_was_forgotten_is_missing_and_the_rest_is_exact() -> None:
         assert saw == [(1, []), (3, ["1"]), (4, ["1", "3"])]
         await chats.store.forget(Forget(before=2e10))
         assert (await chats.store.read("k")).length == 0
+
+
+@pytest.mark.parametrize(
+    "forgotten", [range(59), range(57, 60), range(50, 60), range(20, 60), range(60), range(1, 60, 2)]
+)
+async def test_a_conversation_goes_on_whatever_of_it_was_forgotten(forgotten: range) -> None:
+    session = Session(Echo(), max_turns=3)
+    async with Conversations(session) as chats, asyncio.timeout(20):
+        for number in range(60):
+            async with chats.turn(_by("ann" if number in forgotten else "bob", str(number))) as turn:
+                await turn.run()
+        await chats.forget_user("ann")
+        for number in range(60, 70):
+            await chats.acall("k", question=str(number))
+            read_anew(chats)
+        kept = [number for number in range(60) if number not in forgotten] + list(range(60, 70))
+        turns = (await chats.state("k")).turns
+        assert [turn.inputs["question"] for turn in turns] == [str(number) for number in kept]
+        indexes = [turn.index for turn in turns]
+        assert indexes == sorted(set(indexes))
+        async with chats.holds.hold("k") as hold:
+            near = [(turn.index, turn.history_snapshot.messages) for turn in hold.known.state.turns]
+        assert near == [(turn.index, turn.history_snapshot.messages) for turn in turns[-3:]]
+        (newest,) = await chats.undo("k")
+        assert newest.inputs["question"] == "69"
 
 
 def _by(user: str, question: str) -> Any:
