@@ -1,9 +1,11 @@
 """The SQLite store: what can be wrong with its file, and what a killed process leaves."""
 
 import asyncio
+import itertools
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from dspy_session.stores import (
     SqliteStore,
     store_from_url,
 )
+from dspy_session.stores.sqlite import inbox, outbox, schema
 from dspy_session.testing.store_contract import chain, opened, say, turn, whole
 
 
@@ -167,6 +170,42 @@ async def test_a_file_of_before_the_first_release_is_refused(tmp_path: Path) -> 
     db.execute("PRAGMA application_id = 0x64737079")
     db.close()
     assert "development version" in await refused(path)
+
+
+def test_what_was_done_long_ago_costs_nothing_today() -> None:
+    db = schema.connect(schema.MEMORY)
+    columns = "key, event_id, author, state, payload, reply, sent_at, received_at, attempts, message_ids"
+    done = [(f"e{number}",) for number in range(5000)]
+    db.executemany(f"INSERT INTO arrivals ({columns}) VALUES ('k', ?, '', 'done', '', '', 1, 1, 1, '[]')", done)
+    db.executemany("INSERT INTO lanes VALUES ('s', ?, 1e9, 0, 0, '', 0, 0)", done)
+    inbox.receive(db, Arrival("k", "new", "{}", 2.0, 2.0))
+
+    def steps(work: Callable[[], object]) -> int:
+        counted = itertools.count()
+        db.set_progress_handler(lambda: 0 * next(counted), 1)
+        work()
+        db.set_progress_handler(None, 0)
+        return next(counted)
+
+    assert steps(lambda: inbox.waiting(db, (), 10)) < 500
+    assert steps(lambda: inbox.take(db, "k")) < 500
+    assert steps(lambda: outbox.claim(db, "s", 1, 5.0, 35.0)) < 500
+    assert steps(lambda: outbox.due(db, "s", 5.0)) < 500
+    db.close()
+
+
+def test_a_sink_is_due_when_a_lane_is_or_a_claim_ends() -> None:
+    db = schema.connect(schema.MEMORY)
+    assert outbox.due(db, "s", 5.0) is None
+    for key, at in (("a", 1.0), ("b", 2.0), ("c", 100.0)):
+        db.execute("INSERT INTO lanes VALUES ('s', ?, ?, 0, 0, '', 0, 0)", (key, at))
+    assert outbox.due(db, "s", 5.0) == 0.0
+    outbox.claim(db, "s", 1, 5.0, 35.0)
+    assert outbox.due(db, "s", 5.0) == 0.0
+    outbox.claim(db, "s", 1, 5.0, 25.0)
+    assert outbox.due(db, "s", 5.0) == 20.0
+    assert outbox.due(db, "s", 99.0) == 0.0
+    db.close()
 
 
 async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:

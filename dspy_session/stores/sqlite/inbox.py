@@ -12,9 +12,10 @@ _RECEIVE = """
     INSERT INTO arrivals (key, event_id, author, state, payload, reply, sent_at, received_at, attempts, message_ids)
     VALUES (?, ?, ?, 'waiting', ?, '', ?, ?, 0, '[]') ON CONFLICT (key, event_id) DO NOTHING
 """
-_WAITING = "SELECT key FROM arrivals WHERE state <> 'done' GROUP BY key ORDER BY min(id)"
+# By name: SQLite would rather search all messages that a conversation ever had.
+_WAITING = "SELECT key FROM arrivals INDEXED BY arrivals_open WHERE state <> 'done' GROUP BY key ORDER BY min(id)"
 _NEXT = """
-    SELECT id, event_id, payload, sent_at, received_at, author, attempts, reply FROM arrivals
+    SELECT id, event_id, payload, sent_at, received_at, author, attempts, reply FROM arrivals INDEXED BY arrivals_open
     WHERE key = ? AND state <> 'done' ORDER BY state = 'waiting', sent_at, id LIMIT 1
 """
 _POSTED = """

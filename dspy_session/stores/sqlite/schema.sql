@@ -35,7 +35,7 @@ CREATE TABLE arrivals (
     message_ids TEXT NOT NULL,     -- JSON: where the answer was posted
     UNIQUE (key, event_id)
 );
-CREATE INDEX arrivals_open ON arrivals (id) WHERE state <> 'done';
+CREATE INDEX arrivals_open ON arrivals (key, id) WHERE state <> 'done';
 
 CREATE TABLE deliveries (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
