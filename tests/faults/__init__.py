@@ -50,7 +50,8 @@ be held at any point (``wire``). ``audit`` compares what was acknowledged, answe
 | holder stopped past its lease, then continued | changes nothing, posts nothing stale; |
 | | ``test_workers``: ``test_who_was_stopped_past_its_lease_…``, ``test_who_was_stopped_before_the_post_…`` |
 | PostgreSQL killed | no acked turn lost, reconnects; |
-| | ``test_store_down``: ``test_a_postgres_that_is_killed_…``, ``test_a_message_that_comes_while_postgres_is_away_…`` |
+| | ``test_store_down``: ``test_a_postgres_that_is_killed_…``, ``test_a_message_that_comes_while_postgres_is_away_…``, |
+| | ``test_a_postgres_that_stays_away_…``; |
 | | ``tests/stores/test_postgres_faults.py``: ``test_a_commit_of_which_nobody_knows_what_became_…`` |
 | webhook key rotated mid-retry | both signatures verify; |
 | | ``test_sinks_down``: ``test_keys_that_are_rotated_between_two_attempts_…`` |

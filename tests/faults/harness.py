@@ -254,6 +254,7 @@ class Harness:
         claim_seconds: float = 2.0,
         http_timeout: float = 0.5,
         busy_seconds: float = 0.05,
+        patience: float = 10.0,
         pause: float = 0.1,
         think: float = 0.0,
         streams: bool = False,
@@ -270,6 +271,7 @@ class Harness:
             claim_seconds: How long a lane is its own when it dies; more than ``http_timeout`` by a second.
             http_timeout: Seconds for one attempt at a delivery.
             busy_seconds: How long it waits for a SQLite file that is locked.
+            patience: Seconds that it tries to reach PostgreSQL.
             pause: Seconds that it waits, first, before it writes again what it could not.
             think: Seconds that the model takes at most.
             streams: Whether it shows answers while they are written.

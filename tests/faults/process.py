@@ -57,10 +57,11 @@ class _Watched:
         wire: Who is asked.
         pace: What part of its time a delivery waits until it is tried again.
         claim: Seconds that a lane is claimed for at most.
+        options: What the store takes besides.
     """
 
-    def __init__(self, url: str, wire: Wire, pace: float, claim: float) -> None:
-        super().__init__(url)  # type: ignore[call-arg]
+    def __init__(self, url: str, wire: Wire, pace: float, claim: float, **options: Any) -> None:
+        super().__init__(url, **options)
         self._wire = wire
         self._pace = pace
         self._claim = claim
@@ -104,6 +105,13 @@ class _WatchedSqlite(_Watched, SqliteStore):
     pass
 
 
+def _store(config: dict[str, Any], wire: Wire) -> _WatchedPostgres | _WatchedSqlite:
+    options = (wire, config["pace"], config["claim_seconds"])
+    if not config["store"].startswith("postgresql:"):
+        return _WatchedSqlite(config["store"], *options)
+    return _WatchedPostgres(config["store"], *options, patience=config["patience"])
+
+
 def run(config: dict[str, Any]) -> None:
     """Be a bot until SIGTERM.
 
@@ -116,12 +124,11 @@ def run(config: dict[str, Any]) -> None:
     schema.BUSY_SECONDS = config["busy_seconds"]
     conversations._FIRST_PAUSE = config["pause"]  # noqa: SLF001  # no option, since nobody else needs one
     wire = (StreamingWire if config["streams"] else Wire)(config["port"], config["name"], config["points"])
-    kind = _WatchedPostgres if config["store"].startswith("postgresql:") else _WatchedSqlite
     try:
         bot = Bot(
             sessionify(Counting(wire, config["think"]), copy_mode="none"),
             platforms=[wire],
-            store=kind(config["store"], wire, config["pace"], config["claim_seconds"]),
+            store=_store(config, wire),
             sinks=[
                 Webhook(url, secrets, timeout=config["http_timeout"], allow_loopback=True)
                 for url, secrets in config["webhooks"]

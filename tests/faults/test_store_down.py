@@ -154,3 +154,28 @@ async def test_a_message_that_comes_while_postgres_is_away_is_refused_or_kept(ci
     kept = await coming
     assert await city.posted(message, kept) == [f"{message.text} #0", f"{kept.text} #1"]
     assert (await audit(city)).failures == 0
+
+
+async def test_a_postgres_that_stays_away_refuses_what_it_cannot_keep_and_no_model_is_paid_twice(
+    city: Harness, postgres: Postgres
+):
+    bot = await city.start(points=["model", "commit"], patience=0.05)
+    message, refused = await city.say(bot), city.message()
+    (await bot.at("model")).go()
+    held = await bot.at("commit")
+    postgres.kill()
+    try:
+        with pytest.raises(RefusedError, match="cannot be reached"):
+            await city.say(bot, refused)
+        held.go()
+        held = await bot.at("commit")  # it tries again, the answer in its hands
+    finally:
+        postgres.start()
+    held.go()
+    assert await city.posted(message) == [f"{message.text} #0"]
+    bot.wave_through()
+    await city.say(bot, refused)
+    await city.posted(refused)
+    assert [passed["text"] for passed in bot.passed if passed["point"] == "model"] == [message.text, refused.text]
+    counts = await audit(city)
+    assert (counts.acked, counts.turns, counts.posts) == (2, 2, 2)

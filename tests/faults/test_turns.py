@@ -83,7 +83,7 @@ async def _forget_conversation(bot: Worker, message: Inbound) -> None:
 
 
 @pytest.mark.parametrize("forget", [_forget_user, _forget_conversation])
-@pytest.mark.parametrize("point", ["model", "commit"])
+@pytest.mark.parametrize("point", ["model", "commit", "committed"])
 async def test_who_is_forgotten_during_a_turn_is_not_in_any_table_afterwards(town: Harness, point: str, forget):
     bot = await town.start(points=[point])
     bystander = await town.say(bot, channel="c2", user="U2")
@@ -106,6 +106,7 @@ async def test_who_is_forgotten_during_a_turn_is_not_in_any_table_afterwards(tow
         for row in rows:
             kept = {column: value for column, value in row.items() if column != "event_id"}
             assert "secret" not in str(kept), name
-    assert not any(b"secret" in delivery.body for delivery in town.receiver.deliveries)
+    if point != "committed":  # what is delivered already is the receiver's to forget
+        assert not any(b"secret" in delivery.body for delivery in town.receiver.deliveries)
     for event in (secret.event_id, waiting.event_id):
         town.acked.remove(event)
