@@ -309,6 +309,45 @@ async def test_a_conversation_is_not_idle_while_somebody_waits_in_it(postgres_ur
 # --- what cannot be kept ----------------------------------------------------------------------------------------------
 
 
+@asynccontextmanager
+async def kept_waiting(postgres, url, key, work):
+    """Work that is begun and that has to wait for a conversation until the block ends."""
+    async with tables(postgres, url) as db:
+        async with db.transaction():
+            await db.execute("SELECT FROM conversations WHERE key = $1 FOR UPDATE", key)
+            working = asyncio.create_task(work)
+            while not await db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await db.execute("SELECT pg_sleep(0.01)")
+            yield
+        await working
+
+
+async def test_a_message_that_comes_while_its_conversation_is_forgotten_for_its_age_is_kept(postgres, postgres_url):
+    async with stores(postgres_url, 2) as (one, two):
+        await say(one, "first")
+        await say(one, "k", settled=Settled("e0"))
+        async with kept_waiting(postgres, postgres_url, "first", one.forget(Forget(before=1500.0))):
+            assert await two.receive(message("e1"))
+        lease = await two.acquire("k", "two", LEASE)
+        assert (await two.take(lease)).arrival.event_id == "e1"
+
+
+async def test_what_is_committed_while_its_author_is_forgotten_does_not_stay(postgres, postgres_url):
+    async with stores(postgres_url, 2) as (one, two):
+        words = [turn(0, None, "ann")]
+        await one.commit(Commit(key="other", expected=0, entries=words, marks={"turn:": 0}))
+        await two.receive(message("e1", author="ann"))
+        lease = await two.acquire("k", "two", LEASE)
+        settled = Settled("e1", "reply", received=True)
+        commit = Commit(key="k", expected=0, entries=words, marks={"turn:": 0}, lease=lease, settled=settled)
+        async with kept_waiting(postgres, postgres_url, "other", one.forget(Forget(author="ann"))):
+            committing = asyncio.create_task(refused(two, commit))
+            await asyncio.wait([committing], timeout=0.3)
+        await committing
+        assert [entry.author for key in ("k", "other") for entry in await whole(one, key) if entry.author] == []
+        assert await one.waiting(10) == []
+
+
 async def test_a_torn_chain_is_never_taken_for_a_short_one(postgres, postgres_url):
     async with stores(postgres_url) as (store,), tables(postgres, postgres_url) as db:
         await say(store, "k", 5)

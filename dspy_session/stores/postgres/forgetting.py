@@ -25,10 +25,12 @@ _DELETE_ARRIVALS = "DELETE FROM store.arrivals WHERE key = ANY($1) RETURNING key
 _DELETE_LANES = "DELETE FROM store.lanes WHERE key = ANY($1) RETURNING key"
 _DELETE_DELIVERIES = "DELETE FROM store.deliveries WHERE key = ANY($1) RETURNING key"
 _DELETE_DONE = "DELETE FROM store.arrivals WHERE state = 'done' AND received_at < $1"
+# What came in since its conversation was found idle waits to be answered.
+_DELETE_DONE_OF = "DELETE FROM store.arrivals WHERE key = ANY($1) AND state = 'done' RETURNING key"
 
 _OLD = """
     SELECT e.conversation, e.number FROM store.entries e JOIN store.conversations c ON c.id = e.conversation
-    WHERE e.at < $1 AND e.kind <> 'forgotten'
+    WHERE e.at < $1 AND e.kind <> 'forgotten' AND (c.lease_until IS NULL OR c.lease_until <= clock_timestamp())
         AND NOT EXISTS (SELECT FROM jsonb_each_text(c.marks) AS mark WHERE mark.value::integer = e.number)
 """
 _BY_AUTHOR = "SELECT conversation, number FROM store.entries WHERE author = $1"
@@ -86,14 +88,14 @@ async def forget(db: Transaction, what: Forget) -> int:
     changed: set[str] = set()
     if what.key is not None:
         changed |= await _keys(db, _DELETE, [what.key])
-        changed |= await _delete_the_rest(db, [what.key])
+        changed |= await _delete_the_rest(db, [what.key], _DELETE_ARRIVALS)
     if what.author is not None:
+        await db.rows(_INTERRUPT, what.author)  # first: what is committed before this is seen by what follows
         changed |= await _blank(db, _BY_AUTHOR, what.author)
-        await db.rows(_INTERRUPT, what.author)
         changed |= await _keys(db, _BLANK_ARRIVALS, what.author)
     if what.before is not None:
         idle = await _keys(db, _DELETE_IDLE, what.before)
-        await _delete_the_rest(db, idle)
+        await _delete_the_rest(db, idle, _DELETE_DONE_OF)
         await db.rows(_DELETE_DONE, what.before)
         changed |= idle | await _blank(db, _OLD, what.before)
     return len(changed)
@@ -112,10 +114,10 @@ async def _blank(db: Transaction, which: str, value: str | float) -> set[str]:
     return set(keys)
 
 
-async def _delete_the_rest(db: Transaction, keys: Collection[str]) -> set[str]:
+async def _delete_the_rest(db: Transaction, keys: Collection[str], arrivals: str) -> set[str]:
     """Delete what belongs to conversations whose rows are gone."""
     changed: set[str] = set()
-    for statement in (_DELETE_ARRIVALS, _DELETE_LANES, _DELETE_DELIVERIES):
+    for statement in (arrivals, _DELETE_LANES, _DELETE_DELIVERIES):
         changed |= await _keys(db, statement, list(keys))
     return changed
 
