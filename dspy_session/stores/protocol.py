@@ -154,11 +154,12 @@ class Forget:
             everywhere.
         before: What was written before this time, in seconds since 1970, UTC: conversations that have not changed
             since, whole unless messages wait in them; of the others the entries that no mark names; and messages that
-            are done with.
+            are done with. A conversation that somebody works on is left as it is.
 
     An entry that has to go while its journal stays keeps its number, ``previous`` and ``at`` and nothing else: its kind
-    is ``"forgotten"``, its body ``{}``. Entries about it go the same way, and the journal gets one more such entry at
-    its end, so that whoever remembers the conversation notices.
+    is ``"forgotten"``, its body ``{}``. Entries about it go the same way, deliveries that were committed with any of
+    them go altogether, and the journal gets one more such entry at its end, so that whoever remembers the conversation
+    notices. The id of a message stays known while its conversation does.
     """
 
     key: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from dspy_session.errors import StaleJournalError
-from dspy_session.stores import Arrival, Commit, Delivery, Forget, Settled, Settlement
+from dspy_session.stores import Arrival, Commit, Delivery, Entry, Forget, Settled, Settlement
 from dspy_session.testing.store_contract import MakeStore, opened, refused, say, turn, whole
 
 LEASE = 30.0
@@ -63,6 +63,19 @@ class LeaseContract:
                 commit = Commit(key=key, expected=0, entries=[turn(0)], marks={"turn:": 0}, lease=lease)
                 assert await refused(store, commit)
                 assert await whole(store, key) == []
+
+    async def test_a_conversation_that_is_worked_on_is_not_forgotten_for_its_age(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await say(store, "k", 3)
+            lease = await store.acquire("k", "one", LEASE)
+            assert await store.forget(Forget(before=1500.0)) == 0
+            await say(store, "k", lease=lease)
+            assert await store.forget(Forget(before=1002.5)) == 0
+            await say(store, "k", lease=lease)
+            await store.release(lease)
+            assert await store.forget(Forget(before=1002.5)) == 1
+            kinds = [entry.kind for entry in await whole(store, "k")]
+            assert kinds == ["forgotten", "forgotten", "forgotten", "turn", "turn", "forgotten"]
 
     async def test_many_ask_and_one_gets_it(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
@@ -205,6 +218,20 @@ class InboxContract:
             lease = await store.acquire("m", "one", LEASE)
             assert (await store.take(lease)).arrival.event_id == "e3"
             assert await store.receive(message("e1", "k"))  # not even its id is known
+
+    async def test_a_forgotten_authors_message_is_not_answered_when_it_comes_again(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await store.receive(message("e1", author="ann"))
+            assert await store.forget(Forget(author="ann")) == 1
+            assert await store.knows("k", "e1")
+            assert not await store.receive(message("e1", author="ann"))
+            assert await store.forget(Forget(author="ann")) == 0
+
+    async def test_a_message_that_was_answered_without_words_stays_known(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await store.commit(Commit(key="k", expected=0, settled=Settled("e1")))
+            await store.forget(Forget(before=1500.0))
+            assert await store.knows("k", "e1")
 
     async def test_a_conversation_with_messages_that_wait_is_not_forgotten_for_its_age(
         self, make_store: MakeStore
@@ -356,3 +383,33 @@ class OutboxContract:
             await store.settle(claimed, Settlement("delivered"))
             batch = await store.claim("s", 5, LEASE)
             assert (batch.key, list(batch.deliveries)) == ("m", [delivery(3)])
+
+    async def test_what_was_said_of_a_forgotten_turn_is_not_delivered_either(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            said = (turn(0, None, "ann"), Entry("edit", "{}", 1.0, None, 0), Entry("score", "{}", 1.0, None, 0, "bob"))
+            for number, entry in enumerate((*said, turn(3, 0, "bob"))):
+                commit = Commit(key="k", expected=number, entries=[entry], marks={}, deliveries=[delivery(number)])
+                await store.commit(commit)
+            await store.enqueue("k", [delivery(0)])  # told again
+            await store.forget(Forget(author="ann"))
+            assert list((await store.claim("s", 9, LEASE)).deliveries) == [delivery(3)]
+
+    async def test_what_is_too_old_is_not_delivered_any_more(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await say(store, "k", deliveries=[delivery(1)])
+            await say(store, "k", deliveries=[delivery(2)])
+            await store.forget(Forget(before=1000.5))
+            assert list((await store.claim("s", 9, LEASE)).deliveries) == [delivery(2)]
+
+    async def test_a_claim_from_before_all_was_forgotten_settles_nothing_afterwards(
+        self, make_store: MakeStore
+    ) -> None:
+        async with opened(make_store) as store:
+            await store.enqueue("k", [delivery(1)])
+            old = await store.claim("s", 1, LEASE)
+            await store.forget(Forget(key="k"))
+            await store.enqueue("k", [delivery(2)])
+            new = await store.claim("s", 1, LEASE)
+            assert not await store.settle(old, Settlement("retry"))
+            assert await store.claim("s", 1, LEASE) is None
+            assert await store.settle(new, Settlement("delivered"))

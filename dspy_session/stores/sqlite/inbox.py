@@ -19,7 +19,7 @@ _NEXT = """
     WHERE key = ? AND state <> 'done' ORDER BY state = 'waiting', sent_at, id LIMIT 1
 """
 _POSTED = """
-    UPDATE arrivals SET state = 'done', payload = '', reply = '', message_ids = ?
+    UPDATE arrivals SET state = 'done', payload = '', reply = '', author = '', message_ids = ?
     WHERE key = ? AND event_id = ? AND state = 'answered'
 """
 

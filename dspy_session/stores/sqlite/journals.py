@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores.chains import see_that_all_is_there
@@ -48,17 +49,23 @@ _LIST = """
     WHERE length > 0 AND substr(key, 1, length(?1)) = ?1 ORDER BY updated_at DESC, id DESC
 """
 _ANSWER = """
-    UPDATE arrivals SET state = ?1, reply = ?2, attempts = 0, payload = CASE ?1 WHEN 'done' THEN '' ELSE payload END
+    UPDATE arrivals SET state = ?1, reply = ?2, attempts = 0,
+        author = CASE ?1 WHEN 'done' THEN '' ELSE author END,
+        payload = CASE ?1 WHEN 'done' THEN '' ELSE payload END
     WHERE key = ?3 AND event_id = ?4 AND state = 'waiting'
 """
 _KNOW = """
     INSERT INTO arrivals (key, event_id, author, state, payload, reply, sent_at, received_at, attempts, message_ids)
     VALUES (?, ?, '', ?, '', ?, ?, ?, 1, '[]') ON CONFLICT (key, event_id) DO NOTHING
 """
-_DELIVER = "INSERT INTO deliveries (sink, key, delivery_id, body, at, author) VALUES (?, ?, ?, ?, ?, ?)"
+_DELIVER = """
+    INSERT INTO deliveries (sink, key, delivery_id, body, at, author, first_entry, last_entry)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+# A lane that is opened again has another fence than before: what was claimed from the old one settles nothing.
 _OPEN_LANE = """
     INSERT INTO lanes (sink, key, due_at, attempts, parked, reason, fence, leased_until)
-    VALUES (?, ?, ?, 0, 0, '', 0, 0) ON CONFLICT (sink, key) DO NOTHING
+    VALUES (?1, ?2, ?3, 0, 0, '', CAST(?3 * 1000000 AS INTEGER), 0) ON CONFLICT (sink, key) DO NOTHING
 """
 
 
@@ -103,9 +110,10 @@ def commit(db: sqlite3.Connection, change: Commit, now: float) -> None:
         raise StaleJournalError
     author = change.entries[-1].author if added else ""
     if change.settled is not None:
-        _settle(db, change.key, change.settled, change.entries[-1].at if added else 0.0)
+        _settle(db, change.key, change.settled, change.entries[-1].at if added else now)
+    about = (change.expected, change.expected + added - 1)
     for delivery in change.deliveries:
-        enqueue(db, change.key, delivery, now, author)
+        enqueue(db, change.key, delivery, now, author, about)
 
 
 def length_of(db: sqlite3.Connection, key: str) -> int:
@@ -124,11 +132,27 @@ def _settle(db: sqlite3.Connection, key: str, settled: Settled, at: float) -> No
         raise StaleJournalError(f"the message {settled.event_id!r} is settled already")
 
 
-def enqueue(db: sqlite3.Connection, key: str, delivery: Delivery, due_at: float, author: str = "") -> None:
-    """Add a delivery to the end of its lane; a lane that is new is due at ``due_at``."""
+def enqueue(
+    db: sqlite3.Connection,
+    key: str,
+    delivery: Delivery,
+    due_at: float,
+    author: str = "",
+    about: tuple[int | None, int | None] = (None, None),
+) -> None:
+    """Add a delivery to the end of its lane; a lane that is new is due at ``due_at``.
+
+    Args:
+        db: Where.
+        key: The conversation.
+        delivery: What to deliver.
+        due_at: When, in seconds since 1970, UTC.
+        author: Who wrote what it tells of.
+        about: The first and the last entry that were committed with it; None when nobody knows.
+    """
     if db.execute("SELECT 1 FROM sinks WHERE name = ? AND disabled", (delivery.sink,)).fetchone():
         return
-    db.execute(_DELIVER, (delivery.sink, key, delivery.id, delivery.body, delivery.at, author))
+    db.execute(_DELIVER, (delivery.sink, key, delivery.id, delivery.body, delivery.at, author, *about))
     db.execute(_OPEN_LANE, (delivery.sink, key, due_at))
 
 
@@ -165,11 +189,25 @@ _WHERE = """
     SELECT c.id, c.key, json_group_array(e.number) FROM entries e JOIN conversations c ON c.id = e.conversation
     WHERE {condition} GROUP BY c.id
 """
+_DROP = """
+    DELETE FROM deliveries WHERE key = ?1 AND (first_entry IS NULL OR EXISTS (
+        SELECT 1 FROM json_each(?2) WHERE value BETWEEN first_entry AND last_entry
+    ))
+"""
+# A message stays known, so that it is not answered when the platform sends it once more.
+_BLANK_ARRIVALS = """
+    UPDATE arrivals SET state = 'done', payload = '', reply = '', author = '' WHERE author = ? RETURNING key
+"""
 _ABOUT_THOSE = "SELECT number FROM entries WHERE conversation = ?1 AND about IN (SELECT value FROM json_each(?2))"
 
 
-def forget(db: sqlite3.Connection, what: Forget) -> list[str]:
+def forget(db: sqlite3.Connection, what: Forget, held: Collection[str]) -> list[str]:
     """Delete for good.
+
+    Args:
+        db: Where.
+        what: What.
+        held: The conversations that somebody works on.
 
     Returns:
         The conversations that changed.
@@ -180,7 +218,7 @@ def forget(db: sqlite3.Connection, what: Forget) -> list[str]:
     if what.author is not None:
         changed |= dict.fromkeys(_forget_author(db, what.author))
     if what.before is not None:
-        changed |= dict.fromkeys(_forget_before(db, what.before))
+        changed |= dict.fromkeys(_forget_before(db, what.before, held))
     return list(changed)
 
 
@@ -194,28 +232,34 @@ def _delete(db: sqlite3.Connection, key: str) -> bool:
 
 def _forget_author(db: sqlite3.Connection, author: str) -> list[str]:
     changed = _blank_where(db, _BY_AUTHOR, author)
-    for table in ("arrivals", "deliveries"):
-        keys = db.execute(f"DELETE FROM {table} WHERE author = ? RETURNING key", (author,))  # noqa: S608  # as above
-        changed += [key for (key,) in keys]
+    for statement in (_BLANK_ARRIVALS, "DELETE FROM deliveries WHERE author = ? RETURNING key"):
+        changed += [key for (key,) in db.execute(statement, (author,)).fetchall()]
     db.execute(_CLOSE_EMPTY_LANES)
     return changed
 
 
-def _forget_before(db: sqlite3.Connection, before: float) -> list[str]:
-    idle = [key for (key,) in db.execute(_IDLE, (before,))]
+def _forget_before(db: sqlite3.Connection, before: float, held: Collection[str]) -> list[str]:
+    idle = [key for (key,) in db.execute(_IDLE, (before,)) if key not in held]
     for key in idle:
         _delete(db, key)
     db.execute("DELETE FROM arrivals WHERE state = 'done' AND received_at < ?", (before,))
-    return idle + _blank_where(db, _OLD, before)
+    changed = idle + _blank_where(db, _OLD, before, held)
+    db.execute(_CLOSE_EMPTY_LANES)
+    return changed
 
 
-def _blank_where(db: sqlite3.Connection, condition: str, value: str | float) -> list[str]:
-    """Blank the entries that meet a condition, and those about them; the conversations that they are of."""
-    found = db.execute(_WHERE.format(condition=condition), (value,)).fetchall()
-    for conversation, _, numbers in found:
-        about = [number for (number,) in db.execute(_ABOUT_THOSE, (conversation, numbers))]
-        db.execute(_BLANK, (conversation, numbers))
-        db.execute(_BLANK, (conversation, json.dumps(about)))
+def _blank_where(db: sqlite3.Connection, condition: str, value: str | float, but: Collection[str] = ()) -> list[str]:
+    """Blank the entries that meet a condition, those about them, and what sinks were to be told of either.
+
+    Returns:
+        The conversations that they are of; none of ``but``.
+    """
+    found = [row for row in db.execute(_WHERE.format(condition=condition), (value,)).fetchall() if row[1] not in but]
+    for conversation, key, numbers in found:
+        about = json.dumps([number for (number,) in db.execute(_ABOUT_THOSE, (conversation, numbers))])
+        for going in (numbers, about):
+            db.execute(_BLANK, (conversation, going))
+            db.execute(_DROP, (key, going))
         # One entry more, so that whoever knows the conversation by heart notices that it has changed.
         db.execute(_NOTE, (conversation,))
         db.execute("UPDATE conversations SET length = length + 1 WHERE id = ?", (conversation,))

@@ -25,7 +25,7 @@ CREATE TABLE arrivals (
     id          INTEGER PRIMARY KEY,
     key         TEXT NOT NULL,
     event_id    TEXT NOT NULL,
-    author      TEXT NOT NULL,
+    author      TEXT NOT NULL,     -- empty once done
     state       TEXT NOT NULL,     -- waiting, answered, done
     payload     TEXT NOT NULL,     -- JSON; empty once done
     reply       TEXT NOT NULL,     -- JSON; empty but while answered
@@ -44,7 +44,9 @@ CREATE TABLE deliveries (
     delivery_id  TEXT NOT NULL,
     body         BLOB NOT NULL,
     at           REAL NOT NULL,
-    author       TEXT NOT NULL
+    author       TEXT NOT NULL,
+    first_entry  INTEGER,          -- what was committed with it, NULL when nobody knows
+    last_entry   INTEGER
 );
 CREATE INDEX deliveries_by_lane ON deliveries (sink, key, id);
 

@@ -126,7 +126,7 @@ class SqliteStore:
         """Delete for good."""
 
         def work(db: sqlite3.Connection) -> int:
-            changed = journals.forget(db, forget)
+            changed = journals.forget(db, forget, self._leases.held())
             for key in changed:
                 self._leases.revoke(key)
             return len(changed)
