@@ -236,6 +236,9 @@ class Holds:
             except StoreError as error:
                 logger.warning("Leases could not be renewed, next try in %.0f s: %s", self._lease_seconds / 3, error)
                 continue
+            except Exception:  # whatever it is, those who hold a conversation go on holding it
+                logger.exception("Leases could not be renewed, next try in %.0f s", self._lease_seconds / 3)
+                continue
             for lease in set(leases) - set(kept):
                 logger.warning("The conversation %s was taken over by another process", lease.key)
 

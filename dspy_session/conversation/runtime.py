@@ -153,6 +153,9 @@ class Runtime:
             except StoreError as error:
                 logger.warning("The inbox cannot be read, next try in %.0f s: %s", self._poll, error)
                 await asyncio.sleep(self._poll)
+            except Exception:  # whatever it is, what was left behind must be found
+                logger.exception("The inbox cannot be read, next try in %.0f s", self._poll)
+                await asyncio.sleep(self._poll)
             await asyncio.sleep(_PAUSE)
 
     def _start(self, key: str) -> None:
