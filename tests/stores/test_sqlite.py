@@ -5,6 +5,7 @@ import itertools
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,6 +235,35 @@ async def test_work_that_fails_in_a_group_undoes_itself_alone(tmp_path: Path) ->
         ]
         assert {info.key for info in await store.list()} == {"k", "a", "c"}
         assert len(await whole(store, "k")) == 1
+
+
+async def test_a_text_that_cannot_be_kept_harms_nobody_else(tmp_path: Path) -> None:
+    bad = Commit(key="bad", expected=0, entries=[turn(0, author="\ud800")], marks={})
+    async with opened(lambda: SqliteStore(tmp_path / "chat.db")) as store:
+        await say(store, "k")
+        outcomes = await asyncio.gather(say(store, "a"), store.commit(bad), say(store, "b"), return_exceptions=True)
+        assert [type(outcome).__name__ for outcome in outcomes] == ["NoneType", "StoreError", "NoneType"]
+        together = [Commit(key=key, expected=0, entries=[turn(0)], marks={}) for key in "cdef"]
+        outcomes = await asyncio.gather(*map(store.commit, [*together, bad]), return_exceptions=True)
+        assert [str(outcome) for outcome in outcomes if outcome is not None] == [
+            "a text that is no valid Unicode cannot be kept: it holds half of a surrogate pair"
+        ]
+        assert {info.key for info in await store.list()} == set("kabcdef")
+
+
+async def test_opening_that_is_cancelled_leaves_no_thread(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    for turns in range(6):
+        store = SqliteStore(path)
+        opening = asyncio.create_task(store.open())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await store.aclose()
+        assert not [thread.name for thread in threading.enumerate() if str(path) in thread.name]
+    async with opened(lambda: SqliteStore(path)) as store:
+        await say(store, "k")
 
 
 async def test_a_file_that_is_locked_for_long_can_be_tried_again(

@@ -90,6 +90,7 @@ class SqliteStore:
             if serving:
                 await writer.do(schema.begin_serving)
         except BaseException:
+            await reader.stop()
             await writer.stop()
             self._stop_serving()
             raise

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from dspy_session.errors import SessionError, StoreBusyError, StoreError
+from dspy_session.errors import StoreBusyError, StoreError
 
 Result = TypeVar("Result")
 Settle: TypeAlias = "tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]]"
@@ -49,10 +49,12 @@ class Worker:
         """
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
-        thread = threading.Thread(target=self._serve, args=((loop, opened),), name=f"sqlite {self._path}", daemon=True)
-        thread.start()
+        # Kept before it has connected: who is cancelled meanwhile stops it as well.
+        self._thread = threading.Thread(
+            target=self._serve, args=((loop, opened),), name=f"sqlite {self._path}", daemon=True
+        )
+        self._thread.start()
         await opened
-        self._thread = thread
 
     async def do(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """What ``work`` returns; once it has, what it wrote is on the disk."""
@@ -110,11 +112,13 @@ class Worker:
                     db.execute("SAVEPOINT work")
                 try:
                     settled.append((settle, work(db), None))
-                except SessionError as error:
+                except sqlite3.OperationalError:
+                    raise  # it is the file or the disk, and meets all of them
+                except Exception as error:
                     if alone:
                         raise
                     db.execute("ROLLBACK TO work")
-                    settled.append((settle, None, error))
+                    settled.append((settle, None, explained(self._path, error)))
                 if not alone:
                     db.execute("RELEASE work")
             db.execute("COMMIT")
@@ -149,6 +153,8 @@ def _settle(outcomes: Sequence[tuple[asyncio.Future[Any], Any, Exception | None]
 
 def explained(path: str, error: Exception) -> Exception:
     """One line for people, whatever SQLite says."""
+    if isinstance(error, UnicodeEncodeError):
+        return StoreError("a text that is no valid Unicode cannot be kept: it holds half of a surrogate pair")
     if not isinstance(error, sqlite3.Error):
         return error
     said = str(error)
