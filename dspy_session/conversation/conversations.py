@@ -365,11 +365,16 @@ class Conversations:
             settled=settled,
             deliveries=[delivery for delivery in deliveries if isinstance(delivery, Delivery)],
         )
-        pause = _FIRST_PAUSE
+        pause, renewed = _FIRST_PAUSE, False
         for left in reversed(range(WRITE_TRIES)):
             try:
                 await self.store.commit(commit)
                 break
+            except StaleJournalError:
+                # A lease that ran out while the store could not be reached: if nobody took it, nothing was lost by it.
+                if renewed or hold.lease is None or not left or not await self.holds.is_ours(hold):
+                    raise
+                renewed = True
             except StoreBusyError as error:
                 if not left:
                     raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from dspy_session import SessionError, StateFileError, sessionify
 from dspy_session.conversation import ConversationKey, Conversations, TurnEvent, TurnRequest
 from dspy_session.errors import StaleJournalError
-from dspy_session.stores import Commit, Entry, MemoryStore
+from dspy_session.stores import Commit, Entry, Forget, Lease, MemoryStore
 from tests.stub_lm import StubModel
 
 
@@ -410,3 +411,40 @@ async def test_a_score_is_about_its_turn_also_when_older_ones_are_not_kept(agent
         await chats.score("k", turn.id, 1.0)
         assert [turn.score for turn in (await chats.state("k")).turns] == [None, None, 1.0]
         assert [entry.about async for entry in store.entries("k")][-1] == 7
+
+
+class StrictStore(MemoryStore):
+    """Refuses who writes under a lease that has run out, until it is renewed."""
+
+    ran_out = False
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> Sequence[Lease]:
+        kept = await super().renew(leases, seconds)
+        self.ran_out = self.ran_out and not kept
+        return kept
+
+    async def commit(self, commit: Commit) -> None:
+        if self.ran_out:
+            raise StaleJournalError
+        await super().commit(commit)
+
+
+async def test_a_turn_whose_lease_ran_out_is_written_if_nobody_took_it(agent: Agent) -> None:
+    store = StrictStore()
+    started, gate = agent.gate("m")
+    async with conversations(agent, store) as chats:
+        for taken in (False, True):
+            calling = asyncio.create_task(chats.acall("k", message="m"))
+            await started.wait()
+            store.ran_out = True
+            if taken:
+                await store.forget(Forget(key="k"))
+            gate.set()
+            if taken:
+                with pytest.raises(StaleJournalError):
+                    await calling
+            else:
+                await calling
+                assert await said(chats, "k") == ["m"]
+            started.clear()
+            gate.clear()
