@@ -297,6 +297,7 @@ class Conversations:
             if hold.known.length:
                 raise StaleJournalError(f"the conversation {str(new_key)!r} exists already")
             at = self.clock()
+            hold.known.state.initial_history = None  # it begins as the other one did
             forked = journal.note("forked", {"from": str(key)}, hold.known, at).entries
             event = self._event("conversation.forked", hold, at, from_key=str(key))
             await self.write(hold, Change((*entries, *forked), marks), event)
@@ -324,7 +325,13 @@ class Conversations:
             self._wake_sinks()
 
     async def forget_user(self, user: str) -> int:
-        """Delete what a user wrote and what it brought about, in every conversation; how many those were."""
+        """Delete what a user wrote and what it brought about, in every conversation; how many those were.
+
+        Raises:
+            ValueError: ``user`` is empty: that is what stands where nobody is known.
+        """
+        if not user:
+            raise ValueError("user must not be empty")
         await self.open()
         changed = await self.store.forget(Forget(author=user))
         self.holds.forget()

@@ -172,8 +172,11 @@ class Holds:
             hold.last_used = self._clock()
             if hold.restored is not None and hold.users == 0:
                 self._shorten(hold)
-            self._holds.move_to_end(key)
+            if key in self._holds:  # not after aclose
+                self._holds.move_to_end(key)
             self._let_go()
+            if hold.users == 0 and hold.lease is not None:  # it was left to a caller that has been cancelled since
+                await self._release(hold)
 
     async def _acquire(self, store: Leases, hold: Hold) -> None:
         wait = _FIRST_WAIT

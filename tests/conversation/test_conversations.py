@@ -12,7 +12,7 @@ import pytest
 
 from dspy_session import SessionError, StateFileError, sessionify
 from dspy_session.conversation import ConversationKey, Conversations, TurnEvent, TurnRequest
-from dspy_session.errors import StaleJournalError
+from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.stores import Commit, Entry, Forget, Lease, MemoryStore
 from tests.stub_lm import StubModel
 
@@ -411,6 +411,49 @@ async def test_a_score_is_about_its_turn_also_when_older_ones_are_not_kept(agent
         await chats.score("k", turn.id, 1.0)
         assert [turn.score for turn in (await chats.state("k")).turns] == [None, None, 1.0]
         assert [entry.about async for entry in store.entries("k")][-1] == 7
+
+
+async def test_a_caller_that_is_cancelled_as_its_turn_comes_keeps_no_lease(agent: Agent) -> None:
+    store = MemoryStore()
+    started, gate = agent.gate("one")
+    async with conversations(agent, store) as chats:
+        first = asyncio.create_task(chats.acall("k", message="one"))
+        await started.wait()
+        second = asyncio.create_task(chats.acall("k", message="two"))
+        await asyncio.sleep(0.01)
+        first.add_done_callback(lambda _: second.cancel())
+        gate.set()
+        await asyncio.gather(first, second, return_exceptions=True)
+        assert await store.acquire("k", "another process", 1.0) is not None
+
+
+async def test_a_turn_that_outlives_the_closing_says_why_it_fails(agent: Agent) -> None:
+    started, gate = agent.gate("one")
+    chats = conversations(agent)
+    call = asyncio.create_task(chats.acall("k", message="one"))
+    await started.wait()
+    await chats.aclose()
+    gate.set()
+    with pytest.raises(StoreError, match="is not open"):
+        await call
+
+
+async def test_a_fork_begins_as_the_other_conversation_did(agent: Agent, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/chats.db"
+    async with conversations(agent, store) as chats:
+        await chats.acall("k", message="one")
+    seed = dspy.History(messages=[{"message": "old", "reply": "ok"}])
+    async with Conversations(sessionify(agent, copy_mode="none", initial_history=seed), store) as chats:
+        await chats.fork("k", "other")
+        assert (await chats.state("other")).initial_history is None
+
+
+async def test_nobody_in_particular_is_not_forgotten(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        await chats.acall("k", message="one")
+        with pytest.raises(ValueError, match="empty"):
+            await chats.forget_user("")
+        assert await said(chats, "k") == ["one"]
 
 
 class StrictStore(MemoryStore):
