@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dspy_session.conversation.restoring import author_of
 from dspy_session.errors import StoreError
 from dspy_session.stores import Entry, Store
 from dspy_session_bots.keeping import refuse_sealed
@@ -46,7 +47,8 @@ class Line:
     def told(self) -> Mapping[str, Any]:
         """What is known of a turn besides its fields."""
         told = self.body.get("told")
-        return told if isinstance(told, dict) else {}
+        by = {"author": author_of(self.user)} if self.user else {}
+        return {**by, **told} if isinstance(told, dict) else by
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs."""

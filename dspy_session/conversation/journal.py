@@ -17,12 +17,15 @@ from typing import Any
 from urllib.parse import quote
 
 from dspy_session.codec import to_json
-from dspy_session.conversation.restoring import MEMORY, SEED, TURN, Restored
+from dspy_session.conversation.restoring import MEMORY, SEED, TURN, Restored, author_of
 from dspy_session.files import history_to_json, record_to_json
 from dspy_session.history import Snapshot, whole_message
 from dspy_session.state import Outcome, SessionState
 from dspy_session.stores import Entry
 from dspy_session.turn import Record, Turn
+
+SAME_MOMENT = 0.01
+"""Seconds between a turn and its commit within which the commit's time stands for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +137,11 @@ class _Writer:
             text = _dumps({"text": outcome.l2_memory})
             self._mark(f"memory:{ledger}", Entry(MEMORY, text, self._at, author=self._author))
         for place, turn in enumerate(outcome.turns):
-            body = {**where, **_turn_to_json(turn, before, outcome.turns[:place])}
+            body = {**where, **_turn_to_json(turn, before, outcome.turns[:place], self._at)}
             if outcome.max_stored_turns is not None:
                 body["keep"] = outcome.max_stored_turns
             if told:
-                body["told"] = told
+                body["told"] = _less_known(told, self._author)
             mark = f"turn:{ledger}"
             self._mark(mark, Entry(TURN, _dumps(body), self._at, self.marks.get(mark), None, self._author))
 
@@ -158,18 +161,34 @@ def _before(state: SessionState, outcome: Outcome) -> SessionState:
     return SessionState(() if outcome.cleared else state.turns, seed)
 
 
-def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn]) -> dict[str, Any]:
+def as_written(turn: Turn, at: float) -> Turn:
+    """A turn as it comes back from an entry that is written ``at``: what is the same within a moment is told once."""
+    created = None if turn.created_at is None else turn.created_at.timestamp()
+    if created is None or abs(created - at) >= SAME_MOMENT:
+        return turn
+    return Turn.of(turn.record, turn.index, turn.saw, turn.score, turn.id, at)
+
+
+def _less_known(told: Mapping[str, Any], author: str) -> dict[str, Any]:
+    """What is known of a turn, less the author where the entry names them already."""
+    return {name: value for name, value in told.items() if name != "author" or value != author_of(author)}
+
+
+def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn], at: float) -> dict[str, Any]:
     written = {"id": turn.id, "index": turn.index, **record_to_json(turn.record, f"turn {turn.index}")}
     if turn.score is not None:
         written["score"] = turn.score
-    if turn.created_at is not None:
-        written["at"] = turn.created_at.timestamp()
+    created = None if turn.created_at is None else turn.created_at.timestamp()
+    if created is None or abs(created - at) >= SAME_MOMENT:
+        written["at"] = created
     saw, seed = turn.saw, before.seed or ()
     seen = _seen(saw, [*before.turns, *earlier])
     if seen is not None and (saw.view.seed is seed or _messages(saw.view.seed) == _messages(seed)):
         written["saw"] = [len(saw.seed()), *seen]
-        if saw.view.exclude:
-            written["hides"] = sorted(saw.view.exclude)
+        # A turn hides what it does not have anyway, the history above all: that need not be written a thousand times.
+        hidden = saw.view.exclude.intersection(*[{name for record in saw.records() for name in record.shape.names}])
+        if hidden:
+            written["hides"] = sorted(hidden)
         if saw.view.only is not None:
             written["only"] = sorted(saw.view.only)
     else:  # a history from outside

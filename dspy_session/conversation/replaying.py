@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dspy_session.conversation.protocols import Change, ChangeEvent, ConversationEvent
-from dspy_session.conversation.restoring import FORGOTTEN, TURN
+from dspy_session.conversation.restoring import FORGOTTEN, TURN, told_of
 from dspy_session.conversation.taking import turn_event
 from dspy_session.errors import StateFileError
 from dspy_session.history import Snapshot
@@ -110,11 +110,12 @@ class _Told:
         return inside.get("told") == around.get("told") and not sees
 
     def turn(self, number: int) -> ConversationEvent:
-        at, body = self._entries[number].at, self.body(number)
+        entry, body = self._entries[number], self.body(number)
         try:
             record = Record(dict(body["inputs"]), dict(body["outputs"]))
-            turn = Turn.of(record, body["index"], Snapshot.of(None), body.get("score"), body["id"], body.get("at"))
-            return turn_event(self._key, turn, body.get("told", {}), at)
+            saw, created = Snapshot.of(None), body.get("at", entry.at)
+            turn = Turn.of(record, body["index"], saw, body.get("score"), body["id"], created)
+            return turn_event(self._key, turn, told_of(entry, body), entry.at)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self.damaged(number, str(error)) from error
 

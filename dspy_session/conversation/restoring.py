@@ -162,9 +162,15 @@ def past_turns(entries: Iterable[Entry], source: str) -> list[Turn]:
     return found
 
 
-def told_of(entry: Entry) -> dict[str, Any]:
+def author_of(user: str) -> str:
+    """The platform's id in the name of a user (``slack:T1:U1``)."""
+    return unquote(user.rpartition(":")[2])
+
+
+def told_of(entry: Entry, body: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of a turn besides its fields."""
-    told: dict[str, Any] = json.loads(entry.body).get("told", {})
+    told: dict[str, Any] = {"author": author_of(entry.author)} if entry.author else {}
+    told.update(body.get("told", {}))
     return told
 
 
@@ -199,14 +205,14 @@ class _Reader:
         try:
             record = record_from_json(body, "turn")
             saw = self._saw(number, body, end)
-            turn = Turn.of(record, body["index"], saw, body.get("score"), body["id"], body.get("at"))
+            turn = Turn.of(record, body["index"], saw, body.get("score"), body["id"], body.get("at", entry.at))
         except StateFileError as error:
             raise StateFileError(f"{self._source}: entry {number} ({entry.kind}): {error}") from error
         except Exception as error:
             raise StateFileError(f"{self._source}: entry {number} ({entry.kind}) is damaged ({error})") from error
         self._ends[number] = end.then(record, turn.index)
         if number in self._edits:  # as it is now; what turns after it saw is told by their numbers
-            turn = Turn.of(self._edits[number][-1][1], turn.index, saw, turn.score, turn.id, body.get("at"))
+            turn = Turn.of(self._edits[number][-1][1], turn.index, saw, turn.score, turn.id, body.get("at", entry.at))
         for _, score in self._scores.get(number, ()):
             turn.score = score
         return turn

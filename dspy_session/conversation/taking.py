@@ -14,7 +14,7 @@ import dspy
 from dspy.utils.usage_tracker import UsageTracker
 
 from dspy_session.conversation.holds import Hold
-from dspy_session.conversation.journal import call_change
+from dspy_session.conversation.journal import as_written, call_change
 from dspy_session.conversation.protocols import TurnEvent
 from dspy_session.record import recorded_outputs
 from dspy_session.session import Session
@@ -116,7 +116,7 @@ class TakenTurn:
         turn = outcome.turns[-1] if outcome.turns else None
         told = self._told()
         change = call_change(outcome, known, at, author=request.user or request.author, told=told)
-        event = None if turn is None else turn_event(request.key, turn, told, at)
+        event = None if turn is None else turn_event(request.key, as_written(turn, at), told, at)
         settled, reply = None, ""
         if request.event_id:
             outputs = {} if turn is None else turn.outputs
