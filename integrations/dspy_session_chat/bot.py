@@ -40,7 +40,9 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 """How often a message is worked on whose processing ends with the process each time."""
 POST_TRIES = 12
-"""How often an answer is posted while the platform cannot be reached: for some ten minutes."""
+"""How often an answer is posted at least while the platform cannot be reached."""
+POST_SECONDS = 600.0
+"""Seconds from the message on in which that is not given up: several processes are soon through with their tries."""
 NO_ANSWER = "(The agent had nothing to say.)"
 
 
@@ -158,7 +160,10 @@ class Bot:
         deadline = loop.time() + self._grace
         await self._runtime.drain(self._grace)
         for sink in self.conversations.listeners:  # before the platforms: a sink may deliver to one of them
-            await sink.aclose(max(0.0, deadline - loop.time()))
+            try:
+                await sink.aclose(max(0.0, deadline - loop.time()))
+            except Exception:  # one that cannot be closed must not keep the others open
+                logger.warning("The sink %s failed to close", type(sink).__name__, exc_info=True)
         await self.conversations.stop_sinks(max(0.0, deadline - loop.time()))
         for task in self._listening:
             task.cancel()
@@ -262,7 +267,8 @@ class Bot:
         try:
             ids = (await platform.post(Post(inbound, answer["text"], answer["turn"]))).message_ids
         except PlatformUnavailableError as error:
-            if job.work.attempts < POST_TRIES:
+            age = self.conversations.clock() - job.work.arrival.received_at
+            if job.work.attempts < POST_TRIES or age < POST_SECONDS:
                 raise TryLaterError(str(error)) from error
             logger.exception("The answer to %s in %s was given up", inbound.event_id, inbound.key)
         except Exception:  # the platform refuses it for good

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from dspy_session import ConfigurationError, SessionError, sessionify
 from dspy_session.conversation.runtime import Runtime
-from dspy_session.errors import PlatformUnavailableError, StoreBusyError
+from dspy_session.errors import PlatformUnavailableError, StoreBusyError, StoreError
 from dspy_session.stores import Commit, MemoryStore, SqliteStore, Work
 from dspy_session_chat import Bot, Posted
 from dspy_session_chat.duration import seconds_of
@@ -91,6 +92,54 @@ async def test_an_answer_waits_for_its_platform(caplog: pytest.LogCaptureFixture
         assert await place.posted(2) == ["one, 0 before", "two, 1 before"]
     assert agent.calls == 2
     assert "no network" in caplog.text
+
+
+@pytest.mark.parametrize("minutes", [1, 11])
+async def test_an_answer_is_not_given_up_because_many_processes_tried_at_once(
+    monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    monkeypatch.setattr("dspy_session.conversation.runtime._LONGEST_PAUSE", 0.0)
+
+    class Tried(MemoryStore):
+        async def take(self, lease: Any) -> Work | None:
+            work = await super().take(lease)
+            if work is None or not work.reply:
+                return work
+            return Work(work.arrival, work.attempts + 12, work.reply)
+
+    place, agent = Place(), Counting()
+    place.post_error = PlatformUnavailableError("no network")
+    async with bot(agent, place, Tried()) as running:
+        await place.say(message("one"))
+        later = time.time() + 60.0 * minutes
+        running.conversations.clock = lambda: later
+        key = str(message("one").key)
+        async with asyncio.timeout(10):
+            while not await running.conversations.store.knows(key, "one"):
+                await running.conversations.store.changed(0.001)
+        await asyncio.sleep(0.05)
+        place.post_error = None
+        await place.say(message("two"))
+        posted = await place.posted(1)
+    assert posted == (["one, 0 before"] if minutes == 1 else ["two, 1 before"])
+
+
+async def test_a_sink_that_cannot_be_closed_keeps_nothing_else_open(caplog: pytest.LogCaptureFixture) -> None:
+    class Stubborn:
+        async def send(self, event: Any) -> None:
+            pass
+
+        async def aclose(self, grace: float = 5.0) -> None:
+            raise RuntimeError("stuck")
+
+    place, store = Place(), MemoryStore()
+    async with bot(Counting(), place, store, sinks=[Stubborn()]):
+        await place.say(message("one"))
+        await place.posted(1)
+    assert place.closed
+    assert "Stubborn" in caplog.text
+    with pytest.raises(StoreError, match="not open"):
+        await store.list()
 
 
 async def test_a_message_that_ends_the_process_each_time_is_given_up(tmp_path: Path) -> None:
