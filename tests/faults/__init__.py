@@ -2,7 +2,7 @@
 
 ``harness`` is a town where people talk to bots, each a process of its own (``process``, forked by ``zygote``) that can
 be held at any point (``wire``). ``audit`` compares what was acknowledged, answered, committed and delivered.
-``test_soak`` does all of it at random.
+``test_soak`` does all of it at random. ``test_loops`` needs no process: a store that raises what none should.
 
 | inject | must hold; the test that says so |
 |---|---|
