@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -34,13 +35,13 @@ class _Maker:
 
     async def _keep(self, outcome: Any) -> None:
         from dspy_session.conversation.envelope import Selection, delivery
-        from dspy_session.conversation.journal import call_change
+        from dspy_session.conversation.journal import as_written, call_change
         from dspy_session.conversation.taking import turn_event
 
-        at = 1.8e9 + len(self.made)
-        told = {"author": "slack:T1:U1", "name": "Ada", "event": f"{at}", "seconds": 1.234}
+        at = time.time()
+        told = {"author": "U1", "name": "Ada", "event": f"C1:{at:.6f}", "took": 1.234}
         change = call_change(outcome, self._known, at, author="slack:T1:U1", told=told)
-        event = turn_event("slack:T1:C1", outcome.turns[-1], told, at)
+        event = turn_event("slack:T1:C1", as_written(outcome.turns[-1], at), told, at)
         self.made.append((change.entries[-1], delivery(SINK, event, Selection.of())))
         self._known.grow(change.entries, change.marks)
 

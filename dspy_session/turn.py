@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _naming = threading.Lock()
+_ID_BYTES = 10
+"""Random ones: 80 bits, so that among a thousand million turns two are alike once in two million times."""
 
 
 class Shape:
@@ -144,7 +146,7 @@ class Turn:
         """Durable identity: unique and never used again."""
         if self._id is None:  # made when somebody asks, which for most turns nobody does
             with _naming:
-                self._id = self._id or os.urandom(16).hex()
+                self._id = self._id or os.urandom(_ID_BYTES).hex()
         return self._id
 
     @property

@@ -70,7 +70,7 @@ class Line:
             "model": told.get("model"),
             "agent_version": told.get("version"),
             "usage": told.get("usage", {}),
-            "seconds": told.get("seconds"),
+            "seconds": told.get("took"),
         }
 
 

@@ -184,7 +184,7 @@ def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn], at:
     saw, seed = turn.saw, before.seed or ()
     seen = _seen(saw, [*before.turns, *earlier])
     if seen is not None and (saw.view.seed is seed or _messages(saw.view.seed) == _messages(seed)):
-        written["saw"] = [len(saw.seed()), *seen]
+        written["saw"] = [len(saw.seed()), *seen[: 1 if seen[1:] == [turn.index - 1] else 2]]
         # A turn hides what it does not have anyway, the history above all: that need not be written a thousand times.
         hidden = saw.view.exclude.intersection(*[{name for record in saw.records() for name in record.shape.names}])
         if hidden:

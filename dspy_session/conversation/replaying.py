@@ -105,8 +105,8 @@ class _Told:
         if outer.kind != TURN or outer.previous != number or outer.at != entry.at:
             return False
         inside, around = self.body(number), self.body(number + 1)
-        saw = around.get("saw", ())  # how much of the seed, the first turn, the last one
-        sees = len(saw) == 3 and saw[1] <= inside["index"] <= saw[2]
+        saw = around.get("saw", ())  # how much of the seed, the first turn, the last one if it is not the one before
+        sees = len(saw) > 1 and saw[1] <= inside["index"] <= (saw[2] if len(saw) > 2 else around["index"] - 1)
         return inside.get("told") == around.get("told") and not sees
 
     def turn(self, number: int) -> ConversationEvent:

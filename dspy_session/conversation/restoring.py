@@ -231,7 +231,7 @@ class _Reader:
             raise StateFileError("a turn saw more than was said before it")
         start = stop = end.count
         if seen:
-            first, last = seen
+            first, last = seen if len(seen) > 1 else (*seen, body["index"] - 1)
             start, stop = bisect_left(end.indexes, first, hi=stop), bisect_right(end.indexes, last, hi=stop)
             unread = body["index"] - first > end.entries
             if unread and not start and (not end.count or end.indexes[0] > first):

@@ -152,7 +152,7 @@ class TakenTurn:
             "model": model,
             "version": conversations.agent_version,
             "usage": usage,
-            "seconds": round(time.monotonic() - self._began, 3),
+            "took": round(time.monotonic() - self._began, 3),
         }
         return {name: value for name, value in told.items() if value}
 
@@ -176,7 +176,7 @@ def turn_event(key: str, turn: Turn, told: Mapping[str, Any], at: float) -> Turn
         event_id=told.get("event", ""),
         agent_version=told.get("version", ""),
         usage=told.get("usage", {}),
-        seconds=told.get("seconds", 0.0),
+        seconds=told.get("took", 0.0),
     )
 
 

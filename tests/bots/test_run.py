@@ -46,6 +46,39 @@ async def test_an_agent_answers_in_slack_and_every_turn_is_posted(tmp_path: Path
         assert secret == slack.base_url or secret not in said + result.err
 
 
+SLOW = """
+import asyncio
+import time
+from datetime import UTC, datetime
+import dspy
+from dspy_session.conversation import ConversationKey
+from dspy_session_chat import Author, Bot, Inbound
+class Slow(dspy.Module):
+    def forward(self, message: str, history=None):
+        print("asked", flush=True)
+        time.sleep(60.0)
+        return dspy.Prediction(reply="at last")
+class Place:
+    name = "place"
+    async def run(self, receive):
+        key = ConversationKey("place", "W", "C", "t")
+        await receive(Inbound(key, "e1", Author("U1", "Ann"), "hello", "direct", datetime.now(UTC)))
+        await asyncio.Event().wait()
+    async def post(self, post):
+        raise AssertionError
+bot = Bot(Slow(), platforms=[Place()], store="sqlite:///bot.db", grace=0.2)
+"""
+
+
+async def test_a_model_that_takes_its_time_keeps_nobody_from_leaving(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
+    async with started("run", "slow.py:bot", folder=tmp_path) as program:
+        await until(program, "asked")
+        result = await interrupted(program)
+    assert result.code == 0
+    assert "Traceback" not in result.err
+
+
 async def test_a_token_that_slack_refuses_ends_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
     async with FakeSlack() as slack:

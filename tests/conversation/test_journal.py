@@ -291,7 +291,7 @@ def test_lone_surrogates_come_back() -> None:
         ("turn", "{}"),
         ("turn", "[]"),
         ("turn", "[" * 100_000),
-        ("turn", _turn("a", 0, [0, 5])),
+        ("turn", _turn("a", 0, [0, 5, 6, 7])),
         ("turn", _turn("a", 0, [1, 0])),
         ("turn", '{"id":"a","index":0,"inputs":7,"outputs":{},"saw":[0,0]}'),
         ("turn", '{"inputs":{},"outputs":{}}'),

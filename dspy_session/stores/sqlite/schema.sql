@@ -38,7 +38,7 @@ CREATE TABLE arrivals (
 CREATE INDEX arrivals_open ON arrivals (key, id) WHERE state <> 'done';
 
 CREATE TABLE deliveries (
-    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id           INTEGER PRIMARY KEY,
     sink         TEXT NOT NULL,
     key          TEXT NOT NULL,
     delivery_id  TEXT NOT NULL,
