@@ -43,6 +43,8 @@ POST_TRIES = 12
 """How often an answer is posted at least while the platform cannot be reached."""
 POST_SECONDS = 600.0
 """Seconds from the message on in which that is not given up: several processes are soon through with their tries."""
+SURE_SECONDS = 1.0
+"""How long a conversation that was ours needs not be asked for again while an answer is shown."""
 NO_ANSWER = "(The agent had nothing to say.)"
 
 
@@ -107,6 +109,7 @@ class Bot:
         self._keep = None if keep is None else seconds_of(keep)
         self._expiring: asyncio.Task[None] | None = None
         self._grace = grace
+        self._lease_seconds = lease_seconds
         self._now = now
         self._listening: dict[asyncio.Task[None], Platform] = {}
         self._closing = False
@@ -231,7 +234,7 @@ class Bot:
         else:
             try:
                 async with self._showing(platform, inbound) as shown:
-                    await self._answer(turn, shown)
+                    await self._answer(turn, shown, job)
             except StaleJournalError:
                 raise
             except StoreError:
@@ -260,8 +263,7 @@ class Bot:
 
     async def _post(self, platform: Platform, inbound: Inbound, job: Job, reply: str) -> None:
         """Post an answer that is committed, if the conversation is still ours."""
-        if not await job.is_ours():
-            raise StaleJournalError(f"{job.hold.key} was taken over: another process posts the answer")
+        await _see_that_it_is_ours(job)
         answer = json.loads(reply)
         ids: Sequence[str] = ()
         try:
@@ -275,7 +277,7 @@ class Bot:
             logger.exception("The answer to %s in %s was not posted", inbound.event_id, inbound.key)
         await job.posted(ids)
 
-    async def _answer(self, turn: TakenTurn, shown: ReplyStream | None) -> None:
+    async def _answer(self, turn: TakenTurn, shown: ReplyStream | None, job: Job) -> None:
         # A server keeps no trace and no prompt history of what its users say.
         settings: dict[str, Any] = {"disable_history": True, "trace": []}
         if self._lm is not None:
@@ -284,11 +286,15 @@ class Bot:
             with dspy.context(**settings):
                 await turn.run()
             return
-        pieces = turn.stream(self.fields.reply)
+        loop = asyncio.get_running_loop()
+        pieces, sure_until = turn.stream(self.fields.reply), loop.time() + min(SURE_SECONDS, self._lease_seconds / 4)
         async with contextlib.aclosing(pieces):
             with dspy.context(**settings):
                 item = await anext(pieces)
             while True:
+                if turn.committed is None and loop.time() >= sure_until:
+                    await _see_that_it_is_ours(job)
+                    sure_until = loop.time() + min(SURE_SECONDS, self._lease_seconds / 4)
                 if isinstance(item, StreamResponse):
                     await shown.append(item.chunk)
                 elif isinstance(item, StatusMessage):
@@ -318,3 +324,8 @@ class Bot:
                 yield None
         else:
             yield None
+
+
+async def _see_that_it_is_ours(job: Job) -> None:
+    if not await job.is_ours():
+        raise StaleJournalError(f"{job.hold.key} was taken over: another process posts the answer")

@@ -13,6 +13,7 @@ import pytest
 from dspy_session import ConfigurationError, SessionError, sessionify
 from dspy_session.conversation import TurnEvent
 from dspy_session.errors import PlatformError, StoreError
+from dspy_session.stores import Forget, MemoryStore
 from dspy_session_chat import Bot
 from tests.chat.places import Place, StreamingPlace, TypingPlace, message
 from tests.stub_lm import StubModel
@@ -171,6 +172,28 @@ async def test_text_streams_in_and_the_whole_answer_is_posted() -> None:
     assert "".join(pieces) == "one two three"
     assert len([piece for piece in pieces if piece]) > 1
     assert place.streams_open == 0
+
+
+async def test_nothing_more_is_shown_once_another_process_has_the_conversation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dspy_session_chat.bot.SURE_SECONDS", 0.0)
+    store, key, shown = MemoryStore(), str(message("hello").key), asyncio.Event()
+
+    class Taken(StreamingPlace):
+        async def append(self, text: str) -> None:
+            await super().append(text)
+            await store.forget(Forget(key=key))  # as good as taken over
+            shown.set()
+
+    place, stub = Taken(), StubModel(lambda prompt: {"reply": "one two three"})
+    session = sessionify(dspy.Predict("message -> reply"), copy_mode="none")
+    async with Bot(session, platforms=[place], store=store, lm=stub.lm) as running:
+        await place.say(message("hello"))
+        await shown.wait()
+        await running.conversations.state(key)  # once nobody works on it any more
+    assert len(place.shown) == 1
+    assert place.posts == []
 
 
 async def test_tools_show_a_status() -> None:
