@@ -193,6 +193,8 @@ class _Reader:
         self._views: dict[tuple[Any, ...], View] = {}
         self._ends: dict[int, _End] = {}
         self._scores, self._edits = _notes(journal, source)
+        self._edited_at = sorted(at for edits in self._edits.values() for at, _ in edits)
+        self._edited_logs: dict[tuple[int, int], list[Record]] = {}
 
     def read(self, number: int) -> Turn | None:
         """The turn of an entry; None when it was forgotten."""
@@ -210,7 +212,7 @@ class _Reader:
             raise StateFileError(f"{self._source}: entry {number} ({entry.kind}): {error}") from error
         except Exception as error:
             raise StateFileError(f"{self._source}: entry {number} ({entry.kind}) is damaged ({error})") from error
-        self._ends[number] = end.then(record, turn.index)
+        self._ends[number] = end.then(record, turn.index, number)
         if number in self._edits:  # as it is now; what turns after it saw is told by their numbers
             turn = Turn.of(self._edits[number][-1][1], turn.index, saw, turn.score, turn.id, body.get("at", entry.at))
         for _, score in self._scores.get(number, ()):
@@ -220,7 +222,7 @@ class _Reader:
     def _goes_on_from(self, previous: int | None) -> _End:
         """Where an entry's chain stands before it."""
         end = None if previous is None else self._ends.get(previous)
-        return _End([], [], 0, 0) if end is None else end
+        return _End([], [], [], 0, 0) if end is None else end
 
     def _saw(self, number: int, body: Mapping[str, Any], end: _End) -> Snapshot:
         if "history" in body:
@@ -245,17 +247,15 @@ class _Reader:
         return self._views.setdefault(key, View(seed, key[1], key[2]))
 
     def _as_seen_by(self, number: int, end: _End) -> list[Record]:
-        """The records before an entry, as they were when it was written."""
-        before = [
-            place
-            for place in _chain(self._journal, self._journal.entries[number].previous)
-            if self._journal.entries[place].kind != FORGOTTEN
-        ]
-        edited = [
-            next((record for at, record in reversed(self._edits.get(place, ())) if at < number), None)
-            for place in reversed(before)
-        ]
-        return [other or record for other, record in zip(edited, end.log, strict=False)]
+        """The records before an entry, as they were when it was written: one list for all that saw the same edits."""
+        edits = bisect_left(self._edited_at, number)
+        if not edits:
+            return end.log
+        log = self._edited_logs.setdefault((id(end.log), edits), [])
+        for record, place in zip(end.log[len(log) : end.count], end.numbers[len(log) : end.count], strict=True):
+            edit = next((edit for at, edit in reversed(self._edits.get(place, ())) if at < number), None)
+            log.append(edit or record)
+        return log
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,27 +265,30 @@ class _End:
     Args:
         log: The records of its turns; chains that go on from one another share it.
         indexes: Their indexes, rising.
+        numbers: The numbers of their entries.
         count: How many turns there are up to here.
         entries: How many entries, also of turns that were forgotten.
     """
 
     log: list[Record]
     indexes: list[int]
+    numbers: list[int]
     count: int
     entries: int
 
     def without_words(self) -> _End:
         """After a turn that was forgotten."""
-        return _End(self.log, self.indexes, self.count, self.entries + 1)
+        return _End(self.log, self.indexes, self.numbers, self.count, self.entries + 1)
 
-    def then(self, record: Record, index: int) -> _End:
+    def then(self, record: Record, index: int, number: int) -> _End:
         """After one more turn."""
-        log, indexes = self.log, self.indexes
+        log, indexes, numbers = self.log, self.indexes, self.numbers
         if len(log) > self.count:  # another chain went on from here
-            log, indexes = log[: self.count], indexes[: self.count]
+            log, indexes, numbers = log[: self.count], indexes[: self.count], numbers[: self.count]
         log.append(record)
         indexes.append(index)
-        return _End(log, indexes, self.count + 1, self.entries + 1)
+        numbers.append(number)
+        return _End(log, indexes, numbers, self.count + 1, self.entries + 1)
 
 
 def _notes(

@@ -16,6 +16,8 @@ MIGRATIONS = {2: "schema.sql"}
 """By version, the script that leads to it from the version before."""
 BUSY_SECONDS = 5.0
 """How long to wait for another process that holds the file."""
+PAGE_BYTES = 1024
+"""A commit writes whole pages, a few for each row and index: of the usual 4 KB ones, a turn wrote three times as much."""
 MEMORY = ":memory:"
 
 
@@ -31,6 +33,7 @@ def connect(path: str) -> sqlite3.Connection:
         db.execute("BEGIN")  # so that all of the check sees one and the same moment
         _check(db, path)
         db.execute("COMMIT")
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a file that is new
         _use_wal(db)
         db.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when the power fails
         db.execute("PRAGMA secure_delete = ON")  # what is forgotten must not lie around in free pages
