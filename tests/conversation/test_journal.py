@@ -181,6 +181,20 @@ async def test_an_edit_shows_from_then_on_and_changes_nothing_that_was_seen() ->
         assert (await chats.state("k")).turns[0].outputs["answer"] == "0!"
 
 
+async def test_turns_that_saw_the_same_edits_share_what_they_saw() -> None:
+    async with Conversations(Session(Echo(), exclude_fields={"extra"})) as chats:
+        for number in range(30):
+            await chats.acall("k", question=str(number))
+            if number in (10, 20):
+                turn = (await chats.state("k")).turns[number - 5]
+                await chats.edit("k", turn.id, inputs={"question": f"corrected {number}"})
+        turns = (await chats.state("k")).turns
+        assert len({id(turn.saw.log) for turn in turns}) == 3  # not one for each turn: a thousand would hold millions
+        for turn, corrected in ((turns[20], [5]), (turns[21], [5, 15])):
+            seen = [message["question"] for message in turn.history_snapshot.messages]
+            assert [place for place, question in enumerate(seen) if question != str(place)] == corrected
+
+
 async def test_every_turn_that_ever_was_can_still_be_told() -> None:
     async with Conversations(Session(Echo(), exclude_fields={"extra"})) as chats:
         for number in range(4):
