@@ -242,7 +242,8 @@ class Holds:
             except Exception:  # whatever it is, those who hold a conversation go on holding it
                 logger.exception("Leases could not be renewed, next try in %.0f s", self._lease_seconds / 3)
                 continue
-            for lease in set(leases) - set(kept):
+            still = {hold.lease for hold in self._holds.values()}  # others were given back meanwhile
+            for lease in set(leases).intersection(still).difference(kept):
                 logger.warning("The conversation %s was taken over by another process", lease.key)
 
     def _shorten(self, hold: Hold) -> None:

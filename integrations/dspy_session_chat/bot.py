@@ -38,7 +38,7 @@ from dspy_session_chat.platform import (
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""How often a message is worked on whose processing ends with the process each time."""
+"""How often a message is begun to be answered: one that ends each process that tries must not end all of them."""
 POST_TRIES = 12
 """How often an answer is posted at least while the platform cannot be reached."""
 POST_SECONDS = 600.0
@@ -229,7 +229,7 @@ class Bot:
             )
         )
         if job.work.attempts > ATTEMPTS:
-            reason = f"it ended the process {ATTEMPTS} times"
+            reason = f"it was begun {ATTEMPTS} times, and no process came to its end"
             await self._fail(turn, inbound, reason, None)
         else:
             try:

@@ -156,7 +156,7 @@ async def test_a_message_that_ends_the_process_each_time_is_given_up(tmp_path: P
         entries = [entry async for entry in running.conversations.store.entries(str(message("one").key))]
     assert agent.calls == 0
     assert [entry.kind for entry in entries] == ["failed"]
-    assert "ended the process 3 times" in entries[0].body
+    assert "begun 3 times" in entries[0].body
 
 
 async def test_a_store_that_is_busy_is_waited_for_and_the_model_is_not_asked_again(
