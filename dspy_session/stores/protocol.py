@@ -159,7 +159,8 @@ class Forget:
     An entry that has to go while its journal stays keeps its number, ``previous`` and ``at`` and nothing else: its kind
     is ``"forgotten"``, its body ``{}``. Entries about it go the same way, deliveries that were committed with any of
     them, or that were added to the conversation's lanes outside of a commit, go altogether, and the journal gets one
-    more such entry at its end, so that whoever remembers the conversation notices. The id of a message stays known while its conversation does.
+    more such entry at its end, so that whoever remembers the conversation notices. The id of a message stays known
+    while its conversation does.
     """
 
     key: str | None = None

@@ -17,7 +17,7 @@ MIGRATIONS = {2: "schema.sql"}
 BUSY_SECONDS = 5.0
 """How long to wait for another process that holds the file."""
 PAGE_BYTES = 1024
-"""A commit writes whole pages, a few for each row and index: of the usual 4 KB ones, a turn wrote three times as much."""
+"""A commit writes whole pages, a few for each row and index: of the usual 4 KB a turn wrote three times as much."""
 MEMORY = ":memory:"
 
 
