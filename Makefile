@@ -43,7 +43,7 @@ demo: $(VENV)/.demo $(VENV)/.local ## Talk to an agent in the browser
 	@$(BIN)/dspy-bots demo
 
 test: $(VENV)/.dev ## Run the tests; dspy_session must be covered to 95 % of its branches
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term
 
 soak: $(VENV)/.dev ## Kill bots, stores and sinks at random and audit the books: SECONDS=600 SEED=7
 	@SOAK_SECONDS="$(or $(SECONDS),60)" SOAK_SEED="$(SEED)" $(BIN)/python -m pytest -q tests/faults/test_soak.py
