@@ -313,15 +313,14 @@ class Conversations:
     async def forget(self, key: Key) -> None:
         """Delete a conversation for good, from every table; a turn under way in it leaves nothing either."""
         await self.open()
-        await self.store.forget(Forget(key=str(key)))
-        self.holds.forget(str(key))
         at = self.clock()
         event = ChangeEvent(
             "conversation.deleted", str(key), f"conversation.deleted:{key}:{at}", datetime.fromtimestamp(at, UTC)
         )
-        deliveries = [delivery for sink in self.durable_sinks if (delivery := sink.encode(event)) is not None]
-        if deliveries and isinstance(self.store, Outbox):
-            await self.store.enqueue(str(key), deliveries)
+        told = [delivery for sink in self.durable_sinks if (delivery := sink.encode(event)) is not None]
+        await self.store.forget(Forget(key=str(key), deliveries=told))
+        self.holds.forget(str(key))
+        if told:
             self._wake_sinks()
 
     async def forget_user(self, user: str) -> int:

@@ -156,6 +156,8 @@ class Forget:
             since, whole unless messages wait in them; of the others the entries that no mark names; and messages that
             are done with. A conversation that somebody works on is left as it is.
 
+        deliveries: What sinks are to be told of it, for the lanes of ``key``, which begin anew with them.
+
     An entry that has to go while its journal stays keeps its number, ``previous`` and ``at`` and nothing else: its kind
     is ``"forgotten"``, its body ``{}``. Entries about it go the same way, deliveries that were committed with any of
     them, or that were added to the conversation's lanes outside of a commit, go altogether, and the journal gets one
@@ -166,6 +168,7 @@ class Forget:
     key: str | None = None
     author: str | None = None
     before: float | None = None
+    deliveries: Sequence[Delivery] = ()
 
 
 class Store(Protocol):

@@ -155,6 +155,8 @@ class SealedStore:
 
     async def forget(self, forget: Forget) -> int:
         """As the store beneath."""
+        if forget.key is not None and forget.deliveries:
+            forget = replace(forget, deliveries=_sealed_deliveries(self._sealer(forget.key), forget.deliveries))
         return await self._store.forget(forget)
 
     async def aclose(self) -> None:

@@ -370,6 +370,15 @@ class OutboxContract:
             await store.enqueue("k", [delivery(1), delivery(2)])
             assert list((await store.claim("s", 5, LEASE)).deliveries) == [delivery(1), delivery(2)]
 
+    async def test_that_a_conversation_was_forgotten_can_be_told_in_the_same_breath(
+        self, make_store: MakeStore
+    ) -> None:
+        async with opened(make_store) as store:
+            await say(store, "k", deliveries=[delivery(1)])
+            await store.forget(Forget(key="k", deliveries=[delivery(2)]))
+            batch = await store.claim("s", 5, LEASE)
+            assert (batch.key, list(batch.deliveries)) == ("k", [delivery(2)])
+
     async def test_forgetting_leaves_no_delivery(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
             await say(store, "k", deliveries=[delivery(1)])

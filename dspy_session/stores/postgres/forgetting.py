@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from dspy_session.stores.postgres import outbox
 from dspy_session.stores.postgres.database import Transaction
 from dspy_session.stores.protocol import Forget
 
@@ -89,6 +90,8 @@ async def forget(db: Transaction, what: Forget) -> int:
     if what.key is not None:
         changed |= await _keys(db, _DELETE, [what.key])
         changed |= await _delete_the_rest(db, [what.key], _DELETE_ARRIVALS)
+        if what.deliveries:
+            await outbox.enqueue(db, what.key, what.deliveries)
     if what.author is not None:
         await db.rows(_INTERRUPT, what.author)  # first: what is committed before this is seen by what follows
         changed |= await _blank(db, _BY_AUTHOR, what.author)

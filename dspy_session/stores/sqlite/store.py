@@ -128,6 +128,9 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> int:
             changed = journals.forget(db, forget, self._leases.held())
+            if forget.key is not None:
+                for delivery in forget.deliveries:
+                    journals.enqueue(db, forget.key, delivery, self._clock())
             for key in changed:
                 self._leases.revoke(key)
             return len(changed)
