@@ -23,13 +23,13 @@ class MemoryLeases:
         self._held: dict[str, tuple[Lease, float]] = {}
         self._lock = threading.Lock()
 
-    def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
-        """Take a conversation; None while somebody else has it."""
+    def acquire(self, key: str, owner: str, seconds: float, length: int | None = None) -> Lease | None:
+        """Take a conversation, whose journal is that long; None while somebody else has it."""
         with self._lock:
             held = self._held.get(key)
             if held is not None and held[1] > self._clock():
                 return None
-            lease = Lease(key, owner, next(self._fences))
+            lease = Lease(key, owner, next(self._fences), length)
             self._held[key] = (lease, self._clock() + seconds)
             return lease
 

@@ -66,6 +66,23 @@ async def test_one_process_serves_a_file_and_tools_work_beside_it(tmp_path: Path
         pass
 
 
+async def test_what_a_tool_forgot_is_not_remembered_by_a_bot(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)) as bot:
+        for _ in range(3):
+            await say(bot, "k")
+        await bot.forget(Forget(key="other"))
+        lease = await bot.acquire("k", "bot", 30.0)
+        assert lease.length is None  # nobody else wrote
+        await bot.release(lease)
+        tool = SqliteStore(path)
+        await tool.open(serving=False)
+        await tool.forget(Forget(key="k"))
+        await tool.aclose()
+        await bot.receive(Arrival("k", "e", "{}", 1.0, 1.0))  # so begins all that a bot does
+        assert (await bot.acquire("k", "bot", 30.0)).length == 0
+
+
 async def test_a_file_that_may_not_be_written_says_so_at_once(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     async with opened(lambda: SqliteStore(path)):

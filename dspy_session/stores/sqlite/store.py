@@ -154,7 +154,10 @@ class SqliteStore:
 
     async def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
         """Take a conversation; None while somebody else in this process has it."""
-        return self._leases.acquire(key, owner, seconds)
+        length = None
+        if self._write.others_wrote:  # a tool, beside us: what is remembered of a conversation may be no more
+            length = await self._read.do(lambda db: journals.length_of(db, key))
+        return self._leases.acquire(key, owner, seconds, length)
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> Sequence[Lease]:
         """Keep leases; those that are still held."""

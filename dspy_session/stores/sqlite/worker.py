@@ -40,6 +40,9 @@ class Worker:
         self._writes = writes
         self._work: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._version: int | None = None
+        self.others_wrote = False
+        """True once another connection has written to the database, as far as is known at the last work here."""
 
     async def start(self) -> None:
         """Connect.
@@ -107,6 +110,9 @@ class Worker:
         alone = len(group) == 1
         try:
             db.execute("BEGIN IMMEDIATE")
+            version = db.execute("PRAGMA data_version").fetchone()[0]  # rises by the commits of others alone
+            self.others_wrote = self.others_wrote or self._version not in (None, version)
+            self._version = version
             for work, settle in group:
                 if not alone:
                     db.execute("SAVEPOINT work")
