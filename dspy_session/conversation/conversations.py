@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -14,24 +13,23 @@ from typing import Any, Self
 import dspy
 
 from dspy_session.conversation import journal, restoring
-from dspy_session.conversation.dispatch import Dispatcher
 from dspy_session.conversation.holds import LEASE_SECONDS, Hold, Holds
 from dspy_session.conversation.journal import Change
 from dspy_session.conversation.key import ConversationKey
+from dspy_session.conversation.patience import commit_patiently
 from dspy_session.conversation.protocols import Change as ChangeType
 from dspy_session.conversation.protocols import ChangeEvent, ConversationEvent, DurableSink, Sink
 from dspy_session.conversation.taking import TakenTurn, TurnRequest
+from dspy_session.conversation.telling import Telling
 from dspy_session.conversation.window import window_of
-from dspy_session.errors import ConfigurationError, SessionError, StaleJournalError, StoreBusyError
+from dspy_session.errors import ConfigurationError, SessionError, StaleJournalError
 from dspy_session.session import Session
 from dspy_session.state import SessionState
 from dspy_session.stores import (
     Commit,
     ConversationInfo,
-    Delivery,
     Forget,
     Inbox,
-    Outbox,
     SealingKey,
     Settled,
     Store,
@@ -42,11 +40,6 @@ from dspy_session.turn import Turn
 logger = logging.getLogger(__name__)
 
 Key = str | ConversationKey
-
-WRITE_TRIES = 6
-"""How often a change is written while the store is busy: a turn that was paid for is not given up at once."""
-_FIRST_PAUSE = 0.1
-"""Seconds after the first of them; each next pause is twice as long."""
 
 
 class Conversations:
@@ -88,7 +81,7 @@ class Conversations:
         self.store: Store = store_from_url(store, keys) if isinstance(store, str) else store
         self.agent_version = agent_version
         self.clock = clock
-        self.durable_sinks, self.listeners = _apart(sinks, durable=isinstance(self.store, Outbox))
+        self.telling = Telling(self.store, sinks)
         self.holds = Holds(
             self.store,
             seed=lambda: self.session.initial_history,
@@ -98,9 +91,6 @@ class Conversations:
             lease_seconds=lease_seconds,
             clock=clock,
         )
-        self._dispatcher: Dispatcher | None = None
-        if self.durable_sinks and isinstance(self.store, Outbox):
-            self._dispatcher = Dispatcher(self.store, self.durable_sinks)
         self._opening: asyncio.Lock | None = None
         self._open = False
 
@@ -125,10 +115,7 @@ class Conversations:
             if self._open:
                 return
             await self.store.open()
-            if self._dispatcher is not None:
-                await self._dispatcher.open()
-            if isinstance(self.store, Outbox):
-                await self._warn_of_strays(self.store)
+            await self.telling.open()
             self._open = True
 
     async def aclose(self, grace: float = 5.0) -> None:
@@ -136,15 +123,10 @@ class Conversations:
 
         Sinks that are no durable ones belong to whoever made them.
         """
-        await self.stop_sinks(grace)
+        await self.telling.aclose(grace)
         await self.holds.aclose()
         await self.store.aclose()
         self._open = False
-
-    async def stop_sinks(self, grace: float = 5.0) -> None:
-        """Deliver what is due within ``grace`` seconds to the durable sinks, then no more; the rest stays."""
-        if self._dispatcher is not None:
-            await self._dispatcher.aclose(grace)
 
     # --- turns --------------------------------------------------------------------------------------------------------
 
@@ -317,11 +299,9 @@ class Conversations:
         event = ChangeEvent(
             "conversation.deleted", str(key), f"conversation.deleted:{key}:{at}", datetime.fromtimestamp(at, UTC)
         )
-        told = [delivery for sink in self.durable_sinks if (delivery := sink.encode(event)) is not None]
-        await self.store.forget(Forget(key=str(key), deliveries=told))
+        await self.store.forget(Forget(key=str(key), deliveries=self.telling.deliveries(event)))
         self.holds.forget(str(key))
-        if told:
-            self._wake_sinks()
+        self.telling.wake()
 
     async def forget_user(self, user: str) -> int:
         """Delete what a user wrote and what it brought about, in every conversation; how many those were.
@@ -361,7 +341,6 @@ class Conversations:
             StoreError: The store cannot write.
         """
         change = journal.seeded(change, hold.known, self.clock())
-        deliveries = [] if event is None else [sink.encode(event) for sink in self.durable_sinks]
         commit = Commit(
             key=hold.key,
             expected=hold.known.length,
@@ -369,27 +348,12 @@ class Conversations:
             marks=change.marks,
             lease=hold.lease,
             settled=settled,
-            deliveries=[delivery for delivery in deliveries if isinstance(delivery, Delivery)],
+            deliveries=self.telling.deliveries(event),
         )
-        pause, renewed = _FIRST_PAUSE, False
-        for left in reversed(range(WRITE_TRIES)):
-            try:
-                await self.store.commit(commit)
-                break
-            except StaleJournalError:
-                # A lease that ran out while the store could not be reached: if nobody took it, nothing was lost by it.
-                if renewed or hold.lease is None or not left or not await self.holds.is_ours(hold):
-                    raise
-                renewed = True
-            except StoreBusyError as error:
-                if not left:
-                    raise
-                logger.warning("A turn waits to be written, next try in %.1f s: %s", pause, error)
-                await asyncio.sleep(pause)
-                pause *= 2
+        await commit_patiently(self.store, commit, lambda: self.holds.is_ours(hold))
         hold.known.grow(change.entries, change.marks, cleared=cleared)
         if commit.deliveries:
-            self._wake_sinks()
+            self.telling.wake()
 
     async def record_failure(self, hold: Hold, body: Mapping[str, Any], settled: Settled) -> None:
         """Write that a message could not be answered."""
@@ -399,20 +363,6 @@ class Conversations:
     async def settle(self, hold: Hold, settled: Settled) -> None:
         """Write that a message is answered, by a call that recorded nothing."""
         await self.write(hold, Change((), hold.known.marks), None, settled)
-
-    async def _warn_of_strays(self, outbox: Outbox) -> None:
-        """Say what waits for sinks that are not here: nobody would ever deliver it."""
-        known = {sink.name for sink in self.durable_sinks}
-        waiting: Counter[str] = Counter()
-        for lane in await outbox.lanes():
-            waiting[lane.sink] += lane.waiting
-        for sink, count in waiting.items():
-            if sink not in known:
-                logger.warning("%d deliveries wait for the sink %s, which this program does not have", count, sink)
-
-    def _wake_sinks(self) -> None:
-        if self._dispatcher is not None:
-            self._dispatcher.wake()
 
     def _event(self, type_: ChangeType, hold: Hold, at: float, **details: Any) -> ChangeEvent:
         # The journal's length names the change: no other change of the conversation ever has it.
@@ -434,19 +384,3 @@ class Conversations:
                 if turn.id == turn_id:
                     return number, turn
         raise SessionError(f"the conversation {hold.key!r} has no turn {turn_id!r}, or it was taken back")
-
-
-def _apart(sinks: Sequence[Sink | DurableSink], *, durable: bool) -> tuple[tuple[DurableSink, ...], tuple[Sink, ...]]:
-    """The sinks that are told by way of the store's outbox, and those that are told at once."""
-    by_outbox: list[DurableSink] = []
-    at_once: list[Sink] = []
-    for sink in sinks:
-        if durable and isinstance(sink, DurableSink):
-            by_outbox.append(sink)
-        elif isinstance(sink, Sink):
-            at_once.append(sink)
-        else:
-            raise ConfigurationError(
-                f"{type(sink).__name__} needs a store with an outbox, or is no sink: it has no send(event)"
-            )
-    return tuple(by_outbox), tuple(at_once)

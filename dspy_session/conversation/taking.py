@@ -126,7 +126,7 @@ class TakenTurn:
         self._written, self.reply = True, reply
         self.committed = turn
         if event is not None:
-            for sink in conversations.listeners:
+            for sink in conversations.telling.listeners:
                 await sink.send(event)
 
     async def _settle_unrecorded(self, result: Any) -> None:

@@ -162,12 +162,12 @@ class Bot:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._grace
         await self._runtime.drain(self._grace)
-        for sink in self.conversations.listeners:  # before the platforms: a sink may deliver to one of them
+        for sink in self.conversations.telling.listeners:  # before the platforms: a sink may deliver to one of them
             try:
                 await sink.aclose(max(0.0, deadline - loop.time()))
             except Exception:  # one that cannot be closed must not keep the others open
                 logger.warning("The sink %s failed to close", type(sink).__name__, exc_info=True)
-        await self.conversations.stop_sinks(max(0.0, deadline - loop.time()))
+        await self.conversations.telling.aclose(max(0.0, deadline - loop.time()))
         for task in self._listening:
             task.cancel()
         ended = await asyncio.gather(*self._listening, return_exceptions=True)

@@ -64,6 +64,6 @@ def fill(folder: Path, *urls: str) -> None:
         writer = Writer(folder, [Webhook(url, SECRET, allow_loopback=True) for url in urls])
         async with writer.chats:
             await writer.fill()
-            await writer.chats.stop_sinks(0)
+            await writer.chats.telling.aclose(0)
 
     asyncio.run(work())

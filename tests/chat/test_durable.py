@@ -162,7 +162,7 @@ async def test_a_message_that_ends_the_process_each_time_is_given_up(tmp_path: P
 async def test_a_store_that_is_busy_is_waited_for_and_the_model_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dspy_session.conversation.conversations._FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("dspy_session.conversation.patience.FIRST_PAUSE", 0.0)
 
     class Busy(MemoryStore):
         times = 3

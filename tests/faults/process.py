@@ -14,7 +14,7 @@ from typing import Any
 import dspy
 
 from dspy_session import sessionify
-from dspy_session.conversation import conversations
+from dspy_session.conversation import patience
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores import SqliteStore
 from dspy_session.stores.postgres import PostgresStore
@@ -122,7 +122,7 @@ def run(config: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
     skewed.shift(config["shift"])
     schema.BUSY_SECONDS = config["busy_seconds"]
-    conversations._FIRST_PAUSE = config["pause"]  # noqa: SLF001  # no option, since nobody else needs one
+    patience.FIRST_PAUSE = config["pause"]  # no option, since nobody else needs one
     wire = (StreamingWire if config["streams"] else Wire)(config["port"], config["name"], config["points"])
     try:
         bot = Bot(
