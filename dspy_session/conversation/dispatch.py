@@ -13,7 +13,7 @@ from dspy_session.conversation.clock import Clock, SystemClock
 from dspy_session.conversation.draining import Draining, Timing
 from dspy_session.conversation.protocols import DurableSink
 from dspy_session.errors import ConfigurationError
-from dspy_session.stores.protocol import Outbox
+from dspy_session.stores.outgoing import Outbox
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dspy_session.conversation.clock import Clock
 from dspy_session.conversation.protocols import DurableSink
 from dspy_session.conversation.schedule import after_failure
 from dspy_session.errors import SessionError
-from dspy_session.stores.protocol import Batch, Outbox, Settlement
+from dspy_session.stores.outgoing import Batch, Outbox, Settlement
 from dspy_session.stores.sealing import is_sealed
 
 logger = logging.getLogger(__name__)

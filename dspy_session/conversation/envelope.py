@@ -17,7 +17,7 @@ from dspy_session.codec import to_json
 from dspy_session.conversation.key import ConversationKey
 from dspy_session.conversation.protocols import ChangeEvent, ConversationEvent, TurnEvent
 from dspy_session.errors import ConfigurationError, InvalidKeyError
-from dspy_session.stores.protocol import Delivery
+from dspy_session.stores.outgoing import Delivery
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from dspy_session.stores.protocol import Batch, Delivery, Settlement
+from dspy_session.stores.outgoing import Batch, Delivery, Settlement
 
 if TYPE_CHECKING:
     from dspy_session.turn import Turn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dspy_session.stores.protocol import Settlement
+from dspy_session.stores.outgoing import Settlement
 
 RETRY_DELAYS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 """Seconds to wait after the first, second, … failed attempt: the schedule that Standard Webhooks recommends, about

@@ -15,7 +15,7 @@ from dspy_session.conversation.envelope import Encode, Redact, Selection, delive
 from dspy_session.conversation.protocols import ConversationEvent
 from dspy_session.conversation.schedule import after_failure
 from dspy_session.errors import ConfigurationError
-from dspy_session.stores.protocol import Batch, Delivery, Settlement
+from dspy_session.stores.outgoing import Batch, Delivery, Settlement
 from dspy_session.threads import arun_in_thread
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from dspy_session.conversation.envelope import Encode, Redact, Selection, delive
 from dspy_session.conversation.protocols import ConversationEvent
 from dspy_session.errors import ConfigurationError
 from dspy_session.sinks.line_file import LineFile
-from dspy_session.stores.protocol import Batch, Delivery, Settlement
+from dspy_session.stores.outgoing import Batch, Delivery, Settlement
 from dspy_session.threads import arun_in_thread
 
 LONGEST_WAIT = 60.0

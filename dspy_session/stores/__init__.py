@@ -6,22 +6,18 @@ from collections.abc import Sequence
 
 from dspy_session.errors import ConfigurationError
 from dspy_session.stores.memory import MemoryStore
+from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
 from dspy_session.stores.protocol import (
     Arrival,
-    Batch,
     Commit,
     ConversationInfo,
-    Delivery,
     Entry,
     Forget,
     Inbox,
     Journal,
-    LaneInfo,
     Lease,
     Leases,
-    Outbox,
     Settled,
-    Settlement,
     Store,
     Work,
 )

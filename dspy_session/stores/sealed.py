@@ -11,21 +11,17 @@ from dataclasses import replace
 from typing import Protocol
 
 from dspy_session.errors import ConfigurationError, StoreError
+from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
 from dspy_session.stores.protocol import (
     Arrival,
-    Batch,
     Commit,
     ConversationInfo,
-    Delivery,
     Entry,
     Forget,
     Inbox,
     Journal,
-    LaneInfo,
     Lease,
     Leases,
-    Outbox,
-    Settlement,
     Store,
     Work,
 )

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from dspy_session.conversation.protocols import ChangeEvent, ConversationEvent, DurableSink, TurnEvent
-from dspy_session.stores.protocol import Batch, Delivery, Settlement
+from dspy_session.stores.outgoing import Batch, Delivery, Settlement
 from dspy_session.turn import Turn
 
 MakeSink = Callable[[], DurableSink]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from dspy_session.conversation.schedule import ATTEMPTS, JITTER, RETRY_DELAYS
-from dspy_session.stores.protocol import Settlement
+from dspy_session.stores.outgoing import Settlement
 
 MAX_RETRY_AFTER = 86_400.0
 """The longest ``Retry-After`` that is believed, in seconds: longer ones are mistakes or malice."""

@@ -19,7 +19,7 @@ from dspy_session.conversation.protocols import ConversationEvent, TurnEvent
 from dspy_session.errors import ConfigurationError
 from dspy_session.session import Session
 from dspy_session.state import SessionState
-from dspy_session.stores.protocol import Batch, Delivery, Settlement
+from dspy_session.stores.outgoing import Batch, Delivery, Settlement
 from dspy_session.turn import Turn
 from dspy_session_webhook.address import Endpoint
 from dspy_session_webhook.body import request

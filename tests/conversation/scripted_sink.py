@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict, deque
 
 from dspy_session.conversation.envelope import Selection, delivery
-from dspy_session.stores.protocol import Delivery, Settlement
+from dspy_session.stores.outgoing import Delivery, Settlement
 
 DELIVERED = Settlement("delivered")
 HANG = "hang"

@@ -16,7 +16,7 @@ from dspy_session.conversation.dispatch import Dispatcher
 from dspy_session.conversation.draining import LEASE_MARGIN
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores import SqliteStore
-from dspy_session.stores.protocol import Settlement
+from dspy_session.stores.outgoing import Settlement
 from tests.conversation.scripted_sink import DELIVERED, HANG, ScriptedSink, deliveries, retry
 from tests.fake_clock import FakeClock
 

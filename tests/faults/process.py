@@ -17,8 +17,9 @@ from dspy_session import sessionify
 from dspy_session.conversation import patience
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores import SqliteStore
+from dspy_session.stores.outgoing import Batch, Settlement
 from dspy_session.stores.postgres import PostgresStore
-from dspy_session.stores.protocol import Arrival, Batch, Commit, Settlement
+from dspy_session.stores.protocol import Arrival, Commit
 from dspy_session.stores.sqlite import schema
 from dspy_session_chat import Bot
 from dspy_session_webhook import Webhook

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dspy_session.stores.protocol import Batch
+from dspy_session.stores.outgoing import Batch
 from tests.events import KEY, make_event
 
 

@@ -11,7 +11,7 @@ from dspy_session.conversation.envelope import load_schema
 from dspy_session.conversation.schedule import ATTEMPTS, RETRY_DELAYS
 from dspy_session.errors import ConfigurationError
 from dspy_session.sinks import Callback
-from dspy_session.stores.protocol import Settlement
+from dspy_session.stores.outgoing import Settlement
 from tests.events import DETAILS, make_change, make_event
 from tests.sinks.batches import batch_of, numbered
 

@@ -14,7 +14,7 @@ import pytest
 from dspy_session.conversation.envelope import TYPES, load_schema
 from dspy_session.errors import ConfigurationError
 from dspy_session.sinks import JsonLines, line_file
-from dspy_session.stores.protocol import Settlement
+from dspy_session.stores.outgoing import Settlement
 from tests.events import DETAILS, KEY, make_change, make_event, make_turn
 from tests.sinks.batches import batch_of, numbered
 

@@ -12,8 +12,9 @@ import asyncpg
 import pytest
 
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
+from dspy_session.stores.outgoing import Outbox, Settlement
 from dspy_session.stores.postgres import PostgresStore
-from dspy_session.stores.protocol import Commit, Entry, Forget, Inbox, Leases, Outbox, Settled, Settlement
+from dspy_session.stores.protocol import Commit, Entry, Forget, Inbox, Leases, Settled
 from dspy_session.testing import InboxContract, LeaseContract, OutboxContract, StoreContract
 from dspy_session.testing.bot_store_contract import LEASE, delivery, message
 from dspy_session.testing.store_contract import chain, refused, say, turn, whole

@@ -11,12 +11,13 @@ import asyncpg
 import pytest
 
 from dspy_session.errors import ConfigurationError, StoreBusyError, StoreError
+from dspy_session.stores.outgoing import Settlement
 from dspy_session.stores.postgres import PostgresStore, schema
 from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import Database
 from dspy_session.stores.postgres.explain import explained
 from dspy_session.stores.postgres.schema import Migration, migrations
-from dspy_session.stores.protocol import Commit, Forget, Settled, Settlement
+from dspy_session.stores.protocol import Commit, Forget, Settled
 from dspy_session.testing.bot_store_contract import LEASE, delivery, message
 from dspy_session.testing.store_contract import chain, opened, refused, say, turn, whole
 from tests.postgres import PASSWORD

@@ -11,19 +11,8 @@ import pytest
 
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
 from dspy_session.stores import MemoryStore, SqliteStore
-from dspy_session.stores.protocol import (
-    Arrival,
-    Commit,
-    Delivery,
-    Entry,
-    Forget,
-    Inbox,
-    Lease,
-    Leases,
-    Outbox,
-    Settled,
-    Settlement,
-)
+from dspy_session.stores.outgoing import Delivery, Outbox, Settlement
+from dspy_session.stores.protocol import Arrival, Commit, Entry, Forget, Inbox, Lease, Leases, Settled
 from dspy_session.stores.sealed import IN_PLACE, UNREADABLE_DELAY, BotStore, SealedStore
 from dspy_session.stores.sealing import SealingKey, is_sealed, key_id_of
 from dspy_session.testing import InboxContract, LeaseContract, OutboxContract, StoreContract

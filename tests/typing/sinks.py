@@ -5,7 +5,7 @@ from typing import Any, assert_type
 from dspy_session.conversation.dispatch import Dispatcher
 from dspy_session.conversation.protocols import DurableSink, Sink
 from dspy_session.sinks import Callback, JsonLines
-from dspy_session.stores.protocol import Outbox
+from dspy_session.stores.outgoing import Outbox
 from dspy_session_webhook import Webhook, load_schema
 
 

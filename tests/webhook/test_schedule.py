@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session.conversation.schedule import ATTEMPTS, JITTER, RETRY_DELAYS
-from dspy_session.stores.protocol import Settlement
+from dspy_session.stores.outgoing import Settlement
 from dspy_session_webhook.schedule import (
     MAX_RETRY_AFTER,
     Answer,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
 from dspy_session.stores.postgres.database import Transaction
-from dspy_session.stores.protocol import Batch, Delivery, LaneInfo, Settlement
 
 # A part of a statement: adds deliveries to the ends of their lanes. The values are those of delivery_values; nothing is
 # added when the part `changed` is empty. The update changes nothing and holds the row, so that the lane stays.

@@ -6,24 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
+from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
 from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, outbox, schema
 from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import LONG_SECONDS, Database, UnknownOutcomeError
 from dspy_session.stores.postgres.news import News
-from dspy_session.stores.protocol import (
-    Arrival,
-    Batch,
-    Commit,
-    ConversationInfo,
-    Delivery,
-    Entry,
-    Forget,
-    Journal,
-    LaneInfo,
-    Lease,
-    Settlement,
-    Work,
-)
+from dspy_session.stores.protocol import Arrival, Commit, ConversationInfo, Entry, Forget, Journal, Lease, Work
 
 ATTEMPTS = 5
 """How often a commit is sent when its connection is lost each time."""

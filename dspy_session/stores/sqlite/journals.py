@@ -8,7 +8,8 @@ from collections.abc import Collection
 
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores.chains import see_that_all_is_there
-from dspy_session.stores.protocol import Commit, ConversationInfo, Delivery, Entry, Forget, Journal, Settled
+from dspy_session.stores.outgoing import Delivery
+from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Forget, Journal, Settled
 
 FORGOTTEN = "forgotten"
 """The kind of an entry that says nothing any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from dspy_session.stores.protocol import Batch, Delivery, LaneInfo, Settlement
+from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
 
 _CLAIM = """
     UPDATE lanes SET fence = fence + 1, leased_until = ?3

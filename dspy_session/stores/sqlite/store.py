@@ -11,20 +11,8 @@ from pathlib import Path
 
 from dspy_session.errors import StoreError
 from dspy_session.stores.leases import MemoryLeases
-from dspy_session.stores.protocol import (
-    Arrival,
-    Batch,
-    Commit,
-    ConversationInfo,
-    Delivery,
-    Entry,
-    Forget,
-    Journal,
-    LaneInfo,
-    Lease,
-    Settlement,
-    Work,
-)
+from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
+from dspy_session.stores.protocol import Arrival, Commit, ConversationInfo, Entry, Forget, Journal, Lease, Work
 from dspy_session.stores.sqlite import inbox, journals, outbox, schema
 from dspy_session.stores.sqlite.worker import Worker, explained
 
