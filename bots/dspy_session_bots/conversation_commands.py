@@ -223,7 +223,10 @@ async def _forget(url: str, what: Forget, named: str, *, yes: bool) -> None:
             complain("nothing was deleted (--yes does not ask)")
             raise typer.Exit(1)
         changed = await store.forget(what)
-    typer.echo(f"{count(changed, 'conversation')} changed." if changed else "Nothing of that was kept.")
+    nothing = "Nothing of that was kept."
+    if what.author is not None:
+        nothing += " Users are named as `conversations show KEY --json` says it: slack:T1:U1, discord::123."
+    typer.echo(f"{count(changed, 'conversation')} changed." if changed else nothing)
 
 
 async def _refuse_unknown(store: Store, key: str) -> list[str]:

@@ -168,8 +168,13 @@ class Conversations:
     # --- states -------------------------------------------------------------------------------------------------------
 
     async def state(self, key: Key) -> SessionState:
-        """All that a conversation remembers: a copy that nothing else changes."""
+        """All that a conversation remembers: a copy that nothing else changes.
+
+        While a turn runs in it, here, what stood before that turn: nobody who looks has to wait for a model.
+        """
         await self.open()
+        if self.holds.is_busy(str(key)):
+            return (await self.holds.read(str(key))).state
         async with self.holds.hold(str(key)) as hold:
             known = hold.known
             if known.beyond is not None:

@@ -122,6 +122,15 @@ class Holds:
             return True
         return bool(await self._store.renew([hold.lease], self._lease_seconds))
 
+    def is_busy(self, key: str) -> bool:
+        """True while somebody in this process has a conversation."""
+        hold = self._holds.get(key)
+        return hold is not None and hold.lock.locked()
+
+    async def read(self, key: str) -> Restored:
+        """All of a conversation as it stands in the store, whoever has it."""
+        return await self._read(key, None)
+
     async def read_again(self, hold: Hold) -> None:
         """Read a conversation that is held anew: somebody else wrote to it."""
         hold.restored = await self._read(hold.key, self._window())

@@ -15,7 +15,7 @@ def seconds_of(text: str) -> float:
     Raises:
         ConfigurationError: It is written otherwise.
     """
-    found = re.fullmatch(r"\s*(\d+)\s*([mhdw])\s*", text)
+    found = re.fullmatch(r"\s*(\d+)\s*([mhdw])\s*", text) if isinstance(text, str) else None
     if found is None or not int(found[1]):
         raise ConfigurationError(f"{text!r} is no time: write a number and m, h, d or w, such as 90d")
     return int(found[1]) * _UNITS[found[2]]

@@ -218,7 +218,8 @@ async def test_what_is_older_than_it_may_be_is_forgotten(tmp_path: Path) -> None
     async with bot(Counting(), place, store, keep="90d") as running:
         await place.say(message("one"))
         await place.posted(1)
-        await running.conversations.state(message("one").key)  # once nobody works on it any more
+        async with running.conversations.holds.hold(str(message("one").key)):
+            pass  # nobody works on it any more
         running.conversations.clock = lambda: 4e9
         await running.conversations.forget_before(4e9 - seconds_of("90d"))
         assert await running.conversations.list() == []

@@ -491,3 +491,15 @@ async def test_a_turn_whose_lease_ran_out_is_written_if_nobody_took_it(agent: Ag
                 assert await said(chats, "k") == ["m"]
             started.clear()
             gate.clear()
+
+
+async def test_who_looks_does_not_wait_for_a_turn_that_runs(agent: Agent) -> None:
+    async with conversations(agent) as chats:
+        await chats.acall("a", message="one")
+        started, gate = agent.gate("slow")
+        slow = asyncio.create_task(chats.acall("a", message="slow"))
+        await started.wait()
+        assert await said(chats, "a") == ["one"]
+        gate.set()
+        await slow
+        assert await said(chats, "a") == ["one", "slow"]

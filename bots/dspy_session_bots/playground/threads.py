@@ -108,6 +108,9 @@ class Threads:
     def working(self, inbound: Inbound, text: str = "", status: str = "") -> None:
         """The bot is writing its answer to ``inbound``: ``text`` so far."""
         thread, exchange = self._find(inbound)
+        if thread is not None and exchange is None:  # it was said before the program began
+            self.heard(inbound)
+            thread, exchange = self._find(inbound)
         if thread is not None and exchange is not None:
             exchange.phase, exchange.html, exchange.status = "working", to_html(text), status
             self._show(thread, exchange)
@@ -115,6 +118,9 @@ class Threads:
     def answered(self, inbound: Inbound, text: str, turn_id: str) -> None:
         """The bot has answered ``inbound``, by a turn, or in words of its own when ``turn_id`` is empty."""
         thread, exchange = self._find(inbound)
+        if thread is not None and exchange is None and not any(turn_id == shown.turn for shown in thread.exchanges):
+            self.heard(inbound)
+            thread, exchange = self._find(inbound)
         if thread is not None and exchange is not None:
             exchange.phase, exchange.html, exchange.status = "answered" if turn_id else "notice", to_html(text), ""
             exchange.turn = turn_id
