@@ -72,7 +72,7 @@ class _Ours:
         store = PostgresStore(url, connections=CONNECTIONS)
         self.conversations = Conversations(session, store, sinks=[_Sink()], max_loaded=0)
         await self.conversations.open()
-        await self.conversations.stop_sinks(0)
+        await self.conversations.telling.aclose(0)
         self._answered: dict[tuple[str, str], asyncio.Future[None]] = {}
 
         async def handle(job: Any) -> None:
