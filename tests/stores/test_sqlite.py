@@ -32,7 +32,7 @@ async def test_the_schema_is_made_once_and_marked_as_ours(tmp_path: Path) -> Non
     async with opened(lambda: SqliteStore(path)) as store:
         await say(store, "k")
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
         assert db.execute("PRAGMA application_id").fetchone() == (0x64737079,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -170,13 +170,30 @@ async def test_a_newer_schema_that_this_version_can_read_is_used(tmp_path: Path)
         await say(store, "k")
     db = sqlite3.connect(path)
     db.execute("ALTER TABLE entries ADD COLUMN mood TEXT")
-    db.execute("PRAGMA user_version = 3")
+    db.execute("PRAGMA user_version = 99")
     db.close()
     async with opened(lambda: SqliteStore(path)) as store:
         await say(store, "k")
         assert await whole(store, "k") == chain(2)
     db = sqlite3.connect(path)
-    assert db.execute("PRAGMA user_version").fetchone() == (3,)
+    assert db.execute("PRAGMA user_version").fetchone() == (99,)
+    db.close()
+
+
+async def test_a_file_of_the_version_before_is_brought_up_to_this_one(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "chat.db"
+    with monkeypatch.context() as before:
+        before.setattr(schema, "VERSION", 2)
+        async with opened(lambda: SqliteStore(path)) as store:
+            await say(store, "k")
+    async with opened(lambda: SqliteStore(path)) as store:
+        assert await whole(store, "k") == chain(1)
+    with monkeypatch.context() as before:  # a process that is yet to be upgraded works with it too
+        before.setattr(schema, "VERSION", 2)
+        async with opened(lambda: SqliteStore(path)) as store:
+            await say(store, "k")
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
     db.close()
 
 
