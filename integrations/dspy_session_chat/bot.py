@@ -21,6 +21,7 @@ from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Job, Runtime, TryLaterError
 from dspy_session.errors import PlatformUnavailableError, StaleJournalError, StoreError
 from dspy_session.stores import Arrival, SealingKey, Store
+from dspy_session_chat.action import Event
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.fields import AgentFields
 from dspy_session_chat.inbound import Inbound
@@ -34,6 +35,7 @@ from dspy_session_chat.platform import (
     ReplyStream,
     by_name,
 )
+from dspy_session_chat.reply import Reply
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +194,9 @@ class Bot:
     # --- messages -------------------------------------------------------------------------------------------------
 
     def _receiver(self, name: str) -> Receive:
-        async def receive(inbound: Inbound) -> None:
+        async def receive(inbound: Event) -> None:
+            if not isinstance(inbound, Inbound) or inbound.addressed == "ambient" or inbound.author.is_bot:
+                return
             if self._closing:
                 raise SessionError("the bot is stopping and takes no more messages")
             arrival = Arrival(
@@ -247,7 +251,7 @@ class Bot:
     def _as_reply(self, outputs: Mapping[str, Any], turn: Turn | None) -> str:
         """The answer, as it waits to be posted."""
         text = self.fields.text(outputs) or NO_ANSWER
-        return json.dumps({"text": text, "turn": "" if turn is None else turn.id})
+        return json.dumps(Reply(text, "" if turn is None else turn.id).to_json())
 
     async def _fail(self, turn: TakenTurn, inbound: Inbound, reason: str, error: Exception | None) -> None:
         """Failure is an answer too: one line for the person, the rest for the log."""
@@ -259,15 +263,15 @@ class Bot:
         )
         text = f"Sorry, something went wrong on my side (reference {reference})."
         failure = {"reference": reference, "error": reason, "event": inbound.event_id}
-        await turn.fail(failure, json.dumps({"text": text, "turn": ""}))
+        await turn.fail(failure, json.dumps(Reply(text).to_json()))
 
     async def _post(self, platform: Platform, inbound: Inbound, job: Job, reply: str) -> None:
         """Post an answer that is committed, if the conversation is still ours."""
         await _see_that_it_is_ours(job)
-        answer = json.loads(reply)
+        post = Post(inbound, Reply.from_json(json.loads(reply)))
         ids: Sequence[str] = ()
         try:
-            ids = (await platform.post(Post(inbound, answer["text"], answer["turn"]))).message_ids
+            ids = (await platform.post(post)).message_ids
         except PlatformUnavailableError as error:
             age = self.conversations.clock() - job.work.arrival.received_at
             if job.work.attempts < POST_TRIES or age < POST_SECONDS:

@@ -21,14 +21,22 @@ class Author:
     Args:
         id: The platform's user id.
         name: The name that people see.
-        is_bot: True for other bots and integrations, which are never answered.
+        is_bot: True for other bots and integrations, which are answered only where they are allowed by name.
         workspace: Where ``id`` is unique, by the platform's id of the workspace; empty when it is everywhere.
+        roles: The platform's ids of the roles that they have there.
     """
 
     id: str
     name: str
     is_bot: bool = False
     workspace: str = ""
+    roles: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Author:
+        """Who ``asdict`` wrote; what a newer version wrote besides is left out."""
+        fields = {name: value for name, value in written.items() if name in cls.__slots__}
+        return cls(**{**fields, "roles": tuple(fields.get("roles", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ class Inbound:
         channel_name: The channel's name as people see it; empty in a DM.
         attachments: Files that came with it.
         reply_to: Where the answer goes, in the platform's own words (JSON values only), read by that platform alone.
+        mentions_others: True when it mentions somebody, and not the bot.
     """
 
     key: ConversationKey
@@ -73,11 +82,12 @@ class Inbound:
     channel_name: str = ""
     attachments: tuple[Attachment, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
+    mentions_others: bool = False
 
     @property
     def user(self) -> str:
         """Who wrote it, told from every other user of every platform: ``"slack:T1:U1"``."""
-        return ":".join(quote(part, safe="") for part in (self.key.platform, self.author.workspace, self.author.id))
+        return user_of(self.key, self.author)
 
     def to_json(self) -> dict[str, Any]:
         """The message as JSON values, read back equal by ``from_json``."""
@@ -89,6 +99,11 @@ class Inbound:
         fields = {name: value for name, value in written.items() if name in cls.__slots__}
         fields["key"] = ConversationKey.parse(fields["key"])
         fields["sent_at"] = datetime.fromisoformat(fields["sent_at"])
-        fields["author"] = Author(**fields["author"])
+        fields["author"] = Author.from_json(fields["author"])
         fields["attachments"] = tuple(Attachment(**attachment) for attachment in fields["attachments"])
         return cls(**fields)
+
+
+def user_of(key: ConversationKey, author: Author) -> str:
+    """An author in a conversation, told from every other user of every platform: ``"slack:T1:U1"``."""
+    return ":".join(quote(part, safe="") for part in (key.platform, author.workspace, author.id))

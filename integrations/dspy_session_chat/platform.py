@@ -1,22 +1,27 @@
 """What a platform must be able to do, and what it may be able to do besides.
 
-A platform is two verbs: ``run`` brings messages in, ``post`` takes answers out. Anything a platform can do on top
+A platform is two verbs: ``run`` brings events in, ``post`` takes answers out. Anything a platform can do on top
 is a protocol of its own, so ``isinstance(platform, CanStream)`` is the whole question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from dspy_session.conversation import Conversations
-from dspy_session_chat.inbound import Inbound
+from dspy_session.conversation import ConversationKey, Conversations
+from dspy_session_chat.action import Event
+from dspy_session_chat.inbound import Attachment, Author
+from dspy_session_chat.reply import Button, Reply
 
-Receive = Callable[[Inbound], Awaitable[None]]
-"""Takes one inbound message over. It returns soon: once it has, the message is the bot's to answer, and the platform
-may acknowledge it. Several messages may be handed over at once."""
+Receive = Callable[[Event], Awaitable[None]]
+"""Takes one event over, a message or something else that people did. It returns soon: once it has, the event is the
+bot's to handle, and the platform may acknowledge it. Several may be handed over at once."""
+
+MOST_POSTS = 8
+"""Posts that one answer is split into at most; what is longer goes as a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +29,27 @@ class Post:
     """One answer to post.
 
     Args:
-        inbound: The message that is answered.
-        text: The whole answer, Markdown; a platform splits it to its own limits.
-        turn_id: Id of the turn that the answer belongs to; empty for words of the bot's own (an error, a help text).
+        inbound: What is answered.
+        reply: The whole answer.
+        shown: The platform's ids of the messages that show a part of it already, in order: they are edited to what
+            they should say, and only what is missing is posted.
+        most: Posts that it may be split into; the rest goes as a file.
     """
 
-    inbound: Inbound
-    text: str
-    turn_id: str = ""
+    inbound: Event
+    reply: Reply
+    shown: tuple[str, ...] = ()
+    most: int = MOST_POSTS
+
+    @property
+    def text(self) -> str:
+        """The answer as Markdown, with sources and further fields beneath."""
+        return self.reply.markdown
+
+    @property
+    def turn_id(self) -> str:
+        """Id of the turn that the answer belongs to; empty for words of the bot's own."""
+        return self.reply.turn_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +72,11 @@ class Platform(Protocol):
         ...
 
     async def run(self, receive: Receive) -> None:
-        """Connect, hand every message for the bot to ``receive``, and stay until cancelled.
+        """Connect, hand what people write and do to ``receive``, and stay until cancelled.
 
-        Messages of the bot itself, of other bots, and messages that are not addressed to the bot never reach
-        ``receive``. Losing the connection is the platform's to mend. Being cancelled closes everything it opened.
+        What the bot itself wrote never reaches ``receive``. Everything else that it can hear does, with how it is
+        addressed and whether a bot wrote it: the bot drops what is not for it before anything is written down. Losing
+        the connection is the platform's to mend. Being cancelled closes everything it opened.
 
         Raises:
             PlatformError: The platform refuses us for good (a wrong token, a missing permission): one line that says
@@ -78,7 +97,7 @@ class Platform(Protocol):
 class CanType(Protocol):
     """Can show that the bot is at work."""
 
-    def typing(self, inbound: Inbound) -> AbstractAsyncContextManager[None]:
+    def typing(self, inbound: Event) -> AbstractAsyncContextManager[None]:
         """Show that an answer is on its way, for as long as the block runs; never raises for a missed indicator."""
         ...
 
@@ -97,10 +116,108 @@ class ReplyStream(Protocol):
 
 @runtime_checkable
 class CanStream(Protocol):
-    """Can show an answer while it is written. The complete answer is always posted with ``post`` afterwards."""
+    """Can show an answer while it is written, in a way of its own.
 
-    def stream(self, inbound: Inbound) -> AbstractAsyncContextManager[ReplyStream]:
+    The complete answer is always posted with ``post`` afterwards.
+    """
+
+    def stream(self, inbound: Event) -> AbstractAsyncContextManager[ReplyStream]:
         """Open a stream for the answer to ``inbound``."""
+        ...
+
+
+@runtime_checkable
+class CanEdit(Protocol):
+    """Can change what it has posted: then an answer is shown while it is written, in messages that are edited."""
+
+    @property
+    def edit_seconds(self) -> float:
+        """Seconds between two edits at least, so that the platform's limits are kept."""
+        ...
+
+    def parts(self, text: str) -> Sequence[str]:
+        """Markdown as the messages that it becomes here, each as ``begin`` and ``edit`` take it."""
+        ...
+
+    async def begin(self, inbound: Event, part: str, buttons: Sequence[Button] = ()) -> str:
+        """Post a message in answer to ``inbound``, more of which is to come; its id, as ``Posted`` has it.
+
+        Raises:
+            PlatformError: It could not be posted.
+        """
+        ...
+
+    async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
+        """Let a message that was posted in answer to ``inbound`` say something else.
+
+        Raises:
+            PlatformError: It could not be changed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message that was there before the bot came.
+
+    Args:
+        author: Who wrote it.
+        text: What it says.
+        ours: True for one of the bot's own.
+    """
+
+    author: Author
+    text: str
+    ours: bool = False
+
+
+@runtime_checkable
+class CanReadBack(Protocol):
+    """Can tell what was said in a conversation before the bot was called into it."""
+
+    async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
+        """The newest ``most`` messages before ``inbound``, oldest first; none when they cannot be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A thread that was opened.
+
+    Args:
+        key: Its conversation.
+        reply_to: Where to write in it, for ``Action.reply_to``.
+        link: How people get there, in the platform's markup; empty when it shows by itself.
+    """
+
+    key: ConversationKey
+    reply_to: dict[str, Any]
+    link: str = ""
+
+
+@runtime_checkable
+class CanOpenThread(Protocol):
+    """Can open a thread beside the one that somebody is in."""
+
+    async def open_thread(self, inbound: Event, title: str) -> Opened:
+        """Open a thread with that title.
+
+        Raises:
+            PlatformError: It cannot be opened.
+        """
+        ...
+
+
+@runtime_checkable
+class CanFetch(Protocol):
+    """Can fetch the files that come with messages."""
+
+    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """What is in a file, piece by piece.
+
+        Raises:
+            PlatformError: It cannot be had: one line for the person who sent it.
+        """
         ...
 
 

@@ -146,7 +146,8 @@ class Playground:
 
     async def post(self, post: Post) -> Posted:
         """Show an answer."""
-        self._known_threads().answered(post.inbound, post.text, post.turn_id)
+        if isinstance(post.inbound, Inbound):
+            self._known_threads().answered(post.inbound, post.text, post.turn_id)
         return Posted((f"{post.inbound.event_id}-answer",))
 
     @asynccontextmanager
