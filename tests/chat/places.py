@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from dspy_session.conversation import ConversationKey
 from dspy_session.errors import PlatformError
-from dspy_session_chat import Author, Inbound, Post, Posted, Receive
+from dspy_session_chat import Author, Event, Inbound, Post, Posted, Receive, Reply
 
 ANN = Author("U1", "Ann")
 
@@ -20,6 +20,11 @@ def message(text: str, event_id: str = "", *, thread: str = "t1", author: Author
     return Inbound(
         key, event_id or text, author, text, "mention", datetime(2026, 1, 2, tzinfo=UTC), channel_name="general"
     )
+
+
+def saying(inbound: Event, text: str, turn_id: str = "") -> Post:
+    """A post of words alone."""
+    return Post(inbound, Reply(text, turn_id))
 
 
 class Place:

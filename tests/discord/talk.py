@@ -10,8 +10,9 @@ from typing import Any
 import discord
 
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.platform import Post, Receive
+from dspy_session_chat.platform import Receive
 from dspy_session_discord import Discord
+from tests.chat.places import saying
 from tests.loopback.discord import FakeDiscord
 
 HURRY: dict[str, Any] = {"guild_ready_timeout": 0.01}
@@ -29,7 +30,7 @@ class Echo:
 
     async def __call__(self, inbound: Inbound) -> None:
         self.received.append(inbound)
-        await self._platform.post(Post(inbound, f"echo: {inbound.text}", turn_id=f"turn-{inbound.event_id}"))
+        await self._platform.post(saying(inbound, f"echo: {inbound.text}", turn_id=f"turn-{inbound.event_id}"))
 
 
 class Keep:

@@ -12,8 +12,8 @@ import discord
 import pytest
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_chat.platform import Post
 from dspy_session_discord import Discord
+from tests.chat.places import saying
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Echo, Keep, PromptClient, echoing, own, running
 from tests.loopback.discord import FakeDiscord
@@ -275,6 +275,6 @@ async def test_an_answer_that_waits_for_a_run_that_fails_is_refused_with_it(fake
     await asyncio.sleep(0)  # the run has begun, and nothing else
 
     with pytest.raises(PlatformError, match="not connected"):
-        await platform.post(Post(inbound, "never"))
+        await platform.post(saying(inbound, "never"))
     with pytest.raises(PlatformError, match="refuses the token"):
         await run

@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from dspy_session.errors import PlatformError
-from dspy_session_chat.platform import CanType, Platform, Post
+from dspy_session_chat.platform import CanType, Platform
 from dspy_session_discord import Discord
 from dspy_session_discord.destination import Destination
+from tests.chat.places import saying
 from tests.discord.conftest import Place
 from tests.discord.talk import Keep, own, running
 from tests.loopback.discord import SUPPRESS_EMBEDS, ChannelType, FakeDiscord
@@ -34,7 +35,7 @@ async def test_a_long_answer_comes_in_messages_that_discord_takes(fake: FakeDisc
     code = "\n".join(f"print({number})" for number in range(400))
     async with running(platform, keep, fake):
         asked = await fake.say(place.general, place.ada, f"{fake.bot.mention} write")
-        posted = await platform.post(Post(await keep.next(), f"Here:\n\n```python\n{code}\n```"))
+        posted = await platform.post(saying(await keep.next(), f"Here:\n\n```python\n{code}\n```"))
 
     assert len(fake.posts) > 2
     assert all(len(post.content) <= 2000 and post.content.count("```") == 2 for post in fake.posts)
@@ -46,7 +47,7 @@ async def test_nothing_to_say_is_no_message(fake: FakeDiscord, place: Place) -> 
     keep, platform = Keep(), own(fake)
     async with running(platform, keep, fake):
         await fake.say(fake.dm(place.ada), place.ada, "hi")
-        posted = await platform.post(Post(await keep.next(), " \n "))
+        posted = await platform.post(saying(await keep.next(), " \n "))
 
     assert posted.message_ids == ()
     assert fake.posts == []
@@ -60,7 +61,7 @@ async def test_what_a_model_writes_notifies_nobody_and_unfolds_no_link(fake: Fak
     place.general.denied.add("create_public_threads")
     async with running(platform, keep, fake):
         await fake.say(place.general, place.ada, f"{fake.bot.mention} hi")
-        await platform.post(Post(await keep.next(), hostile))
+        await platform.post(saying(await keep.next(), hostile))
         answer = await fake.next_post()
 
     assert answer.content.startswith("@everyone")
@@ -75,9 +76,9 @@ async def test_an_answer_that_is_posted_again_is_one_message(fake: FakeDiscord, 
         inbound = await keep.next()
         fake.cut("POST", MESSAGES, when="after")
         with pytest.raises(PlatformError, match="did not take the answer"):
-            await platform.post(Post(inbound, "hello", turn_id="t1"))
-        again = await platform.post(Post(inbound, "hello", turn_id="t1"))
-        other = await platform.post(Post(inbound, "hello", turn_id="t2"))
+            await platform.post(saying(inbound, "hello", turn_id="t1"))
+        again = await platform.post(saying(inbound, "hello", turn_id="t1"))
+        other = await platform.post(saying(inbound, "hello", turn_id="t2"))
 
     assert [str(post.id) for post in fake.posts] == [*again.message_ids, *other.message_ids]
 
@@ -91,7 +92,7 @@ async def test_where_an_answer_goes_survives_the_store(fake: FakeDiscord, place:
 
     later = own(fake)
     async with running(later, keep, fake):
-        await later.post(Post(stored, "after a restart"))
+        await later.post(saying(stored, "after a restart"))
         answer = await fake.next_post()
 
     assert answer.channel.id == asked.id
@@ -106,7 +107,7 @@ async def test_an_answer_left_from_the_last_run_waits_for_the_log_in(fake: FakeD
     run = asyncio.create_task(restarted.run(keep))
     await asyncio.sleep(0)  # the run has begun, and nothing else
 
-    await restarted.post(Post(inbound, "sorry for the wait"))
+    await restarted.post(saying(inbound, "sorry for the wait"))
 
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
@@ -118,13 +119,13 @@ async def test_a_thread_that_is_archived_is_found_again_by_an_answer(fake: FakeD
     async with running(platform, keep, fake):
         await fake.say(place.general, place.ada, f"{fake.bot.mention} hi")
         inbound = await keep.next()
-        await platform.post(Post(inbound, "first"))
+        await platform.post(saying(inbound, "first"))
         thread = (await fake.next_post()).channel
         thread.archived = True
         await fake.announce_thread("THREAD_UPDATE", thread)
         await fake.say(fake.dm(place.ada), place.ada, "the update has arrived before this")
         await keep.next()
-        await platform.post(Post(inbound, "second"))
+        await platform.post(saying(inbound, "second"))
 
     assert [post.channel for post in fake.posts] == [thread, thread]
     assert fake.requested("POST", "/threads") == 2
@@ -139,7 +140,7 @@ async def test_the_typing_indicator_shows_in_the_thread_that_the_answer_goes_to(
         inbound = await keep.next()
         async with platform.typing(inbound):
             await fake.until(lambda: fake.typings)
-        await platform.post(Post(inbound, "hello"))
+        await platform.post(saying(inbound, "hello"))
 
     assert [channel.id for channel in fake.typings] == [asked.id]
     assert fake.posts[0].channel is fake.typings[0]
@@ -157,7 +158,7 @@ async def test_a_typing_indicator_that_discord_does_not_take_harms_nobody(
         inbound = await keep.next()
         async with platform.typing(inbound):
             await fake.until(lambda: fake.requested("POST", "/typing"))
-            await platform.post(Post(inbound, "hello"))
+            await platform.post(saying(inbound, "hello"))
 
     assert [post.content for post in fake.posts] == ["hello"]
     assert "no typing indicator: the bot's role lacks a permission" in caplog.text
@@ -168,7 +169,7 @@ async def test_a_rate_limit_is_waited_out(fake: FakeDiscord, place: Place) -> No
     fake.limit("POST", MESSAGES, retry_after=0.02, times=2)
     async with running(platform, keep, fake):
         await fake.say(fake.dm(place.ada), place.ada, "hi")
-        await platform.post(Post(await keep.next(), "hello"))
+        await platform.post(saying(await keep.next(), "hello"))
 
     assert [post.content for post in fake.posts] == ["hello"]
     assert fake.requested("POST", "/messages") == 3
@@ -192,7 +193,7 @@ async def test_an_answer_that_is_refused_says_why_in_one_line(
     async with running(platform, keep, fake):
         await fake.say(fake.dm(place.ada), place.ada, "hi")
         with pytest.raises(PlatformError) as refused:
-            await platform.post(Post(await keep.next(), "hello"))
+            await platform.post(saying(await keep.next(), "hello"))
 
     message = str(refused.value)
     assert line in message
@@ -211,8 +212,8 @@ async def test_a_thread_that_fails_to_open_is_no_reason_to_answer_elsewhere(
         inbound = await keep.next()
         for _ in range(times):
             with pytest.raises(PlatformError, match="503 down"):
-                await platform.post(Post(inbound, "hello"))
-        await platform.post(Post(inbound, "hello"))
+                await platform.post(saying(inbound, "hello"))
+        await platform.post(saying(inbound, "hello"))
 
     assert [post.channel.id for post in fake.posts] == [asked.id]
 
@@ -224,7 +225,7 @@ async def test_a_channel_that_has_become_another_kind_is_answered_in_place(fake:
         asked = await fake.say(lounge, place.ada, f"{fake.bot.mention} hi")
         inbound = await keep.next()
         once_text = Destination(lounge.id, asked.id, "hi").as_dict()
-        await platform.post(Post(replace(inbound, reply_to=once_text), "hello"))
+        await platform.post(saying(replace(inbound, reply_to=once_text), "hello"))
         answer = await fake.next_post()
 
     assert (answer.channel, answer.reply_to) == (lounge, asked)
@@ -236,7 +237,7 @@ async def test_the_message_that_is_answered_may_be_gone(fake: FakeDiscord, place
         asked = await fake.say(place.general, place.ada, f"{fake.bot.mention} hi")
         inbound = await keep.next()
         await fake.delete(asked)
-        await platform.post(Post(inbound, "hello"))
+        await platform.post(saying(inbound, "hello"))
         answer = await fake.next_post()
 
     assert (answer.channel, answer.reply_to) == (place.general, None)
@@ -249,4 +250,4 @@ async def test_an_answer_without_a_connection_is_refused(fake: FakeDiscord, plac
         inbound = await keep.next()
 
     with pytest.raises(PlatformError, match="not connected"):
-        await platform.post(Post(inbound, "too late"))
+        await platform.post(saying(inbound, "too late"))

@@ -12,8 +12,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Author, Inbound
-from dspy_session_chat.platform import Post, Receive
+from dspy_session_chat.platform import Receive
 from dspy_session_slack import Slack
+from tests.chat.places import saying
 from tests.loopback.slack import FakeSlack
 
 GENERAL = "C0GENERAL"
@@ -34,7 +35,7 @@ class Echo:
 
     async def __call__(self, inbound: Inbound) -> None:
         self.received.append(inbound)
-        await self._platform.post(Post(inbound, f"echo: {inbound.text}"))
+        await self._platform.post(saying(inbound, f"echo: {inbound.text}"))
 
     @property
     def texts(self) -> list[str]:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from dspy_session.errors import PlatformError
-from dspy_session_chat.platform import Post
+from tests.chat.places import saying
 from tests.loopback.slack import FakeSlack, cut, rate_limited, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, GENERAL, MENTION, platform_of, running, some_inbound
 
 
 async def post(slack: FakeSlack, text: str, **where: Any) -> tuple[str, ...]:
-    return (await platform_of(slack).post(Post(some_inbound(**where), text))).message_ids
+    return (await platform_of(slack).post(saying(some_inbound(**where), text))).message_ids
 
 
 async def test_a_post_is_told_by_its_message_ids(slack: FakeSlack):
@@ -41,7 +41,7 @@ async def test_hostile_text_that_came_in_goes_out_harmless(slack: FakeSlack):
     platform = platform_of(slack)
 
     async def parrot(inbound) -> None:
-        await platform.post(Post(inbound, inbound.text))
+        await platform.post(saying(inbound, inbound.text))
 
     async with running(platform, parrot, slack):
         await slack.say(f"{MENTION} say &lt;!channel&gt; and <!here>", channel=GENERAL, user=ANN)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.platform import Post
+from tests.chat.places import saying
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, refused, server_error
 from tests.slack.talk import ANN, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running, some_inbound
 
@@ -56,7 +56,7 @@ async def test_nor_once_it_has_posted_there(slack: FakeSlack):
     lunch = await slack.say("lunch?", channel=GENERAL, user=ANN)
     platform = platform_of(slack)
     echo = Echo(platform)
-    await platform.post(Post(some_inbound(GENERAL, lunch["ts"]), "may I suggest soup?"))
+    await platform.post(saying(some_inbound(GENERAL, lunch["ts"]), "may I suggest soup?"))
 
     async with running(platform, echo, slack):
         await slack.say("why not", channel=GENERAL, user=BEN, thread_ts=lunch["ts"])
