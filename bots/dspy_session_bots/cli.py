@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dspy_session_bots.console import PROGRAM, complain, warn_in_one_line
+from dspy_session_bots.console import PROGRAM, complain, show_fault, warn_in_one_line
 from dspy_session_bots.install import pip_install
 
 REFUSED = 1
@@ -22,6 +22,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a model may say what a terminal's encoding has not
+    sys.excepthook = show_fault
     _leave(run(sys.argv[1:]))
 
 
@@ -81,5 +82,7 @@ def _refused(error: Exception) -> int:
 
     if not isinstance(error, SessionError):
         raise error
-    complain(str(error))
+    from dspy_session.redaction import redact
+
+    complain(redact(str(error)))
     return REFUSED

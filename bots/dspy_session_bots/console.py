@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 import warnings
+from types import TracebackType
 from typing import Any
 
 PROGRAM = "dspy-bots"
@@ -34,8 +36,9 @@ def one_line(text: str) -> str:
 def explained(error: BaseException) -> str:
     """An error in one line: its message, with its kind in front where the message alone would not say much."""
     from dspy_session.errors import SessionError  # with DSPy behind it: too much for --help
+    from dspy_session.redaction import redact
 
-    return one_line(str(error) if isinstance(error, SessionError) else f"{type(error).__name__}: {error}")
+    return one_line(redact(str(error) if isinstance(error, SessionError) else f"{type(error).__name__}: {error}"))
 
 
 def harmless(text: str) -> str:
@@ -46,6 +49,13 @@ def harmless(text: str) -> str:
 def complain(text: str) -> None:
     """Say what is wrong, and how to mend it."""
     print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # noqa: T201
+
+
+def show_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody foresaw, as Python shows it, without the secrets that may stand in it; for ``sys.excepthook``."""
+    from dspy_session.redaction import redact
+
+    print(redact("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)  # noqa: T201
 
 
 def is_sure(question: str) -> bool:
@@ -98,7 +108,10 @@ class _OneLine(logging.Formatter):
         self._verbose = verbose
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{PROGRAM}: {record.levelname.lower()}: {one_line(record.getMessage())}"
+        from dspy_session.redaction import redact
+
+        # Before it is cut: half a token may not be known for one.
+        line = f"{PROGRAM}: {record.levelname.lower()}: {one_line(redact(record.getMessage()))}"
         if record.exc_info is None or record.exc_info[1] is None:
             return line
         if self._verbose:
@@ -107,8 +120,11 @@ class _OneLine(logging.Formatter):
 
 
 def _log_as(formatter: logging.Formatter, *, verbose: bool, ours: int = logging.WARNING) -> None:
+    from dspy_session.redaction import RedactingFormatter, redact_logs
+
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
+    handler.setFormatter(RedactingFormatter(formatter))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
     for room in ROOMS:
         logging.getLogger(room).setLevel(logging.DEBUG if verbose else ours)
+    redact_logs([logging.getLogger("dspy")])  # which brings a handler of its own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,6 +18,7 @@ from dspy_session_bots.console import (
     log_to_operator,
     log_to_terminal,
     one_line,
+    show_fault,
     warn_in_one_line,
 )
 
@@ -101,3 +102,36 @@ def test_an_operator_reads_when_what_and_where(capsys: pytest.CaptureFixture[str
 def test_a_complaint_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     complain("this\nis wrong")
     assert capsys.readouterr() == ("", "dspy-bots: this is wrong\n")
+
+
+TOKEN = "xoxb-" + "12345678901-abcDEF"
+DSN = f"postgresql://bot:hunter2{'x' * 400}@db/bot"
+
+
+def leak() -> ValueError:
+    try:
+        raise ValueError(f"refused: {TOKEN}, {'-' * (LONGEST - 300)} {DSN}")  # a line is cut within the password
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("log", [log_to_terminal, log_to_operator])
+def test_no_secret_is_logged(capsys: pytest.CaptureFixture[str], verbose: bool, log: Callable[..., None]) -> None:
+    with fresh_logging():
+        log(verbose=verbose)
+        error = leak()
+        logging.getLogger("dspy_session_chat").error("No answer: %s", error, exc_info=error)
+    said = capsys.readouterr().err
+    assert "xoxb-***" in said
+    assert "abcDEF" not in said
+    assert "hunter2" not in said
+
+
+def test_no_secret_is_in_what_nobody_foresaw(capsys: pytest.CaptureFixture[str]) -> None:
+    error = leak()
+    show_fault(type(error), error, error.__traceback__)
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert "ValueError: refused: xoxb-***" in said
+    assert "hunter2" not in said
