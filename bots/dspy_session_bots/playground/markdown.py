@@ -1,7 +1,8 @@
 """An answer's Markdown as HTML that can do no harm.
 
 The parser is markdown-it-py with HTML switched off, so every tag in the page is one that the parser wrote. An image
-would be fetched without being asked for, and so could carry off what was said in its address: it becomes a link.
+would be fetched without being asked for, and so could carry off what was said in its address: it becomes a link. What
+comes out goes through nh3, which knows nothing of Markdown: should one of the two ever err, the other one does not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cache
 from html import escape
 from urllib.parse import urlsplit
 
+import nh3
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
@@ -19,6 +21,11 @@ LONGEST = 50_000
 """Characters that are parsed; what is longer is shown as it was written, for it would hold up everybody else."""
 
 _SCHEMES = ("http", "https", "mailto")
+_TAGS = {
+    *("a", "blockquote", "br", "code", "em", "hr", "li", "ol", "p", "pre", "s", "span", "strong", "ul"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr"),
+}
+_ATTRIBUTES = {"a": {"href", "target", "rel"}, "code": {"class"}, "ol": {"start"}, "td": {"class"}, "th": {"class"}}
 _LINK = {"target": "_blank", "rel": "noopener noreferrer nofollow"}
 
 
@@ -26,10 +33,22 @@ def to_html(text: str) -> str:
     """``text``, Markdown that may be unfinished, as HTML."""
     if len(text) <= LONGEST:
         try:
-            return str(_parser().render(text))
+            return sanitised(str(_parser().render(text)))
         except RecursionError:  # nested hundreds deep
             pass
     return f"<pre>{escape(text)}</pre>"
+
+
+def sanitised(html: str) -> str:
+    """``html`` with nothing but what Markdown can be."""
+    return _cleaner().clean(html)
+
+
+@cache
+def _cleaner() -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=set(_SCHEMES), url_relative="deny", link_rel=None
+    )
 
 
 @cache

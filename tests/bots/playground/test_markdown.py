@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_session_bots.playground.markdown import LONGEST, to_html
+from dspy_session_bots.playground.markdown import LONGEST, sanitised, to_html
 
 LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
 
@@ -73,3 +73,22 @@ class Reader(HTMLParser):
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join) | st.text())
 def test_nothing_but_plain_text_comes_out_whatever_goes_in(text: str):
     Reader().feed(to_html(text))
+
+
+@pytest.mark.parametrize(
+    ("html", "left"),
+    [
+        ("<p>Hi<script>alert(1)</script></p>", "<p>Hi</p>"),
+        ('<img src="x" onerror="alert(1)"><svg onload="alert(2)"></svg>', ""),
+        ('<p style="color: red" onclick="alert(1)" id="chat">Hi</p>', "<p>Hi</p>"),
+        ('<a href="javascript:alert(1)">a</a><a href="/api/events">b</a>', "<a>a</a><a>b</a>"),
+        ('<form action="https://a.example"><button>Hi</button></form>', "Hi"),
+    ],
+)
+def test_should_the_parser_err_the_sanitiser_does_not(html: str, left: str):
+    assert sanitised(html) == left
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join) | st.text())
+def test_what_the_parser_wrote_is_left_as_it_is(text: str):
+    assert sanitised(to_html(text)) == to_html(text)
