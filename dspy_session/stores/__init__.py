@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dspy_session.errors import ConfigurationError
+from dspy_session.stores.ledger import Adjustment, Charge, Ledger, Refusal
 from dspy_session.stores.memory import MemoryStore
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
 from dspy_session.stores.protocol import (
@@ -26,8 +27,10 @@ from dspy_session.stores.sealing import SealingKey
 from dspy_session.stores.sqlite import SqliteStore
 
 __all__ = [
+    "Adjustment",
     "Arrival",
     "Batch",
+    "Charge",
     "Commit",
     "ConversationInfo",
     "Delivery",
@@ -38,8 +41,10 @@ __all__ = [
     "LaneInfo",
     "Lease",
     "Leases",
+    "Ledger",
     "MemoryStore",
     "Outbox",
+    "Refusal",
     "SealedStore",
     "SealingKey",
     "Settled",

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from dspy_session.errors import ConfigurationError, StoreError
+from dspy_session.stores.ledger import Adjustment, Charge, Ledger, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
 from dspy_session.stores.protocol import (
     Arrival,
@@ -37,7 +38,7 @@ FORGOTTEN = ("forgotten", "{}")
 """Kind and body of an entry that the store beneath has blanked: the only ones that may be readable."""
 
 
-class BotStore(Store, Leases, Inbox, Outbox, Protocol):
+class BotStore(Store, Leases, Inbox, Outbox, Ledger, Protocol):
     """A store with all that a bot needs."""
 
 
@@ -47,7 +48,7 @@ class SealedStore:
     Encrypted are what entries hold, messages that came in, answers that wait to be posted, and deliveries. Each opens
     only in the place where it was written: rows that were changed, swapped or moved raise ``StoreError``, and so does
     any that is not encrypted. Readable stay conversations' keys, ids of authors, events and deliveries, sinks' names,
-    kinds of entries, times, numbers and lengths: the store finds, orders and forgets by them.
+    kinds of entries, times, numbers, lengths and what limits count: the store finds, orders and forgets by them.
 
     Not noticed is that whole rows are missing or blanked, that entries are chained in another way, or that an old copy
     of the store was put in the place of a newer one.
@@ -64,8 +65,8 @@ class SealedStore:
         random: Where nonces come from.
 
     Raises:
-        ConfigurationError: The extra ``crypto`` is not installed, a key is malformed, or ``store`` lacks leases, inbox
-            or outbox.
+        ConfigurationError: The extra ``crypto`` is not installed, a key is malformed, or ``store`` lacks leases, inbox,
+            outbox or ledger.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class SealedStore:
         self._keys = parse_keys(keys)
         self._store = store
         self._random = random
-        lacking = [verbs.__name__ for verbs in (Leases, Inbox, Outbox) if not isinstance(store, verbs)]
+        lacking = [verbs.__name__ for verbs in (Leases, Inbox, Outbox, Ledger) if not isinstance(store, verbs)]
         if lacking:
             raise ConfigurationError(f"{type(store).__name__} cannot be encrypted: it has no {', '.join(lacking)}")
 
@@ -265,6 +266,16 @@ class SealedStore:
     async def due(self, sink: str) -> float | None:
         """As the store beneath."""
         return await self._store.due(sink)
+
+    # --- ledger ---------------------------------------------------------------------------------------------------
+
+    async def charge(self, charges: Sequence[Charge], at: float) -> Refusal | None:
+        """As the store beneath."""
+        return await self._store.charge(charges, at)
+
+    async def adjust(self, adjustments: Sequence[Adjustment], at: float) -> None:
+        """As the store beneath."""
+        await self._store.adjust(adjustments, at)
 
 
 def _sealed_entry(sealer: Sealer, number: int, entry: Entry) -> Entry:

@@ -12,11 +12,13 @@ import asyncpg
 import pytest
 
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
+from dspy_session.stores.ledger import Charge
 from dspy_session.stores.outgoing import Outbox, Settlement
 from dspy_session.stores.postgres import PostgresStore
 from dspy_session.stores.protocol import Commit, Entry, Forget, Inbox, Leases, Settled
-from dspy_session.testing import InboxContract, LeaseContract, OutboxContract, StoreContract
+from dspy_session.testing import InboxContract, LeaseContract, LedgerContract, OutboxContract, StoreContract
 from dspy_session.testing.bot_store_contract import LEASE, delivery, message
+from dspy_session.testing.ledger_contract import NOW, bucket, left
 from dspy_session.testing.store_contract import chain, refused, say, turn, whole
 from tests.stores.pooler import pooled
 
@@ -31,13 +33,13 @@ async def emptied(postgres):
     return "emptied"
 
 
-class TestPostgresStore(StoreContract, LeaseContract, InboxContract, OutboxContract):
+class TestPostgresStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
     @pytest.fixture
     def make_store(self, postgres, emptied):
         return lambda: PostgresStore(postgres.url(emptied))
 
 
-class TestBehindAPooler(StoreContract, LeaseContract, InboxContract, OutboxContract):
+class TestBehindAPooler(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
     @pytest.fixture
     async def make_store(self, postgres, emptied):
         async with pooled(postgres) as pooler:
@@ -376,3 +378,38 @@ async def test_a_store_that_is_not_open_says_so(postgres_url):
     for attempt in (store.read("k"), store.changed(1.0)):
         with pytest.raises(StoreError, match="is not open"):
             await attempt
+
+
+# --- what limits count ------------------------------------------------------------------------------------------------
+
+
+async def test_processes_that_share_a_database_share_its_limits(postgres_url):
+    async with stores(postgres_url, 2) as (one, two):
+        charges = [bucket(), Charge("all", 1.0, 1000.0)]
+        turns = [(store, charges[:: 1 if number % 3 else -1]) for number in range(25) for store in (one, two)]
+        refusals = await asyncio.gather(*(store.charge(turn, NOW) for store, turn in turns))
+        assert refusals.count(None) == 10
+        assert await left(two, Charge("all", 495.0, 1000.0)) == 2
+
+
+async def test_what_is_over_is_swept_by_those_who_charge(postgres, postgres_url):
+    async with stores(postgres_url) as (store,), tables(postgres, postgres_url) as db:
+        for number in range(30):
+            await store.charge([bucket(f"a{number}")], NOW)
+        for number in range(3):
+            await store.charge([bucket("later")], NOW + 3600.0 + number)
+        assert [row["name"] for row in await db.fetch("SELECT name FROM accounts")] == ["later"]
+
+
+async def test_a_row_that_is_deleted_meanwhile_costs_no_charge(postgres, postgres_url):
+    async with stores(postgres_url) as (store,), tables(postgres, postgres_url) as db:
+        await left(store, bucket())
+        async with db.transaction():
+            await db.execute("DELETE FROM accounts")
+            charging = asyncio.create_task(store.charge([bucket(amount=9.0)], NOW))
+            waiting = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+            async with asyncio.timeout(10):
+                while not await db.fetch(waiting):
+                    pass
+        assert await charging is None
+        assert await left(store, bucket()) == 1

@@ -323,30 +323,35 @@ async def test_older_tables_are_brought_up_and_keep_what_they_hold(postgres, pos
     async with opened(lambda: PostgresStore(postgres_url)) as store:
         await say(store, "k", 3)
         added = "ALTER TABLE store.entries ADD COLUMN mood text; CREATE TABLE store.moods (name text)"
-        steps = [*migrations(), Migration(2, 1, added)]
+        newer = migrations()[-1].version + 1
+        steps = [*migrations(), Migration(newer, 1, added)]
         await asyncio.gather(*(bring_up(postgres_url, steps) for _ in range(3)))
-        assert await versions(postgres, postgres_url) == [(2, 1)]
+        assert await versions(postgres, postgres_url) == [(newer, 1)]
         await say(store, "k")  # the process that ran meanwhile goes on
     async with opened(lambda: PostgresStore(postgres_url)) as store:  # as does one that starts now, of the old version
         assert await whole(store, "k") == chain(4)
-    assert await versions(postgres, postgres_url) == [(2, 1)]
+    assert await versions(postgres, postgres_url) == [(newer, 1)]
 
 
 async def test_newer_tables_that_cannot_be_read_are_refused(postgres, postgres_url):
+    ours = migrations()[-1].version
     steps = [
         *migrations(),
-        Migration(2, 1, "CREATE TABLE store.moods (name text)"),
-        Migration(3, 2, "DROP TABLE store.entries CASCADE"),
+        Migration(ours + 1, ours, "CREATE TABLE store.moods (name text)"),
+        Migration(ours + 2, ours + 1, "DROP TABLE store.entries CASCADE"),
     ]
     await bring_up(postgres_url, steps)
     said = await refusal(postgres_url)
-    assert "newer version of dspy-session-kit (schema 3, readable from 2 on, this one knows 1): upgrade" in said
+    versions = f"(schema {ours + 2}, readable from {ours + 1} on, this one knows {ours})"
+    assert f"newer version of dspy-session-kit {versions}: upgrade" in said
 
 
 async def test_a_migration_that_fails_changes_nothing(postgres, postgres_url):
     await bring_up(postgres_url, migrations())
-    steps = [*migrations(), Migration(2, 1, "CREATE TABLE store.moods (name text); SELECT 1 / 0")]
+    ours = migrations()[-1]
+    steps = [*migrations(), Migration(ours.version + 1, 1, "CREATE TABLE store.moods (name text); SELECT 1 / 0")]
     with pytest.raises(StoreError, match="division by zero"):
         await bring_up(postgres_url, steps)
-    assert await versions(postgres, postgres_url) == [(1, 1)]
-    await bring_up(postgres_url, [*steps[:1], Migration(2, 1, "CREATE TABLE store.moods (name text)")])
+    assert await versions(postgres, postgres_url) == [(ours.version, ours.readable_by)]
+    made = Migration(ours.version + 1, 1, "CREATE TABLE store.moods (name text)")
+    await bring_up(postgres_url, [*migrations(), made])

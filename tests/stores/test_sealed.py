@@ -15,7 +15,7 @@ from dspy_session.stores.outgoing import Delivery, Outbox, Settlement
 from dspy_session.stores.protocol import Arrival, Commit, Entry, Forget, Inbox, Lease, Leases, Settled
 from dspy_session.stores.sealed import IN_PLACE, UNREADABLE_DELAY, BotStore, SealedStore
 from dspy_session.stores.sealing import SealingKey, is_sealed, key_id_of
-from dspy_session.testing import InboxContract, LeaseContract, OutboxContract, StoreContract
+from dspy_session.testing import InboxContract, LeaseContract, LedgerContract, OutboxContract, StoreContract
 
 OLD, NEW = SealingKey("old", b"o" * 32), SealingKey("new", b"n" * 32)
 K = "slack:T:C"
@@ -59,7 +59,7 @@ async def opened(*keys: SealingKey, beneath: BotStore | None = None) -> AsyncIte
         await store.aclose()
 
 
-class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxContract):
+class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
     durable = False
 
     @pytest.fixture
@@ -67,7 +67,7 @@ class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxC
         return lambda: SealedStore(MemoryStore(), OLD)
 
 
-class TestSealedSqliteStore(StoreContract, LeaseContract, InboxContract, OutboxContract):
+class TestSealedSqliteStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
     @pytest.fixture
     def make_store(self, tmp_path):
         return lambda: SealedStore(SqliteStore(tmp_path / "chat.db"), [NEW, OLD])
@@ -403,7 +403,7 @@ async def test_what_was_sealed_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_store_without_an_inbox_cannot_be_sealed() -> None:
-    with pytest.raises(ConfigurationError, match="object cannot be encrypted: it has no Leases, Inbox, Outbox"):
+    with pytest.raises(ConfigurationError, match="object cannot be encrypted: it has no Leases, Inbox"):
         SealedStore(object(), OLD)  # type: ignore[arg-type]
 
 

@@ -24,6 +24,7 @@ from dspy_session.stores import (
     store_from_url,
 )
 from dspy_session.stores.sqlite import inbox, outbox, schema
+from dspy_session.testing.ledger_contract import NOW, bucket
 from dspy_session.testing.store_contract import chain, opened, say, turn, whole
 
 
@@ -402,3 +403,25 @@ def test_an_unknown_url_is_refused_without_telling_secrets(url: str) -> None:
     with pytest.raises(ConfigurationError, match="sqlite:///FILE") as caught:
         store_from_url(url)
     assert "secret" not in str(caught.value)
+
+
+async def test_accounts_that_say_nothing_any_more_are_swept(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)) as store:
+        for number in range(30):
+            await store.charge([bucket(f"a{number}")], NOW)
+        for number in range(3):
+            await store.charge([bucket("later")], NOW + 3600.0 + number)
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT name FROM accounts").fetchall() == [("later",)]
+    db.close()
+
+
+async def test_a_tool_beside_a_bot_counts_on_the_same_accounts(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)) as bot:
+        tool = SqliteStore(path)
+        await tool.open(serving=False)
+        refusals = await asyncio.gather(*(store.charge([bucket()], NOW) for _ in range(25) for store in (bot, tool)))
+        assert refusals.count(None) == 10
+        await tool.aclose()

@@ -82,6 +82,8 @@ _INTERRUPT = """
 _BLANK_ARRIVALS = """
     UPDATE store.arrivals SET state = 'done', payload = '', reply = '', author = '' WHERE author = $1 RETURNING key
 """
+_DELETE_ACCOUNTS = "DELETE FROM store.accounts WHERE owner = $1"
+_DELETE_EXPIRED = "DELETE FROM store.accounts WHERE expires_at < $1"
 
 
 async def forget(db: Transaction, what: Forget) -> int:
@@ -96,10 +98,12 @@ async def forget(db: Transaction, what: Forget) -> int:
         await db.rows(_INTERRUPT, what.author)  # first: what is committed before this is seen by what follows
         changed |= await _blank(db, _BY_AUTHOR, what.author)
         changed |= await _keys(db, _BLANK_ARRIVALS, what.author)
+        await db.rows(_DELETE_ACCOUNTS, what.author)
     if what.before is not None:
         idle = await _keys(db, _DELETE_IDLE, what.before)
         await _delete_the_rest(db, idle, _DELETE_DONE_OF)
         await db.rows(_DELETE_DONE, what.before)
+        await db.rows(_DELETE_EXPIRED, what.before)
         changed |= idle | await _blank(db, _OLD, what.before)
     return len(changed)
 

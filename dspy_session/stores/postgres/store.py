@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
+from dspy_session.stores.ledger import Adjustment, Charge, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
-from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, outbox, schema
+from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, ledger, outbox, schema
 from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import LONG_SECONDS, Database, UnknownOutcomeError
 from dspy_session.stores.postgres.news import News
@@ -175,6 +177,19 @@ class PostgresStore:
     async def due(self, sink: str) -> float | None:
         """Seconds until ``claim`` may have something for a sink."""
         return await self._database.run(lambda db: outbox.due(db, sink))
+
+    # --- Ledger -------------------------------------------------------------------------------------------------------
+
+    async def charge(self, charges: Sequence[Charge], at: float) -> Refusal | None:
+        """Count all charges, or none of them and say why."""
+        return await self._database.run(lambda db: ledger.charge(db, charges, at))
+
+    async def adjust(self, adjustments: Sequence[Adjustment], at: float) -> None:
+        """Correct what was charged by what was used; not twice, so that a lost connection may leave it as it was."""
+        with contextlib.suppress(UnknownOutcomeError):
+            await self._database.run(lambda db: ledger.adjust(db, adjustments, at), again=False)
+
+    # ------------------------------------------------------------------------------------------------------------------
 
     async def _find_or_write(self, commit: Commit) -> None:
         for _ in range(ATTEMPTS):

@@ -235,6 +235,7 @@ def _forget_author(db: sqlite3.Connection, author: str) -> list[str]:
     changed = _blank_where(db, _BY_AUTHOR, author)
     for statement in (_BLANK_ARRIVALS, "DELETE FROM deliveries WHERE author = ? RETURNING key"):
         changed += [key for (key,) in db.execute(statement, (author,)).fetchall()]
+    db.execute("DELETE FROM accounts WHERE owner = ?", (author,))
     db.execute(_CLOSE_EMPTY_LANES)
     return changed
 
@@ -244,6 +245,7 @@ def _forget_before(db: sqlite3.Connection, before: float, held: Collection[str])
     for key in idle:
         _delete(db, key)
     db.execute("DELETE FROM arrivals WHERE state = 'done' AND received_at < ?", (before,))
+    db.execute("DELETE FROM accounts WHERE expires_at < ?", (before,))
     changed = idle + _blank_where(db, _OLD, before, held)
     db.execute(_CLOSE_EMPTY_LANES)
     return changed

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from dspy_session.errors import StoreError
 from dspy_session.stores.leases import MemoryLeases
+from dspy_session.stores.ledger import Adjustment, Charge, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
 from dspy_session.stores.protocol import Arrival, Commit, ConversationInfo, Entry, Forget, Journal, Lease, Work
-from dspy_session.stores.sqlite import inbox, journals, outbox, schema
+from dspy_session.stores.sqlite import inbox, journals, ledger, outbox, schema
 from dspy_session.stores.sqlite.worker import Worker, explained
 
 PAGE = 500
@@ -234,6 +235,16 @@ class SqliteStore:
     async def due(self, sink: str) -> float | None:
         """Seconds until ``claim`` may have something for a sink."""
         return await self._read.do(lambda db: outbox.due(db, sink, self._clock()))
+
+    # --- Ledger -------------------------------------------------------------------------------------------------------
+
+    async def charge(self, charges: Sequence[Charge], at: float) -> Refusal | None:
+        """Count all charges, or none of them and say why."""
+        return await self._write.do(lambda db: ledger.charge(db, charges, at))
+
+    async def adjust(self, adjustments: Sequence[Adjustment], at: float) -> None:
+        """Correct what was charged by what was used."""
+        await self._write.do(lambda db: ledger.adjust(db, adjustments, at))
 
     # ------------------------------------------------------------------------------------------------------------------
 
