@@ -12,6 +12,9 @@ import dspy
 
 from dspy_session import ConfigurationError, Session
 from dspy_session.program import declared_signature
+from dspy_session_chat.attachments import Read
+from dspy_session_chat.cleaning import clean, clean_line
+from dspy_session_chat.enclosed import ImageField, image_fields, in_words, placed
 from dspy_session_chat.inbound import Inbound
 
 CONTEXT_FIELDS = ("author", "channel", "platform", "attachments", "now")
@@ -27,11 +30,13 @@ class AgentFields:
         message: The input that takes the text.
         reply: The output that is the answer; None when the agent does not say before it runs.
         context: The inputs among ``CONTEXT_FIELDS`` that the agent has, with their annotations.
+        images: The inputs that take pictures.
     """
 
     message: str
     reply: str | None
     context: Mapping[str, Any]
+    images: tuple[ImageField, ...] = ()
 
     @classmethod
     def of(cls, agent: Session, input_field: str | None = None, output_field: str | None = None) -> AgentFields:
@@ -52,7 +57,9 @@ class AgentFields:
         outputs = None if signature is None else {n: f.annotation for n, f in signature.output_fields.items()}
         texts = [name for name, kind in inputs.items() if name not in CONTEXT_FIELDS and _is_text(kind)]
         message = _one("input", input_field, texts, inputs, open_ended=not inputs)
-        missing = sorted(required - {message, *CONTEXT_FIELDS} - hidden)
+        images = image_fields({name: kind for name, kind in inputs.items() if name != message}, required)
+        pictures = {field.name for field in images}
+        missing = sorted(required - {message, *CONTEXT_FIELDS} - pictures - hidden)
         if missing:
             raise ConfigurationError(
                 f"the agent also needs {', '.join(missing)}, which a chat message does not bring: give it a default, "
@@ -63,14 +70,31 @@ class AgentFields:
             answers = [name for name, kind in outputs.items() if _is_text(kind)]
             answers = [name for name in answers if name not in _THINKING] or answers
             reply = _one("output", output_field, answers, outputs)
-        context = {name: inputs[name] for name in CONTEXT_FIELDS if name in inputs and name != message}
-        return cls(message, reply, context)
+        context = {name: inputs[name] for name in CONTEXT_FIELDS if name in inputs and name not in {message, *pictures}}
+        return cls(message, reply, context, images)
 
-    def inputs(self, inbound: Inbound, now: datetime) -> dict[str, Any]:
-        """The agent's inputs for a message that arrives at ``now``."""
-        values: dict[str, Any] = {self.message: inbound.text}
+    @property
+    def takes_images(self) -> bool:
+        """Whether the agent can be shown a picture."""
+        return bool(self.images)
+
+    def inputs(self, inbound: Inbound, now: datetime, read: Read | None = None) -> dict[str, Any]:
+        """The agent's inputs for a message that arrives at ``now``, cleaned of what could pass for a prompt's form.
+
+        Args:
+            inbound: The message.
+            now: The time.
+            read: What was read of its files; if None, they are told by name where the agent asks for them.
+        """
+        values: dict[str, Any] = {self.message: clean(inbound.text)}
         for name, kind in self.context.items():
             values[name] = _context(name, kind, inbound, now)
+        images, left = placed(() if read is None else read.images, self.images)
+        values.update(images)
+        if read is not None and "attachments" in self.context:
+            values["attachments"] = _listing(self.context["attachments"], in_words(read, read.images))
+        elif read is not None and (told := in_words(read, left)):
+            values[self.message] = "\n\n".join(part for part in (values[self.message], *told) if part)
         return values
 
     def text(self, result: Any) -> str:
@@ -104,7 +128,7 @@ def _inputs(module: dspy.Module) -> tuple[dict[str, Any], frozenset[str]]:
         raise ConfigurationError(f"the agent {type(module).__name__} has no forward method")
     parameters = [
         parameter
-        for parameter in list(inspect.signature(forward).parameters.values())[1:]
+        for parameter in list(_signature(forward).parameters.values())[1:]
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ]
     required = frozenset(parameter.name for parameter in parameters if parameter.default is parameter.empty)
@@ -113,6 +137,14 @@ def _inputs(module: dspy.Module) -> tuple[dict[str, Any], frozenset[str]]:
         for parameter in parameters
     }
     return kinds, required
+
+
+def _signature(forward: Any) -> inspect.Signature:
+    """A function's parameters, with annotations that are what they stand for where they can be looked up."""
+    try:
+        return inspect.signature(forward, eval_str=True)
+    except Exception:  # noqa: BLE001  # an annotation is code of somebody else's, and may be meant for type checkers
+        return inspect.signature(forward)
 
 
 def _optional(field: Any) -> bool:
@@ -150,15 +182,19 @@ def _listed(fields: Mapping[str, Any]) -> str:
 
 def _context(name: str, kind: Any, inbound: Inbound, now: datetime) -> Any:
     if name == "author":
-        return inbound.author.name
+        return clean_line(inbound.author.name)
     if name == "channel":
-        return inbound.channel_name
+        return clean_line(inbound.channel_name)
     if name == "platform":
         return inbound.key.platform
     if name == "now":
         return now.astimezone(UTC) if kind is datetime else now.astimezone(UTC).isoformat(timespec="seconds")
     described = [
-        f"{attachment.name} ({attachment.media_type or 'unknown type'}, {attachment.size} bytes)"
+        clean_line(f"{attachment.name} ({attachment.media_type or 'unknown type'}, {attachment.size} bytes)")
         for attachment in inbound.attachments
     ]
-    return "\n".join(described) if _is_text(kind) else described
+    return _listing(kind, described)
+
+
+def _listing(kind: Any, lines: list[str]) -> Any:
+    return "\n".join(lines) if _is_text(kind) else lines
