@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dspy_session.conversation.conversations import Conversations
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.taking import TakenTurn, TurnRequest
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
-from dspy_session.stores import Arrival, Inbox, Leases, Work
+from dspy_session.stores import Arrival, Inbox, Leases, Posting, Work
 from dspy_session.stores.sealing import is_sealed
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class Job:
         """True when no other process has taken the conversation over: to be asked before each post."""
         return await self.conversations.holds.is_ours(self.hold)
 
-    async def posted(self, message_ids: Sequence[str]) -> None:
-        """The answer is posted, as these messages: the message is done.
+    async def posted(self, posting: Posting) -> None:
+        """An answer is posted, or a part of it.
 
         Raises:
             StaleJournalError: Another process has taken the conversation over.
@@ -57,7 +57,7 @@ class Job:
         store = self.conversations.store
         assert isinstance(store, Inbox)
         assert self.hold.lease is not None
-        await store.posted(self.hold.lease, self.work.arrival.event_id, message_ids)
+        await store.posted(self.hold.lease, posting)
 
 
 class TryLaterError(Exception):

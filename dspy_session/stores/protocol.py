@@ -101,6 +101,8 @@ class Commit:
         lease: The writer's right to do so; None for a writer that takes its chance with ``expected`` alone. One that
             has run out and that nobody took may be refused, until it is renewed.
         settled: The message that is answered by this.
+        also: Ids of further messages in the inbox that are done with it. All of them must still be waiting there, or
+            nothing is written.
         deliveries: What sinks are to be told.
     """
 
@@ -110,6 +112,7 @@ class Commit:
     marks: Mapping[str, int] = field(default_factory=dict)
     lease: Lease | None = None
     settled: Settled | None = None
+    also: Sequence[str] = ()
     deliveries: Sequence[Delivery] = ()
 
 
@@ -270,11 +273,32 @@ class Work:
         attempts: How often it was taken up, this time included; answering and posting are counted apart.
         reply: The answer that is committed and still has to be posted, as JSON text; empty when the message has yet
             to be answered.
+        shown: The platform's ids of messages that a part of the answer was posted as, at this try or an earlier one.
     """
 
     arrival: Arrival
     attempts: int
     reply: str = ""
+    shown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Where the answer to a message stands.
+
+    Args:
+        event_id: The message.
+        message_ids: The platform's ids of all messages that it was posted as, in order.
+        turn_id: The turn that it is the answer of; with one, ``Posts.posted_as`` finds it by each of ``message_ids``.
+        scope: Within what those ids are unique: a platform and a workspace.
+        done: False while more of it is to be posted.
+    """
+
+    event_id: str
+    message_ids: tuple[str, ...] = ()
+    turn_id: str = ""
+    scope: str = ""
+    done: bool = True
 
 
 @runtime_checkable
@@ -305,8 +329,12 @@ class Inbox(Protocol):
         """
         ...
 
-    async def posted(self, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
-        """The answer to a message is posted: it is done.
+    async def pending(self, key: str) -> Sequence[Arrival]:
+        """The messages of a conversation that are not answered yet, by the time they were sent."""
+        ...
+
+    async def posted(self, lease: Lease, posting: Posting) -> None:
+        """The answer to a message is posted, or a part of it, also before it is committed.
 
         Raises:
             StaleJournalError: The lease was taken over.
@@ -315,4 +343,29 @@ class Inbox(Protocol):
 
     async def changed(self, seconds: float) -> None:
         """Return when there may be new work, after ``seconds`` at the latest."""
+        ...
+
+
+# --- where answers stand ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PostedTurn:
+    """What a message of ours is the answer of.
+
+    Args:
+        key: The conversation.
+        turn_id: The turn.
+    """
+
+    key: str
+    turn_id: str
+
+
+@runtime_checkable
+class Posts(Protocol):
+    """Finds what people react to."""
+
+    async def posted_as(self, scope: str, message_id: str) -> PostedTurn | None:
+        """The turn whose answer was posted as that message; None when it is none of ours."""
         ...

@@ -23,6 +23,9 @@ from dspy_session.stores.protocol import (
     Journal,
     Lease,
     Leases,
+    PostedTurn,
+    Posting,
+    Posts,
     Store,
     Work,
 )
@@ -38,7 +41,7 @@ FORGOTTEN = ("forgotten", "{}")
 """Kind and body of an entry that the store beneath has blanked: the only ones that may be readable."""
 
 
-class BotStore(Store, Leases, Inbox, Outbox, Ledger, Protocol):
+class BotStore(Store, Leases, Inbox, Posts, Outbox, Ledger, Protocol):
     """A store with all that a bot needs."""
 
 
@@ -66,7 +69,7 @@ class SealedStore:
 
     Raises:
         ConfigurationError: The extra ``crypto`` is not installed, a key is malformed, or ``store`` lacks leases, inbox,
-            outbox or ledger.
+            posts, outbox or ledger.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class SealedStore:
         self._keys = parse_keys(keys)
         self._store = store
         self._random = random
-        lacking = [verbs.__name__ for verbs in (Leases, Inbox, Outbox, Ledger) if not isinstance(store, verbs)]
+        lacking = [verbs.__name__ for verbs in (Leases, Inbox, Posts, Outbox, Ledger) if not isinstance(store, verbs)]
         if lacking:
             raise ConfigurationError(f"{type(store).__name__} cannot be encrypted: it has no {', '.join(lacking)}")
 
@@ -219,9 +222,25 @@ class SealedStore:
             payload = sealer.open(payload, sealer.place("message", arrival.event_id))
         return replace(work, arrival=replace(arrival, payload=payload), reply=reply)
 
-    async def posted(self, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
+    async def pending(self, key: str) -> Sequence[Arrival]:
+        """The messages of a conversation that are not answered yet, opened.
+
+        Raises:
+            StoreError: One of them does not open.
+        """
+        sealer = self._sealer(key)
+        return [
+            replace(arrival, payload=sealer.open(arrival.payload, sealer.place("message", arrival.event_id)))
+            for arrival in await self._store.pending(key)
+        ]
+
+    async def posted(self, lease: Lease, posting: Posting) -> None:
         """As the store beneath."""
-        await self._store.posted(lease, event_id, message_ids)
+        await self._store.posted(lease, posting)
+
+    async def posted_as(self, scope: str, message_id: str) -> PostedTurn | None:
+        """As the store beneath."""
+        return await self._store.posted_as(scope, message_id)
 
     async def changed(self, seconds: float) -> None:
         """As the store beneath."""

@@ -1,8 +1,16 @@
 """Contract suites for stores and sinks of your own."""
 
-from dspy_session.testing.bot_store_contract import InboxContract, LeaseContract, OutboxContract
+from dspy_session.testing.bot_store_contract import InboxContract, LeaseContract, OutboxContract, PostsContract
 from dspy_session.testing.ledger_contract import LedgerContract
 from dspy_session.testing.sink_contract import SinkContract
 from dspy_session.testing.store_contract import StoreContract
 
-__all__ = ["InboxContract", "LeaseContract", "LedgerContract", "OutboxContract", "SinkContract", "StoreContract"]
+__all__ = [
+    "InboxContract",
+    "LeaseContract",
+    "LedgerContract",
+    "OutboxContract",
+    "PostsContract",
+    "SinkContract",
+    "StoreContract",
+]

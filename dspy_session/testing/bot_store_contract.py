@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from dspy_session.errors import StaleJournalError
-from dspy_session.stores import Arrival, Commit, Delivery, Entry, Forget, Settled, Settlement
+from dspy_session.stores import Arrival, Commit, Delivery, Entry, Forget, PostedTurn, Posting, Settled, Settlement
 from dspy_session.testing.store_contract import MakeStore, opened, refused, say, turn, whole
 
 LEASE = 30.0
@@ -137,7 +137,7 @@ class InboxContract:
             assert (work.arrival.event_id, work.arrival.payload, work.reply) == ("e1", '{"text":"e1"}', "the reply")
             assert work.attempts == 1
 
-            await store.posted(lease, "e1", ["m1", "m2"])
+            await store.posted(lease, Posting("e1", ("m1", "m2")))
             assert await store.take(lease) is None
             await store.release(lease)
             assert list(await store.waiting(10)) == []
@@ -176,7 +176,7 @@ class InboxContract:
             old = await store.acquire("k", "one", 0.0)
             new = await store.acquire("k", "two", LEASE)
             await say(store, "k", lease=new, settled=Settled("e1", "reply", received=True))
-            for attempt in (store.take(old), store.posted(old, "e1", [])):
+            for attempt in (store.take(old), store.posted(old, Posting("e1"))):
                 try:
                     await attempt
                 except StaleJournalError:
@@ -197,6 +197,49 @@ class InboxContract:
             assert list(await store.waiting(10)) == ["k"]
             lease = await store.acquire("k", "two", LEASE)
             assert (await store.take(lease)).reply == "reply"
+
+    async def test_one_commit_answers_several_messages(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            for event_id in ("e1", "e2", "e3"):
+                await store.receive(message(event_id))
+            lease = await store.acquire("k", "one", LEASE)
+            settled = Settled("e2", "reply to both", received=True)
+            both = Commit(key="k", expected=0, entries=[turn(0)], marks={"turn:": 0}, settled=settled, also=["e1"])
+            await store.commit(both)
+            assert (await store.take(lease)).reply == "reply to both"
+            assert await store.knows("k", "e1")
+            assert [arrival.event_id for arrival in await store.pending("k")] == ["e3"]
+            for also in (["e3", "e1"], ["e9"]):
+                again = Commit(key="k", expected=1, entries=[turn(1, 0)], marks={"turn:": 1}, also=also)
+                assert await refused(store, again)
+            assert len(await whole(store, "k")) == 1
+            assert [arrival.event_id for arrival in await store.pending("k")] == ["e3"]
+
+    async def test_what_waits_is_told_by_the_time_it_was_sent(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            assert list(await store.pending("k")) == []
+            for event_id, sent_at in (("late", 9.0), ("early", 1.0), ("middle", 5.0)):
+                await store.receive(message(event_id, sent_at=sent_at))
+            await store.receive(message("elsewhere", "other"))
+            assert list(await store.pending("k")) == [
+                message("early", sent_at=1.0),
+                message("middle", sent_at=5.0),
+                message("late", sent_at=9.0),
+            ]
+
+    async def test_a_part_of_an_answer_is_known_at_the_next_try(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await store.receive(message("e1"))
+            lease = await store.acquire("k", "one", LEASE)
+            assert (await store.take(lease)).shown == ()
+            await store.posted(lease, Posting("e1", ("m1",), done=False))
+            work = await store.take(lease)
+            assert (work.shown, work.reply) == (("m1",), "")
+            await say(store, "k", lease=lease, settled=Settled("e1", "reply", received=True))
+            work = await store.take(lease)
+            assert (work.shown, work.reply) == (("m1",), "reply")
+            await store.posted(lease, Posting("e1", ("m1", "m2")))
+            assert await store.take(lease) is None
 
     async def test_news_wakes_whoever_waits_for_it(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
@@ -252,6 +295,43 @@ class InboxContract:
             assert not await store.knows("k", "e1")
             lease = await store.acquire("k", "one", LEASE)
             assert (await store.take(lease)).arrival.event_id == "e2"
+
+
+class PostsContract:
+    """What ``Posts`` promise."""
+
+    async def test_a_post_leads_to_its_turn(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await store.receive(message("e1"))
+            lease = await store.acquire("k", "one", LEASE)
+            await say(store, "k", lease=lease, settled=Settled("e1", "reply", received=True))
+            await store.posted(lease, Posting("e1", ("m1",), "t1", "slack:T1", done=False))
+            await store.posted(lease, Posting("e1", ("m1", "m2"), "t1", "slack:T1"))
+            for message_id in ("m1", "m2"):
+                assert await store.posted_as("slack:T1", message_id) == PostedTurn("k", "t1")
+            assert await store.posted_as("slack:T2", "m1") is None  # an id of another workspace
+            assert await store.posted_as("slack:T1", "m3") is None
+
+    async def test_words_of_no_turn_lead_nowhere(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await store.receive(message("e1"))
+            lease = await store.acquire("k", "one", LEASE)
+            await say(store, "k", lease=lease, settled=Settled("e1", "reply", received=True))
+            await store.posted(lease, Posting("e1", ("m1",), "", "slack:T1"))
+            assert await store.posted_as("slack:T1", "m1") is None
+
+    async def test_forgetting_a_conversation_forgets_its_posts(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            for key in ("k", "other"):
+                await store.receive(message("e1", key))
+                lease = await store.acquire(key, "one", LEASE)
+                await say(store, key, lease=lease, settled=Settled("e1", "reply", received=True))
+                await store.posted(lease, Posting("e1", (f"m {key}",), "t1", "slack:T1"))
+            await store.forget(Forget(key="k"))
+            assert await store.posted_as("slack:T1", "m k") is None
+            assert await store.posted_as("slack:T1", "m other") is not None
+            await store.forget(Forget(before=4e9))  # seconds since 1970: in the year 2096
+            assert await store.posted_as("slack:T1", "m other") is None
 
 
 class OutboxContract:

@@ -20,7 +20,7 @@ from dspy_session.conversation import Conversations, DurableSink, Sink, TakenTur
 from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Job, Runtime, TryLaterError
 from dspy_session.errors import PlatformUnavailableError, StaleJournalError, StoreError
-from dspy_session.stores import Arrival, SealingKey, Store
+from dspy_session.stores import Arrival, Posting, SealingKey, Store
 from dspy_session_chat.action import Event
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.fields import AgentFields
@@ -279,7 +279,7 @@ class Bot:
             logger.exception("The answer to %s in %s was given up", inbound.event_id, inbound.key)
         except Exception:  # the platform refuses it for good
             logger.exception("The answer to %s in %s was not posted", inbound.event_id, inbound.key)
-        await job.posted(ids)
+        await job.posted(Posting(inbound.event_id, tuple(ids)))
 
     async def _answer(self, turn: TakenTurn, shown: ReplyStream | None, job: Job) -> None:
         # A server keeps no trace and no prompt history of what its users say.

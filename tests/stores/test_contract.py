@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from dspy_session.stores import MemoryStore, SqliteStore
-from dspy_session.testing import InboxContract, LeaseContract, LedgerContract, OutboxContract, StoreContract
+from dspy_session.testing import (
+    InboxContract,
+    LeaseContract,
+    LedgerContract,
+    OutboxContract,
+    PostsContract,
+    StoreContract,
+)
 
 
-class TestMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
+class TestMemoryStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
     durable = False
 
     @pytest.fixture
@@ -16,7 +23,7 @@ class TestMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxContrac
         return MemoryStore
 
 
-class TestSqliteStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
+class TestSqliteStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
     @pytest.fixture
     def make_store(self, tmp_path):
         return lambda: SqliteStore(tmp_path / "chat.db")

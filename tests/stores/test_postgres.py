@@ -15,8 +15,15 @@ from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
 from dspy_session.stores.ledger import Charge
 from dspy_session.stores.outgoing import Outbox, Settlement
 from dspy_session.stores.postgres import PostgresStore
-from dspy_session.stores.protocol import Commit, Entry, Forget, Inbox, Leases, Settled
-from dspy_session.testing import InboxContract, LeaseContract, LedgerContract, OutboxContract, StoreContract
+from dspy_session.stores.protocol import Commit, Entry, Forget, Inbox, Leases, Posting, Settled
+from dspy_session.testing import (
+    InboxContract,
+    LeaseContract,
+    LedgerContract,
+    OutboxContract,
+    PostsContract,
+    StoreContract,
+)
 from dspy_session.testing.bot_store_contract import LEASE, delivery, message
 from dspy_session.testing.ledger_contract import NOW, bucket, left
 from dspy_session.testing.store_contract import chain, refused, say, turn, whole
@@ -33,13 +40,13 @@ async def emptied(postgres):
     return "emptied"
 
 
-class TestPostgresStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
+class TestPostgresStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
     @pytest.fixture
     def make_store(self, postgres, emptied):
         return lambda: PostgresStore(postgres.url(emptied))
 
 
-class TestBehindAPooler(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
+class TestBehindAPooler(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
     @pytest.fixture
     async def make_store(self, postgres, emptied):
         async with pooled(postgres) as pooler:
@@ -281,7 +288,7 @@ async def test_no_table_keeps_what_was_forgotten(postgres, postgres_url):
         assert not await store.settle(batch, Settlement("delivered"))
         assert await refused(store, Commit(key="m", expected=3, entries=[turn(3)], marks={}, lease=lease))
         with pytest.raises(StaleJournalError):
-            await store.posted(lease, "secret 0", ["m1"])
+            await store.posted(lease, Posting("secret 0", ("m1",)))
         assert [(lane.key, lane.waiting) for lane in await store.lanes()] == [("m", 1)]
 
 

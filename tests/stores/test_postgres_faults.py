@@ -17,7 +17,7 @@ from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import Database
 from dspy_session.stores.postgres.explain import explained
 from dspy_session.stores.postgres.schema import Migration, migrations
-from dspy_session.stores.protocol import Commit, Forget, Settled
+from dspy_session.stores.protocol import Commit, Forget, Posting, Settled
 from dspy_session.testing.bot_store_contract import LEASE, delivery, message
 from dspy_session.testing.store_contract import chain, opened, refused, say, turn, whole
 from tests.postgres import PASSWORD
@@ -150,7 +150,7 @@ async def test_every_verb_works_though_the_connection_is_lost_meanwhile(postgres
         settled = Settled("e1", "reply", received=True)
         deliveries = [delivery(1), delivery(2)]
         await lossy(store.commit(Commit(key="k", expected=0, lease=lease, settled=settled, deliveries=deliveries)))
-        await lossy(store.posted(lease, "e1", ["m1"]))
+        await lossy(store.posted(lease, Posting("e1", ("m1",))))
         assert await lossy(store.take(lease)) is None
         await lossy(store.release(lease))
         for number in (1, 2):

@@ -12,10 +12,17 @@ import pytest
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
 from dspy_session.stores import MemoryStore, SqliteStore
 from dspy_session.stores.outgoing import Delivery, Outbox, Settlement
-from dspy_session.stores.protocol import Arrival, Commit, Entry, Forget, Inbox, Lease, Leases, Settled
+from dspy_session.stores.protocol import Arrival, Commit, Entry, Forget, Inbox, Lease, Leases, Posting, Settled
 from dspy_session.stores.sealed import IN_PLACE, UNREADABLE_DELAY, BotStore, SealedStore
 from dspy_session.stores.sealing import SealingKey, is_sealed, key_id_of
-from dspy_session.testing import InboxContract, LeaseContract, LedgerContract, OutboxContract, StoreContract
+from dspy_session.testing import (
+    InboxContract,
+    LeaseContract,
+    LedgerContract,
+    OutboxContract,
+    PostsContract,
+    StoreContract,
+)
 
 OLD, NEW = SealingKey("old", b"o" * 32), SealingKey("new", b"n" * 32)
 K = "slack:T:C"
@@ -59,7 +66,7 @@ async def opened(*keys: SealingKey, beneath: BotStore | None = None) -> AsyncIte
         await store.aclose()
 
 
-class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
+class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
     durable = False
 
     @pytest.fixture
@@ -67,7 +74,7 @@ class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, OutboxC
         return lambda: SealedStore(MemoryStore(), OLD)
 
 
-class TestSealedSqliteStore(StoreContract, LeaseContract, InboxContract, OutboxContract, LedgerContract):
+class TestSealedSqliteStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
     @pytest.fixture
     def make_store(self, tmp_path):
         return lambda: SealedStore(SqliteStore(tmp_path / "chat.db"), [NEW, OLD])
@@ -128,7 +135,7 @@ async def test_a_message_and_its_answer_come_back_as_they_were() -> None:
         work = await store.take(lease)
         assert work is not None
         assert (work.arrival, work.reply) == (arrival(), '"hello yourself"')
-        await store.posted(lease, "e1", ["m1"])
+        await store.posted(lease, Posting("e1", ("m1",)))
         assert await store.take(lease) is None
         await store.release(lease)
 
@@ -310,7 +317,7 @@ async def test_an_answer_cannot_be_given_to_another_message() -> None:
         await write(store, ENTRIES[0], lease=lease, settled=Settled("e1", '"answer"'))
         sealed = await beneath.take(lease)
         assert sealed is not None
-        await store.posted(lease, "e1", [])
+        await store.posted(lease, Posting("e1"))
         await write(beneath, ENTRIES[1], expected=1, lease=lease, settled=Settled("e2", sealed.reply))
         with pytest.raises(StoreError, match=r"reply 'e2' .*changed or moved"):
             await store.take(lease)

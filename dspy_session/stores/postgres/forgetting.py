@@ -25,6 +25,8 @@ _DELETE = "DELETE FROM store.conversations WHERE key = ANY($1) RETURNING key"
 _DELETE_ARRIVALS = "DELETE FROM store.arrivals WHERE key = ANY($1) RETURNING key"
 _DELETE_LANES = "DELETE FROM store.lanes WHERE key = ANY($1) RETURNING key"
 _DELETE_DELIVERIES = "DELETE FROM store.deliveries WHERE key = ANY($1) RETURNING key"
+_DELETE_POSTS = "DELETE FROM store.posts WHERE key = ANY($1) RETURNING key"
+_DELETE_OLD_POSTS = "DELETE FROM store.posts WHERE at < $1"
 _DELETE_DONE = "DELETE FROM store.arrivals WHERE state = 'done' AND received_at < $1"
 # What came in since its conversation was found idle waits to be answered.
 _DELETE_DONE_OF = "DELETE FROM store.arrivals WHERE key = ANY($1) AND state = 'done' RETURNING key"
@@ -103,6 +105,7 @@ async def forget(db: Transaction, what: Forget) -> int:
         idle = await _keys(db, _DELETE_IDLE, what.before)
         await _delete_the_rest(db, idle, _DELETE_DONE_OF)
         await db.rows(_DELETE_DONE, what.before)
+        await db.rows(_DELETE_OLD_POSTS, what.before)
         await db.rows(_DELETE_EXPIRED, what.before)
         changed |= idle | await _blank(db, _OLD, what.before)
     return len(changed)
@@ -124,7 +127,7 @@ async def _blank(db: Transaction, which: str, value: str | float) -> set[str]:
 async def _delete_the_rest(db: Transaction, keys: Collection[str], arrivals: str) -> set[str]:
     """Delete what belongs to conversations whose rows are gone."""
     changed: set[str] = set()
-    for statement in (arrivals, _DELETE_LANES, _DELETE_DELIVERIES):
+    for statement in (arrivals, _DELETE_LANES, _DELETE_DELIVERIES, _DELETE_POSTS):
         changed |= await _keys(db, statement, list(keys))
     return changed
 

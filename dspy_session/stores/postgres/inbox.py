@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dspy_session.stores.postgres.database import Transaction
 from dspy_session.stores.postgres.leasing import hold
-from dspy_session.stores.protocol import Arrival, Lease, Work
+from dspy_session.stores.protocol import Arrival, Lease, PostedTurn, Posting, Work
 
 _RECEIVE = """
     WITH received AS (
@@ -31,12 +31,25 @@ _TAKE = """
         SELECT event_id FROM store.arrivals WHERE key = $1 AND state <> 'done'
         ORDER BY state = 'waiting', sent_at, number LIMIT 1
     )
-    RETURNING event_id, payload, sent_at, received_at, author, attempts, reply
+    RETURNING event_id, payload, sent_at, received_at, author, attempts, reply, message_ids
+"""
+_PENDING = """
+    SELECT key, event_id, payload, sent_at, received_at, author FROM store.arrivals
+    WHERE key = $1 AND state = 'waiting' ORDER BY sent_at, number
 """
 _POSTED = """
     UPDATE store.arrivals SET state = 'done', payload = '', reply = '', author = '', message_ids = $3
     WHERE key = $1 AND event_id = $2 AND state = 'answered'
 """
+
+
+_SHOWN = "UPDATE store.arrivals SET message_ids = $3 WHERE key = $1 AND event_id = $2 AND state <> 'done'"
+_TIE = """
+    INSERT INTO store.posts (scope, message_id, key, turn_id, at)
+    SELECT $1, id, $3, $4, extract(epoch FROM clock_timestamp()) FROM unnest($2::text[]) AS id
+    ON CONFLICT (scope, message_id) DO UPDATE SET key = excluded.key, turn_id = excluded.turn_id, at = excluded.at
+"""
+_POSTED_AS = "SELECT key, turn_id FROM store.posts WHERE scope = $1 AND message_id = $2"
 
 
 async def receive(db: Transaction, arrival: Arrival, news: str) -> bool:
@@ -62,10 +75,24 @@ async def take(db: Transaction, lease: Lease) -> Work | None:
     if row is None:
         return None
     arrival = Arrival(lease.key, row["event_id"], row["payload"], row["sent_at"], row["received_at"], row["author"])
-    return Work(arrival, row["attempts"], row["reply"])
+    return Work(arrival, row["attempts"], row["reply"], tuple(row["message_ids"]))
 
 
-async def posted(db: Transaction, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
-    """The answer to a message is posted."""
+async def pending(db: Transaction, key: str) -> Sequence[Arrival]:
+    """The messages of a conversation that are not answered yet."""
+    return [Arrival(*row) for row in await db.rows(_PENDING, key)]
+
+
+async def posted(db: Transaction, lease: Lease, posting: Posting) -> None:
+    """The answer to a message is posted, or a part of it."""
     await hold(db, lease)
-    await db.rows(_POSTED, lease.key, event_id, list(message_ids))
+    message_ids = list(dict.fromkeys(posting.message_ids))
+    await db.rows(_POSTED if posting.done else _SHOWN, lease.key, posting.event_id, message_ids)
+    if posting.turn_id:
+        await db.rows(_TIE, posting.scope, message_ids, lease.key, posting.turn_id)
+
+
+async def posted_as(db: Transaction, scope: str, message_id: str) -> PostedTurn | None:
+    """The turn whose answer was posted as that message."""
+    row = await db.row(_POSTED_AS, scope, message_id)
+    return None if row is None else PostedTurn(*row)

@@ -93,8 +93,13 @@ _COMMIT = f"""
             payload = CASE excluded.state WHEN 'done' THEN '' ELSE known.payload END
         WHERE known.state = 'waiting'
         RETURNING event_id
+    ), also AS (
+        UPDATE store.arrivals SET state = 'done', payload = '', reply = '', author = ''
+        FROM changed WHERE key = $1 AND event_id = ANY($21::text[]) AND state = 'waiting'
+        RETURNING event_id
     ), {DELIVER}
-    SELECT EXISTS (SELECT FROM changed) AS changed, EXISTS (SELECT FROM settled) AS settled
+    SELECT EXISTS (SELECT FROM changed) AS changed, EXISTS (SELECT FROM settled) AS settled,
+        ARRAY(SELECT event_id FROM also) AS also
 """  # noqa: S608  # made of constants
 _STANDS = """
     SELECT
@@ -146,6 +151,7 @@ async def commit(db: Transaction, change: Commit) -> None:
         None if settled is None else settled.event_id,
         None if settled is None else settled.reply,
         settled is not None and settled.received,
+        list(change.also),
     )
     assert row is not None
     if not row["changed"]:
@@ -154,6 +160,8 @@ async def commit(db: Transaction, change: Commit) -> None:
         raise StaleJournalError(
             f"the message {settled.event_id!r} is settled already, or was forgotten; nothing was written"
         )
+    if missing := set(change.also).difference(row["also"]):
+        raise StaleJournalError(f"messages are settled already, or were forgotten: {sorted(missing)}")
 
 
 async def stands(db: Transaction, change: Commit) -> bool:

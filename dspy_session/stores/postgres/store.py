@@ -13,7 +13,18 @@ from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, l
 from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import LONG_SECONDS, Database, UnknownOutcomeError
 from dspy_session.stores.postgres.news import News
-from dspy_session.stores.protocol import Arrival, Commit, ConversationInfo, Entry, Forget, Journal, Lease, Work
+from dspy_session.stores.protocol import (
+    Arrival,
+    Commit,
+    ConversationInfo,
+    Entry,
+    Forget,
+    Journal,
+    Lease,
+    PostedTurn,
+    Posting,
+    Work,
+)
 
 ATTEMPTS = 5
 """How often a commit is sent when its connection is lost each time."""
@@ -142,9 +153,17 @@ class PostgresStore:
         """What is to be done next in a conversation."""
         return await self._database.run(lambda db: inbox.take(db, lease))
 
-    async def posted(self, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
-        """The answer to a message is posted: it is done."""
-        await self._database.run(lambda db: inbox.posted(db, lease, event_id, message_ids))
+    async def pending(self, key: str) -> Sequence[Arrival]:
+        """The messages of a conversation that are not answered yet."""
+        return await self._database.run(lambda db: inbox.pending(db, key))
+
+    async def posted(self, lease: Lease, posting: Posting) -> None:
+        """The answer to a message is posted, or a part of it."""
+        await self._database.run(lambda db: inbox.posted(db, lease, posting))
+
+    async def posted_as(self, scope: str, message_id: str) -> PostedTurn | None:
+        """The turn whose answer was posted as that message."""
+        return await self._database.run(lambda db: inbox.posted_as(db, scope, message_id))
 
     async def changed(self, seconds: float) -> None:
         """Return when there may be new work, after ``seconds`` at the latest."""

@@ -9,3 +9,14 @@ CREATE TABLE accounts (
 ) WITHOUT ROWID;
 CREATE INDEX accounts_by_owner ON accounts (owner) WHERE owner <> '';
 CREATE INDEX accounts_by_end ON accounts (expires_at);
+
+-- Which turn a message of ours is the answer of.
+CREATE TABLE posts (
+    scope      TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    turn_id    TEXT NOT NULL,
+    at         REAL NOT NULL,
+    PRIMARY KEY (scope, message_id)
+) WITHOUT ROWID;
+CREATE INDEX posts_by_key ON posts (key);

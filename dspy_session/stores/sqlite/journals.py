@@ -112,6 +112,9 @@ def commit(db: sqlite3.Connection, change: Commit, now: float) -> None:
     author = change.entries[-1].author if added else ""
     if change.settled is not None:
         _settle(db, change.key, change.settled, change.entries[-1].at if added else now)
+    for event_id in change.also:
+        if not db.execute(_ANSWER, ("done", "", change.key, event_id)).rowcount:
+            raise StaleJournalError(f"the message {event_id!r} is settled already, or was forgotten")
     about = (change.expected, change.expected + added - 1)
     for delivery in change.deliveries:
         enqueue(db, change.key, delivery, now, author, about)
@@ -226,7 +229,7 @@ def forget(db: sqlite3.Connection, what: Forget, held: Collection[str]) -> list[
 def _delete(db: sqlite3.Connection, key: str) -> bool:
     """Delete a conversation; False when there was nothing of it."""
     db.execute("DELETE FROM entries WHERE conversation IN (SELECT id FROM conversations WHERE key = ?)", (key,))
-    tables = ("conversations", "arrivals", "deliveries", "lanes")
+    tables = ("conversations", "arrivals", "deliveries", "lanes", "posts")
     gone = [db.execute(f"DELETE FROM {table} WHERE key = ?", (key,)).rowcount for table in tables]  # noqa: S608
     return any(gone)
 
@@ -245,6 +248,7 @@ def _forget_before(db: sqlite3.Connection, before: float, held: Collection[str])
     for key in idle:
         _delete(db, key)
     db.execute("DELETE FROM arrivals WHERE state = 'done' AND received_at < ?", (before,))
+    db.execute("DELETE FROM posts WHERE at < ?", (before,))
     db.execute("DELETE FROM accounts WHERE expires_at < ?", (before,))
     changed = idle + _blank_where(db, _OLD, before, held)
     db.execute(_CLOSE_EMPTY_LANES)

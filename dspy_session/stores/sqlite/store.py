@@ -13,7 +13,18 @@ from dspy_session.errors import StoreError
 from dspy_session.stores.leases import MemoryLeases
 from dspy_session.stores.ledger import Adjustment, Charge, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
-from dspy_session.stores.protocol import Arrival, Commit, ConversationInfo, Entry, Forget, Journal, Lease, Work
+from dspy_session.stores.protocol import (
+    Arrival,
+    Commit,
+    ConversationInfo,
+    Entry,
+    Forget,
+    Journal,
+    Lease,
+    PostedTurn,
+    Posting,
+    Work,
+)
 from dspy_session.stores.sqlite import inbox, journals, ledger, outbox, schema
 from dspy_session.stores.sqlite.worker import Worker, explained
 
@@ -184,14 +195,22 @@ class SqliteStore:
 
         return await self._write.do(work)
 
-    async def posted(self, lease: Lease, event_id: str, message_ids: Sequence[str]) -> None:
-        """The answer to a message is posted: it is done."""
+    async def pending(self, key: str) -> Sequence[Arrival]:
+        """The messages of a conversation that are not answered yet."""
+        return await self._read.do(lambda db: inbox.pending(db, key))
+
+    async def posted(self, lease: Lease, posting: Posting) -> None:
+        """The answer to a message is posted, or a part of it."""
 
         def work(db: sqlite3.Connection) -> None:
             self._leases.check(lease)
-            inbox.posted(db, lease.key, event_id, message_ids)
+            inbox.posted(db, lease.key, posting, self._clock())
 
         await self._write.do(work)
+
+    async def posted_as(self, scope: str, message_id: str) -> PostedTurn | None:
+        """The turn whose answer was posted as that message."""
+        return await self._read.do(lambda db: inbox.posted_as(db, scope, message_id))
 
     async def changed(self, seconds: float) -> None:
         """Return when there may be new work, after ``seconds`` at the latest."""

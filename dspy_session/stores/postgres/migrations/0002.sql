@@ -9,3 +9,14 @@ CREATE TABLE store.accounts (
 );
 CREATE INDEX accounts_by_owner ON store.accounts (owner) WHERE owner <> '';
 CREATE INDEX accounts_by_end ON store.accounts (expires_at);
+
+-- Which turn a message of ours is the answer of.
+CREATE TABLE store.posts (
+    scope      text COLLATE "C" NOT NULL,
+    message_id text COLLATE "C" NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    turn_id    text NOT NULL,
+    at         double precision NOT NULL,         -- by the database's clock
+    PRIMARY KEY (scope, message_id)
+);
+CREATE INDEX posts_by_key ON store.posts (key);
