@@ -1,24 +1,24 @@
-"""Whether an event is for the bot: the rules by which it speaks up, and by which it stays silent."""
+"""How an event reaches the bot: the rules by which it is spoken to, and what it does not hear at all."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from dspy_session_chat.inbound import Addressed
 from dspy_session_slack.key import is_dm, thread_ts
-from dspy_session_slack.plaintext import addresses, mentions
+from dspy_session_slack.plaintext import mentions
 
 Reason = Literal[
     "no message",
-    "a change, a join or other news about the channel",
+    "a join or other news about the channel",
     "our own message",
-    "another bot",
+    "our own reaction",
+    "not ours",
+    "nothing was changed that people wrote",
     "not well formed",
-    "for someone else",
-    "not for us",
 ]
 
 SLACKBOT = "USLACKBOT"
@@ -26,8 +26,8 @@ SLACKBOT = "USLACKBOT"
 _ID = re.compile(r"[A-Z][A-Z0-9]*")
 _TS = re.compile(r"[0-9]{1,10}\.[0-9]{1,9}")
 
-WRITTEN = (None, "file_share", "thread_broadcast")
-"""The subtypes under which people write; every other one is news about a message or a channel."""
+WRITTEN = (None, "file_share", "thread_broadcast", "me_message", "bot_message")
+"""The subtypes under which people and bots write; every other one is news about a message or a channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,14 @@ class BotUser:
     bot_id: str
     name: str
 
+    def wrote(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message is one of the bot's own."""
+        return message.get("user") == self.user_id or bool(self.bot_id and message.get("bot_id") == self.bot_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """The event is not for the bot.
+    """The event is nothing that the bot hears.
 
     Args:
         reason: Why.
@@ -66,44 +70,50 @@ def address(event: Mapping[str, Any], bot: BotUser) -> Addressed | Ignored:
         bot: Who is listening.
 
     Returns:
-        ``"direct"`` or ``"mention"``; ``"thread"`` for a reply in a thread that mentions nobody, which is for the bot
-        only if it is in that thread; else ``Ignored``.
+        ``"direct"`` or ``"mention"``; ``"thread"`` for a reply in a thread, which is for the bot only if it is in that
+        thread; ``"ambient"`` for everything else that is said; or ``Ignored``.
     """
     if event.get("type") not in ("message", "app_mention"):
         return Ignored("no message")
-    if event.get("user") == bot.user_id or (bot.bot_id and event.get("bot_id") == bot.bot_id):
+    if bot.wrote(event):
         return Ignored("our own message")
-    # Two bots that answer one another never stop, so no bot is answered, whatever it says and whomever it mentions.
-    if event.get("bot_id") or event.get("subtype") == "bot_message" or event.get("user") == SLACKBOT:
-        return Ignored("another bot")
     if event.get("subtype") not in WRITTEN:
-        return Ignored("a change, a join or other news about the channel")
-    if not _is_well_formed(event):
+        return Ignored("a join or other news about the channel")
+    if not is_well_formed(event):
         return Ignored("not well formed")
-    return _addressed(event, bot)
-
-
-def _addressed(event: Mapping[str, Any], bot: BotUser) -> Addressed | Ignored:
     if is_dm(event):
         return "direct"
-    text = event.get("text") or ""
-    if event["type"] == "app_mention" or bot.user_id in mentions(text):
+    if event["type"] == "app_mention" or bot.user_id in mentions(event.get("text") or ""):
         return "mention"
-    if thread_ts(event) in (None, event["ts"]):
-        return Ignored("not for us")
-    # People who talk to one another in the bot's thread need not be interrupted.
-    return Ignored("for someone else") if addresses(text) else "thread"
+    return "ambient" if thread_ts(event) in (None, event["ts"]) else "thread"
 
 
-def _is_well_formed(event: Mapping[str, Any]) -> bool:
-    place = all(isinstance(event.get(name), str) and _ID.fullmatch(event[name]) for name in ("channel", "user"))
+def author_id(message: Mapping[str, Any]) -> Any:
+    """Who wrote a message: a user, or the integration that has none (``"B…"``)."""
+    return message.get("user") or message.get("bot_id")
+
+
+def is_from_bot(message: Mapping[str, Any]) -> bool:
+    """Whether a bot, an integration or Slack itself wrote a message."""
+    return bool(message.get("bot_id")) or message.get("subtype") == "bot_message" or message.get("user") == SLACKBOT
+
+
+def is_well_formed(message: Mapping[str, Any]) -> bool:
+    """Whether a message has a place, an author, a time and a text, and each of them is what it should be."""
     return (
-        place
-        and _is_time(event.get("ts"))
-        and (event.get("thread_ts") is None or _is_time(event["thread_ts"]))
-        and isinstance(event.get("text") or "", str)
+        is_id(message.get("channel"))
+        and is_id(author_id(message))
+        and is_time(message.get("ts"))
+        and (message.get("thread_ts") is None or is_time(message["thread_ts"]))
+        and isinstance(message.get("text") or "", str)
     )
 
 
-def _is_time(ts: object) -> bool:
-    return isinstance(ts, str) and _TS.fullmatch(ts) is not None
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether this is an id as Slack makes them: ``"C0GENERAL"``."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def is_time(value: object) -> TypeGuard[str]:
+    """Whether this is a time as Slack writes them: ``"1700000000.000100"``."""
+    return isinstance(value, str) and _TS.fullmatch(value) is not None

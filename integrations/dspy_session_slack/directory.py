@@ -48,6 +48,10 @@ class Directory:
                 await asyncio.gather(*map(self._look_up, unknown))
         except TimeoutError:
             _log.info("Slack is slow to tell names: this message goes on without")
+        return self.known(ids)
+
+    def known(self, ids: Iterable[str]) -> dict[str, str]:
+        """The names that are remembered, without asking Slack."""
         return {each: name for each in ids if (name := self._names.get(each))}
 
     async def _look_up(self, each: str) -> None:

@@ -1,4 +1,4 @@
-"""The way of one event from Slack to the bot: is it for us, has it come before, who wrote it; and in order."""
+"""The way of one event from Slack to the bot: what it is, has it come before, who did it; and in order."""
 
 from __future__ import annotations
 
@@ -10,30 +10,36 @@ from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
+from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Addressed
 from dspy_session_chat.platform import Receive
-from dspy_session_slack.address import BotUser, Ignored, address
+from dspy_session_slack.address import BotUser, Ignored, address, author_id, is_from_bot
+from dspy_session_slack.changes import CHANGED, DELETED, Change, change_of, translate_change
 from dspy_session_slack.directory import Directory
 from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id, thread_ts
 from dspy_session_slack.plaintext import mentions
+from dspy_session_slack.reactions import ADDED, REMOVED, reaction_of
 from dspy_session_slack.threads import Threads
-from dspy_session_slack.translate import translate
+from dspy_session_slack.translate import place_of, translate
 
 _log = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
-"""Messages whose twins and repetitions are recognised: minutes of a busy workspace. What comes later is for the bot's
+"""Events whose twins and repetitions are recognised: minutes of a busy workspace. What comes later is for the bot's
 own, durable memory to recognise, by the same event id."""
 
 
 class Intake:
-    """Hands the messages that are for the bot to ``receive``: each once, those of a conversation in order.
+    """Hands over what people write and do: each once, what belongs to a conversation in order.
+
+    What is said among people costs neither a call of Slack's API nor a place in memory; only of a reply in a thread
+    Slack is asked, once for each thread, whether the bot is in it.
 
     Args:
         bot: Who is listening.
         threads: Which threads the bot is in.
         directory: What people are called.
-        receive: Takes a message over.
+        receive: Takes an event over.
     """
 
     def __init__(self, bot: BotUser, threads: Threads, directory: Directory, receive: Receive) -> None:
@@ -51,31 +57,81 @@ class Intake:
             PlatformError: Slack does not say for now whether the event is for us; it has to come again.
         """
         event = inner_event(body)
+        if event.get("type") in (ADDED, REMOVED):
+            ignored = await self._take_reaction(event)
+        elif event.get("type") == "message" and event.get("subtype") in (CHANGED, DELETED):
+            ignored = await self._take_change(event)
+        else:
+            ignored = await self._take_message(body, event)
+        if ignored is not None:
+            _log.debug("Ignored a Slack event: %s", ignored.reason)
+
+    async def _take_message(self, body: Mapping[str, Any], event: Mapping[str, Any]) -> Ignored | None:
         addressed = address(event, self._bot)
         if isinstance(addressed, Ignored):
-            _log.debug("Ignored a Slack event: %s", addressed.reason)
-            return
+            return addressed
+        if addressed == "ambient":
+            await self._receive(translate(body, addressed, self._bot, self._directory.known(self._named(event))))
+            return None
         # Looking names and threads up takes time, and the next message of the conversation may need none of it.
-        key = str(conversation_key(body, workspace=self._bot.team_id))
-        queue = self._queues.setdefault(key, asyncio.Lock())
-        async with queue:
-            await self._take(body, event, addressed)
+        async with self._queue(str(conversation_key(body, workspace=self._bot.team_id))):
+            await self._take_addressed(body, event, addressed)
+        return None
 
-    async def _take(self, body: Mapping[str, Any], event: Mapping[str, Any], addressed: Addressed) -> None:
+    async def _take_addressed(self, body: Mapping[str, Any], event: Mapping[str, Any], addressed: Addressed) -> None:
         channel, ts = event["channel"], event["ts"]
         this = message_id(channel, ts)
         if this in self._taken:
             return
         if addressed == "thread" and not await self._threads.includes(event, self._bot):
-            _log.debug("Ignored a Slack event: in a thread that the bot is not in")
+            await self._receive(translate(body, "ambient", self._bot, self._directory.known(self._named(event))))
             return
-        if addressed == "mention":
+        if addressed == "mention" and not is_from_bot(event):
             self._threads.join(channel, thread_ts(event) or ts)
         names = await self._directory.names(self._named(event))
         await self._receive(translate(body, addressed, self._bot, names))
         self._taken[this] = None
 
-    def _named(self, event: Mapping[str, Any]) -> list[str]:
-        """The ids in ``event`` that people know by name, the ones that matter most first."""
-        mentioned = [user for user in mentions(event.get("text") or "") if user != self._bot.user_id]
-        return [event["user"], *([] if is_dm(event) else [event["channel"]]), *mentioned]
+    async def _take_reaction(self, event: Mapping[str, Any]) -> Ignored | None:
+        user = event.get("user")
+        action = reaction_of(event, self._bot, self._directory.known([user] if isinstance(user, str) else []))
+        if isinstance(action, Ignored):
+            return action
+        await self._hand_over(action)
+        return None
+
+    async def _take_change(self, event: Mapping[str, Any]) -> Ignored | None:
+        change = change_of(event, self._bot)
+        if isinstance(change, Ignored):
+            return change
+        key, _ = place_of(change.message, self._bot)
+        async with self._queue(str(key)):
+            named = self._named(change.message)
+            ask = not change.gone and self._is_followed(change)
+            names = await self._directory.names(named) if ask else self._directory.known(named)
+            await self._hand_over(translate_change(change, self._bot, names))
+        return None
+
+    async def _hand_over(self, event: Event) -> None:
+        """Hand an event over, unless it has been already."""
+        if event.event_id not in self._taken:
+            await self._receive(event)
+            self._taken[event.event_id] = None
+
+    def _is_followed(self, change: Change) -> bool:
+        """Whether a message was said to the bot, as far as is known without asking Slack."""
+        addressed = address(change.message, self._bot)
+        if addressed == "thread":
+            return self._threads.remembers(change.message["channel"], change.message["thread_ts"])
+        return addressed in ("direct", "mention")
+
+    def _queue(self, key: str) -> asyncio.Lock:
+        return self._queues.setdefault(key, asyncio.Lock())
+
+    def _named(self, message: Mapping[str, Any]) -> list[str]:
+        """The ids in a message that people know by name, the ones that matter most first."""
+        mentioned = [user for user in mentions(message.get("text") or "") if user != self._bot.user_id]
+        author = author_id(message)
+        # Slack tells the name of a bot with what it says, and of an integration there is no user to ask for.
+        authors = [author] if author and not is_from_bot(message) else []
+        return [*authors, *([] if is_dm(message) else [message["channel"]]), *mentioned]

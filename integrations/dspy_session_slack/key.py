@@ -37,7 +37,10 @@ def conversation_key(event: Mapping[str, Any], *, workspace: str = "") -> Conver
     team = workspace or _workspace(event, message)
     if not team:
         raise InvalidKeyError("this Slack event does not say which workspace it comes from: give workspace=…")
-    return ConversationKey(PLATFORM, team, channel, thread_ts(message) or (None if is_dm(message) else ts))
+    thread = thread_ts(message)
+    if thread == ts:  # the first message of a thread says of itself that it is in it, once it has replies
+        thread = None
+    return ConversationKey(PLATFORM, team, channel, thread or (None if is_dm(message) else ts))
 
 
 def inner_event(body: Mapping[str, Any]) -> Mapping[str, Any]:

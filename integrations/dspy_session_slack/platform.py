@@ -146,25 +146,33 @@ class Slack:
         if self._app is None:
             # Given a client, Bolt warns of a SLACK_BOT_TOKEN that it leaves unused.
             own = {"token": self._client.token} if self._given_client is None else {"client": self._client}
-            # Before Bolt authorizes: when its own auth.test fails, it acknowledges the event, and the event is lost.
-            app = AsyncApp(name="dspy-session-slack", before_authorize=self._take, **own)
-            _acknowledge_the_rest(app, self._is_running)
-            return app
+            # Before Bolt authorizes: that costs a call, and when it fails, Bolt acknowledges the event, which is lost.
+            return AsyncApp(name="dspy-session-slack", before_authorize=self._take_and_acknowledge, **own)
         if not self._joined:
             self._app.middleware(self._take)
             _acknowledge_the_rest(self._app, self._is_running)
             self._joined = True
         return self._app
 
+    async def _take_and_acknowledge(self, body: Mapping[str, Any]) -> BoltResponse:
+        """Bolt's middleware in an app of our own: no other handler is there that could wait for anything."""
+        return await self._handle(body) or BoltResponse(status=200)
+
     async def _take(self, body: Mapping[str, Any], next_: Callable[[], Awaitable[None]]) -> BoltResponse | None:
-        """Bolt's middleware: whatever comes passes here first, and then goes on to the app's own handlers."""
+        """Bolt's middleware in an app that we joined: whatever comes passes here, and goes on to its handlers."""
+        response = await self._handle(body)
+        if response is None:
+            await next_()
+        return response
+
+    async def _handle(self, body: Mapping[str, Any]) -> BoltResponse | None:
+        """Take what came; the answer to Slack, None when it is for others to give."""
         if self._intake is not None and body.get("type") == "event_callback":
             try:
                 await self._intake.take(body)
             except SessionError as error:
                 _log.warning("A Slack event was not taken, and Slack will send it again: %s", error)
                 return BoltResponse(status=503)
-        await next_()
         return None
 
     async def _is_running(self) -> bool:

@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import PlatformError
-from dspy_session_slack.address import BotUser
+from dspy_session_slack.address import BotUser, is_from_bot
 from dspy_session_slack.plaintext import mentions
 from dspy_session_slack.refusals import error_code
 
@@ -61,6 +61,10 @@ class Threads:
         """The bot was mentioned in a thread, or posts there."""
         self._known[channel, thread] = True
 
+    def remembers(self, channel: str, thread: str) -> bool:
+        """Whether the bot is known to be in a thread, without asking Slack."""
+        return self._known.get((channel, thread), False)
+
     async def includes(self, event: Mapping[str, Any], bot: BotUser) -> bool:
         """Whether the bot is in the thread that ``event`` replies in.
 
@@ -91,12 +95,15 @@ class Threads:
         return False
 
     async def _shows(self, channel: str, thread: str, bot: BotUser) -> bool:
-        """Whether a thread has a message of the bot's, or one that mentions it."""
+        """Whether a thread has a message of the bot's, or one by which a person mentions it."""
         cursor: str | None = None
         for _ in range(PAGES):
             page = await self._client.conversations_replies(channel=channel, ts=thread, limit=PAGE, cursor=cursor)
             for message in page["messages"] or []:
-                if message.get("user") == bot.user_id or bot.user_id in mentions(message.get("text") or ""):
+                if bot.wrote(message):
+                    return True
+                # A bot that mentions us has to be answered before we are in its thread.
+                if not is_from_bot(message) and bot.user_id in mentions(message.get("text") or ""):
                     return True
             cursor = (page["response_metadata"] or {}).get("next_cursor")
             if not cursor:

@@ -6,40 +6,78 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
-from dspy_session_slack.address import BotUser
-from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id, thread_ts
-from dspy_session_slack.plaintext import plain_text, without_address
+from dspy_session_slack.address import BotUser, author_id, is_from_bot
+from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id
+from dspy_session_slack.plaintext import addresses, mentions, plain_text, without_address
 
 
 def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names: Mapping[str, str]) -> Inbound:
-    """What the bot is to answer.
+    """What was said.
 
     Args:
-        body: The Events API body of a message that ``address`` found to be for the bot.
+        body: The Events API body of a message that ``address`` did not find to be ignored.
         addressed: How it reaches the bot.
         bot: Who is listening.
         names: What people call the author, the channel and whoever is mentioned, by id; an id without a name stays.
     """
     event = inner_event(body)
-    channel, user, ts = event["channel"], event["user"], event["ts"]
-    dm = is_dm(event)
-    thread = thread_ts(event) or (None if dm else ts)
-    text = without_address(event.get("text") or "", bot.user_id)
+    channel, ts = event["channel"], event["ts"]
+    text = event.get("text") or ""
+    key, reply_to = place_of(event, bot)
     return Inbound(
-        key=conversation_key(body, workspace=bot.team_id),
+        key=key,
         event_id=message_id(channel, ts),
-        author=Author(id=user, name=names.get(user) or user, workspace=bot.team_id),
-        text=plain_text(text, {bot.user_id: bot.name, **names}).strip(),
+        author=author_of(event, bot, names),
+        text=text_of(event, bot, names),
         addressed=addressed,
-        sent_at=datetime.fromtimestamp(float(ts), UTC),
-        channel_name="" if dm else names.get(channel, ""),
-        attachments=tuple(_attachments(event.get("files"))),
-        reply_to={"channel": channel} if thread is None else {"channel": channel, "thread_ts": thread},
+        sent_at=moment(ts),
+        channel_name="" if is_dm(event) else names.get(channel, ""),
+        attachments=tuple(attachments_of(event)),
+        reply_to=reply_to,
+        mentions_others=addressed != "mention" and bot.user_id not in mentions(text) and addresses(text),
     )
 
 
-def _attachments(files: object) -> Iterator[Attachment]:
+def place_of(message: Mapping[str, Any], bot: BotUser) -> tuple[ConversationKey, dict[str, Any]]:
+    """The conversation that a message belongs to, and where the answer to it goes.
+
+    Args:
+        message: A message, with the channel that it is in.
+        bot: Who is listening: the event may name the other workspace of a channel that two of them share.
+    """
+    key = conversation_key(message, workspace=bot.team_id)
+    reply_to = {"channel": key.channel} if key.thread is None else {"channel": key.channel, "thread_ts": key.thread}
+    return key, reply_to
+
+
+def author_of(message: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> Author:
+    """Who wrote a message."""
+    author = author_id(message)
+    from_bot = is_from_bot(message)
+    return Author(
+        id=author,
+        name=names.get(author) or (_bots_name(message) if from_bot else "") or author,
+        is_bot=from_bot,
+        workspace=bot.team_id,
+    )
+
+
+def text_of(message: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> str:
+    """What a message says, without the mention that addresses the bot."""
+    text = without_address(message.get("text") or "", bot.user_id)
+    return plain_text(text, {bot.user_id: bot.name, **names}).strip()
+
+
+def moment(ts: str) -> datetime:
+    """A time as Slack writes them."""
+    return datetime.fromtimestamp(float(ts), UTC)
+
+
+def attachments_of(message: Mapping[str, Any]) -> Iterator[Attachment]:
+    """The files that came with a message, less those that cannot be had."""
+    files = message.get("files")
     for file in files if isinstance(files, list) else ():
         # A file that was deleted, or that our workspace may not see, comes as an entry without an address.
         if isinstance(file, Mapping) and isinstance(
@@ -51,3 +89,10 @@ def _attachments(files: object) -> Iterator[Attachment]:
                 size=size if isinstance(size := file.get("size"), int) else 0,
                 url=url,
             )
+
+
+def _bots_name(message: Mapping[str, Any]) -> str:
+    """What a bot calls itself: an event names its user, if it has any, by id alone."""
+    profile = message.get("bot_profile")
+    name = message.get("username") or (profile.get("name") if isinstance(profile, Mapping) else None)
+    return name if isinstance(name, str) else ""

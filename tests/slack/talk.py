@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.conversation.key import ConversationKey
+from dspy_session_chat.action import Action, Event
 from dspy_session_chat.inbound import Author, Inbound
 from dspy_session_chat.platform import Receive
 from dspy_session_slack import Slack
@@ -27,19 +28,45 @@ MENTION = "<@U0BOT>"
 
 
 class Echo:
-    """Keeps what it receives, and says it back before it returns."""
+    """Hears everything; says what a bot is to answer back before it returns.
+
+    Args:
+        platform: Where it answers.
+    """
 
     def __init__(self, platform: Slack) -> None:
         self._platform = platform
-        self.received: list[Inbound] = []
+        self.heard: list[Event] = []
 
-    async def __call__(self, inbound: Inbound) -> None:
-        self.received.append(inbound)
-        await self._platform.post(saying(inbound, f"echo: {inbound.text}"))
+    async def __call__(self, event: Event) -> None:
+        self.heard.append(event)
+        if is_for_us(event):
+            await self._platform.post(saying(event, f"echo: {event.text}"))
+
+    @property
+    def received(self) -> list[Inbound]:
+        """What was answered."""
+        return [event for event in self.heard if is_for_us(event)]
+
+    @property
+    def overheard(self) -> list[Inbound]:
+        """What was said, and not answered."""
+        return [event for event in self.heard if isinstance(event, Inbound) and not is_for_us(event)]
+
+    @property
+    def actions(self) -> list[Action]:
+        return [event for event in self.heard if isinstance(event, Action)]
 
     @property
     def texts(self) -> list[str]:
         return [inbound.text for inbound in self.received]
+
+
+def is_for_us(event: Event) -> TypeGuard[Inbound]:
+    """Whether a bot answers to this: something that a person says to it, and to nobody else."""
+    if not isinstance(event, Inbound) or event.author.is_bot:
+        return False
+    return event.addressed != "ambient" and not (event.addressed == "thread" and event.mentions_others)
 
 
 def platform_of(slack: FakeSlack, **options: Any) -> Slack:

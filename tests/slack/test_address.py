@@ -29,31 +29,33 @@ from tests.slack.payloads import BOT, body, dm, mention, message, reply
         pytest.param(reply("<@U00BOT> and then?"), "mention", id="a mention in a thread"),
         pytest.param(reply(), "thread", id="a reply"),
         pytest.param(reply(subtype="thread_broadcast"), "thread", id="a reply that the channel sees too"),
+        pytest.param(reply("<@U00BEN> what do you think?"), "thread", id="a reply to somebody else"),
+        pytest.param(reply("<!here> please look"), "thread", id="a reply to all"),
+        pytest.param(message("lunch?"), "ambient", id="small talk"),
+        pytest.param(message("_sighs_", subtype="me_message"), "ambient", id="a sigh"),
+        pytest.param(message("<@U00BEN> lunch?"), "ambient", id="a mention of somebody else"),
+        pytest.param(message("lunch?", thread_ts="1766458026.240809"), "ambient", id="the root of a thread"),
+        pytest.param(payloads.OTHER_BOT, "mention", id="a bot that mentions us"),
+        pytest.param(payloads.CLASSIC_BOT, "mention", id="a classic integration that mentions us"),
+        pytest.param(message("build 7 failed", bot_id="B00CI"), "ambient", id="a bot to itself"),
+        pytest.param(dm("hello", bot_id="B00CI"), "direct", id="a bot by DM"),
+        pytest.param(payloads.SLACKBOT, "direct", id="Slackbot"),
     ],
 )
-def test_what_is_for_the_bot(event: dict[str, Any], addressed: str):
+def test_how_it_reaches_the_bot(event: dict[str, Any], addressed: str):
     assert address(event, BOT) == addressed
 
 
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
-        pytest.param(message("lunch?"), "not for us", id="small talk"),
-        pytest.param(message("lunch?", thread_ts="1766458026.240809"), "not for us", id="the root of a thread"),
-        pytest.param(reply("<@U00BEN> what do you think?"), "for someone else", id="a reply to somebody else"),
-        pytest.param(reply("<!subteam^S00OPS|@ops> please look"), "for someone else", id="a reply to a group"),
-        pytest.param(reply("<!here> please look"), "for someone else", id="a reply to all"),
         pytest.param(payloads.OWN, "our own message", id="our own"),
         pytest.param(dm("hi", user="U00BOT"), "our own message", id="our own without a bot_id"),
         pytest.param(message(user="U00X", bot_id="B00BOT"), "our own message", id="our own under another name"),
-        pytest.param(payloads.OTHER_BOT, "another bot", id="a bot that mentions us"),
-        pytest.param(payloads.CLASSIC_BOT, "another bot", id="a classic integration"),
-        pytest.param(dm("hello", bot_id="B00CI"), "another bot", id="a bot by DM"),
-        pytest.param(payloads.SLACKBOT, "another bot", id="Slackbot"),
-        pytest.param(payloads.EDIT, "a change, a join or other news about the channel", id="an edit"),
-        pytest.param(payloads.DELETION, "a change, a join or other news about the channel", id="a deletion"),
-        pytest.param(payloads.JOIN, "a change, a join or other news about the channel", id="a join"),
-        pytest.param(payloads.REACTION, "no message", id="a reaction"),
+        pytest.param(payloads.JOIN, "a join or other news about the channel", id="a join"),
+        pytest.param(message(subtype=["huddle_thread"]), "a join or other news about the channel", id="a twisted one"),
+        pytest.param({"type": "team_join"}, "no message", id="something else"),
+        pytest.param({**payloads.CLASSIC_BOT, "bot_id": None}, "not well formed", id="nobody"),
         pytest.param({"type": "message"}, "not well formed", id="nothing in it"),
         pytest.param(dm(ts="yesterday"), "not well formed", id="no time"),
         pytest.param(dm(thread_ts="yesterday"), "not well formed", id="no thread"),
@@ -61,7 +63,7 @@ def test_what_is_for_the_bot(event: dict[str, Any], addressed: str):
         pytest.param(message(channel="../../etc"), "not well formed", id="no channel"),
     ],
 )
-def test_what_is_not(event: dict[str, Any], reason: str):
+def test_what_it_does_not_hear(event: dict[str, Any], reason: str):
     assert address(event, BOT) == Ignored(reason)  # type: ignore[arg-type]
 
 

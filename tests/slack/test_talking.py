@@ -61,7 +61,7 @@ async def test_a_thread_in_a_dm_is_a_conversation_of_its_own(slack: FakeSlack):
     assert echo.received[0].key != echo.received[1].key
 
 
-async def test_people_among_themselves_are_left_alone(slack: FakeSlack):
+async def test_people_among_themselves_are_overheard_and_left_alone(slack: FakeSlack):
     async with echoing(slack) as echo:
         lunch = await slack.say("lunch?", channel=GENERAL, user=ANN)
         await slack.say("sure", channel=GENERAL, user=BEN, thread_ts=lunch["ts"])
@@ -73,9 +73,39 @@ async def test_people_among_themselves_are_left_alone(slack: FakeSlack):
 
     assert echo.texts == ["hello"]
     assert len(slack.posts) == 1
+    assert sorted((each.text, each.addressed, each.mentions_others) for each in echo.overheard) == [
+        ("@Ben did you see that?", "thread", True),
+        ("@here look", "thread", True),
+        ("lunch?", "ambient", False),
+        ("sure", "ambient", False),
+    ]
 
 
-async def test_bots_are_never_answered_not_even_ourselves(slack: FakeSlack):
+async def test_what_is_overheard_costs_no_call(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        await slack.settled()
+        before = len(slack.calls)
+        for number in range(20):
+            await slack.say(f"<@{BEN}> idea {number}", channel=GENERAL, user=ANN)
+            await slack.say(f"build {number} failed", channel=GENERAL, user=OTHER_BOT)
+        await slack.settled()
+
+    assert len(echo.overheard) == 40
+    assert {(each.author.name, each.author.is_bot) for each in echo.overheard} == {(ANN, False), ("Ticker", True)}
+    assert len(slack.calls) == before
+
+
+async def test_who_is_known_is_overheard_by_name(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.next_post()
+        await slack.say("lunch?", channel=GENERAL, user=ANN)
+        await slack.settled()
+
+    assert [(each.author.name, each.channel_name) for each in echo.overheard] == [("Ann", "general")]
+
+
+async def test_bots_are_heard_as_bots_and_we_not_at_all(slack: FakeSlack):
     async with echoing(slack) as echo:
         await slack.say(f"{MENTION} build 7 failed", channel=GENERAL, user=OTHER_BOT)
         said = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
@@ -84,23 +114,34 @@ async def test_bots_are_never_answered_not_even_ourselves(slack: FakeSlack):
         await slack.settled()
 
     assert echo.texts == ["hello"]
+    assert [(each.text, each.addressed, each.author.is_bot) for each in echo.overheard] == [
+        ("build 7 failed", "mention", True),
+        ("build 8 failed", "thread", True),
+    ]
     delivered = [delivery.event for delivery in slack.deliveries]
     assert any(event.get("bot_id") == "B0BOT" for event in delivered), "our own post came back as an event"
     assert len(slack.acks) == len(delivered)
 
 
-async def test_edits_deletions_joins_and_reactions_pass_quietly(slack: FakeSlack):
+async def test_a_bot_that_mentions_us_does_not_bring_us_into_its_thread(slack: FakeSlack):
+    async with echoing(slack):
+        alarm = await slack.say(f"{MENTION} disk full", channel=GENERAL, user=OTHER_BOT)
+        await slack.settled()
     async with echoing(slack) as echo:
-        said = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
-        await slack.next_post()
-        await slack.edit(said, f"{MENTION} hello!", channel=GENERAL)
-        await slack.delete(said, channel=GENERAL)
+        await slack.say("who looks after it?", channel=GENERAL, user=ANN, thread_ts=alarm["ts"])
+        await slack.settled()
+
+    assert echo.texts == []
+    assert [(each.text, each.addressed) for each in echo.overheard] == [("who looks after it?", "ambient")]
+
+
+async def test_joins_and_other_news_pass_quietly(slack: FakeSlack):
+    async with echoing(slack) as echo:
         await slack.say("<@U0BEN> has joined the channel", channel=GENERAL, user=BEN, subtype="channel_join")
-        await slack.send({"type": "reaction_added", "user": ANN, "reaction": "eyes", "item": {"type": "message"}})
         await slack.send({"type": "app_home_opened", "user": ANN, "channel": ANNS_DM})
         await slack.settled()
 
-    assert echo.texts == ["hello"]
+    assert echo.heard == []
     assert all(delivery.acked.is_set() for delivery in slack.deliveries)
 
 

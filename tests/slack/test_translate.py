@@ -3,11 +3,26 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
+
+import pytest
 
 from dspy_session.conversation.key import ConversationKey
-from dspy_session_chat.inbound import Attachment, Author, Inbound
+from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
 from dspy_session_slack.translate import translate
-from tests.slack.payloads import BOT, DELETED_FILE, FILE, body, dm, mention, message, reply
+from tests.slack.payloads import (
+    BOT,
+    CLASSIC_BOT,
+    DELETED_FILE,
+    FILE,
+    OTHER_BOT,
+    SLACKBOT,
+    body,
+    dm,
+    mention,
+    message,
+    reply,
+)
 
 NAMES = {"U00ANN": "Ann", "U00BEN": "Ben", "C00CHAN": "general"}
 
@@ -60,6 +75,34 @@ def test_whoever_has_no_name_keeps_the_id():
 
 def test_the_bot_amid_a_sentence_has_a_name():
     assert translate(body(dm("is <@U00BOT> a bot?")), "direct", BOT, {}).text == "is @helper a bot?"
+
+
+@pytest.mark.parametrize(
+    ("event", "addressed", "others"),
+    [
+        (reply("<@U00BEN> what do you think?"), "thread", True),
+        (reply("<!subteam^S00OPS|@ops> please look"), "thread", True),
+        (reply("and then?"), "thread", False),
+        (message("<@U00BEN> lunch?"), "ambient", True),
+        (message("<@U00BEN> meet <@U00BOT>"), "mention", False),
+        (mention("<@U00BEN> and you, whom only the blocks show"), "mention", False),
+    ],
+)
+def test_a_message_to_somebody_else_says_so(event: dict[str, Any], addressed: Addressed, *, others: bool):
+    assert translate(body(event), addressed, BOT, NAMES).mentions_others is others
+
+
+@pytest.mark.parametrize(
+    ("event", "author"),
+    [
+        (OTHER_BOT, Author("U00CI", "U00CI", is_bot=True, workspace="T00TEAM")),
+        (CLASSIC_BOT, Author("B00MON", "monitor", is_bot=True, workspace="T00TEAM")),
+        (SLACKBOT, Author("USLACKBOT", "USLACKBOT", is_bot=True, workspace="T00TEAM")),
+        ({**OTHER_BOT, "bot_profile": {"name": "CI"}}, Author("U00CI", "CI", is_bot=True, workspace="T00TEAM")),
+    ],
+)
+def test_a_bot_is_told_to_be_one(event: dict[str, Any], author: Author):
+    assert translate(body(event), "mention", BOT, {}).author == author
 
 
 def test_where_the_answer_goes_survives_json():

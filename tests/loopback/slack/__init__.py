@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.loopback.slack.chat import Post
 from tests.loopback.slack.faults import Fault, cut, held, rate_limited, refused, server_error
 from tests.loopback.slack.server import ANN, BEN, BOT, BOT_SCOPES, EVENTS, OTHER_BOT, FakeSlack
+from tests.loopback.slack.shown import Shown
 from tests.loopback.slack.socket_mode import Ack, Delivery
 from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, User
 
@@ -23,6 +24,7 @@ __all__ = [
     "FakeSlack",
     "Fault",
     "Post",
+    "Shown",
     "User",
     "cut",
     "held",

@@ -1,4 +1,4 @@
-"""``chat.postMessage``, ``chat.update`` and ``chat.delete``."""
+"""``chat.postMessage``, ``chat.postEphemeral``, ``chat.update``, ``chat.delete`` and ``chat.getPermalink``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.loopback.slack.blocks import blocks_of
 from tests.loopback.slack.calls import Call, Refused, method
 from tests.loopback.slack.conversations import channel_of
 from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message
@@ -29,6 +30,7 @@ class Post:
         text: As posted, in Slack's mrkdwn.
         thread_ts: The thread it is in, or None.
         call: The call that posted it.
+        only_for: The only person who sees it; empty for one that all see.
     """
 
     channel: str
@@ -36,6 +38,7 @@ class Post:
     text: str
     thread_ts: str | None
     call: Call
+    only_for: str = ""
 
     @property
     def pings(self) -> list[str]:
@@ -51,8 +54,8 @@ class Post:
         return self.call.flag("unfurl_links", default=False) or self.call.flag("unfurl_media", default=True)
 
 
-def _place_to_write(slack: FakeSlack, call: Call) -> Channel:
-    channel = channel_of(slack, call)
+def place_to_write(slack: FakeSlack, call: Call, name: str = "channel") -> Channel:
+    channel = channel_of(slack, call, name)
     if channel.archived:
         raise Refused("is_archived")
     if slack.bot.id not in channel.members:
@@ -78,10 +81,8 @@ def _own(slack: FakeSlack, channel: Channel, ts: str, verb: str) -> Message:
     return message
 
 
-@method("chat.postMessage", "chat:write")
-async def post_message(slack: FakeSlack, call: Call) -> dict[str, Any]:
-    channel = _place_to_write(slack, call)
-    text = _text(call, POST_LIMIT)
+def own_message(slack: FakeSlack, channel: Channel, call: Call, text: str) -> Message:
+    """A message of the bot's, not yet written."""
     message: Message = {
         "type": "message",
         "user": slack.bot.id,
@@ -95,23 +96,57 @@ async def post_message(slack: FakeSlack, call: Call) -> dict[str, Any]:
         if channel.message(thread_ts) is None:
             raise Refused("thread_not_found")
         message["thread_ts"] = thread_ts
+    return message
+
+
+@method("chat.postMessage", "chat:write")
+async def post_message(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    channel = place_to_write(slack, call)
+    blocks = blocks_of(call)
+    message = own_message(slack, channel, call, _text(call, POST_LIMIT))
+    if blocks:
+        message["blocks"] = blocks
     slack.workspace.write(channel, message)
-    slack.posted(Post(channel.id, message["ts"], text, thread_ts or None, call))
+    slack.posted(Post(channel.id, message["ts"], message["text"], message.get("thread_ts"), call))
     slack.announce(channel, message)
     return {"channel": channel.id, "ts": message["ts"], "message": message}
 
 
+@method("chat.postEphemeral", "chat:write")
+async def post_ephemeral(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    channel = place_to_write(slack, call)
+    if call["user"] not in channel.members:
+        raise Refused("user_not_in_channel")
+    blocks_of(call)
+    ts = slack.workspace.now()
+    slack.posted(Post(channel.id, ts, _text(call, POST_LIMIT), call.get("thread_ts") or None, call, call["user"]))
+    return {"message_ts": ts}
+
+
 @method("chat.update", "chat:write")
 async def update(slack: FakeSlack, call: Call) -> dict[str, Any]:
-    channel = _place_to_write(slack, call)
+    channel = place_to_write(slack, call)
     message = _own(slack, channel, call["ts"], "update")
-    slack.change(channel, message, _text(call, UPDATE_LIMIT))
+    blocks = blocks_of(call)
+    text = _text(call, UPDATE_LIMIT)
+    if blocks is not None:  # else those that were there stay
+        message["blocks"] = blocks
+    slack.change(channel, message, text)
     return {"channel": channel.id, "ts": message["ts"], "text": message["text"], "message": message}
+
+
+@method("chat.getPermalink")
+async def permalink(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    channel = channel_of(slack, call)
+    if channel.message(call["message_ts"]) is None:
+        raise Refused("message_not_found")
+    link = f"https://loopback.slack.com/archives/{channel.id}/p{call['message_ts'].replace('.', '')}"
+    return {"channel": channel.id, "permalink": link}
 
 
 @method("chat.delete", "chat:write")
 async def delete(slack: FakeSlack, call: Call) -> dict[str, Any]:
-    channel = _place_to_write(slack, call)
+    channel = place_to_write(slack, call)
     message = _own(slack, channel, call["ts"], "delete")
     slack.remove(channel, message)
     return {"channel": channel.id, "ts": message["ts"]}

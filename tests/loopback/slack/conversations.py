@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 PREFIXES = {"channel": "channels", "group": "groups", "mpim": "mpim", "im": "im"}
 HISTORY = tuple(f"{prefix}:history" for prefix in PREFIXES.values())
+MOST = 1_000
 READ = tuple(f"{prefix}:read" for prefix in PREFIXES.values())
 
 
-def channel_of(slack: FakeSlack, call: Call) -> Channel:
-    channel = slack.workspace.channels.get(call.get("channel"))
+def channel_of(slack: FakeSlack, call: Call, name: str = "channel") -> Channel:
+    channel = slack.workspace.channels.get(call.get(name))
     if channel is None:
         raise Refused("channel_not_found")
     return channel
@@ -32,6 +33,11 @@ def _readable(slack: FakeSlack, call: Call, verb: str) -> Channel:
 
 def _page(messages: list[Message], call: Call) -> dict[str, Any]:
     limit = int(call.get("limit", "100"))
+    if not 1 <= limit <= MOST:
+        raise Refused("invalid_limit")
+    if latest := call.get("latest"):
+        included = call.flag("inclusive", default=False)
+        messages = [each for each in messages if each["ts"] < latest or (included and each["ts"] == latest)]
     start = int(call.get("cursor", "0") or 0)
     end = start + limit
     more = end < len(messages)

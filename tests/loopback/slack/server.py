@@ -9,16 +9,19 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from tests.loopback.slack import chat, conversations, identity, reactions
+from tests.loopback.slack import chat, conversations, files, identity, reactions, views
 from tests.loopback.slack.calls import METHODS, Call, Method, Refused
 from tests.loopback.slack.chat import Post
 from tests.loopback.slack.faults import Fault, Faults
+from tests.loopback.slack.files import File
+from tests.loopback.slack.shown import Shown
 from tests.loopback.slack.socket_mode import Ack, Delivery, SocketMode
+from tests.loopback.slack.views import Triggers
 from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message, User, Workspace
 
 T = TypeVar("T")
 
-FAMILIES = (chat, conversations, identity, reactions)
+FAMILIES = (chat, conversations, files, identity, reactions, views)
 """The modules whose functions answer the Web API; importing them registers those."""
 
 ANN = User("U0ANN", "ann", "Ann")
@@ -27,9 +30,17 @@ BOT = User("U0BOT", "helper", "Helper", bot_id="B0BOT")
 OTHER_BOT = User("U0OTHERBOT", "ticker", "Ticker", bot_id="B0OTHERBOT")
 
 BOT_SCOPES = frozenset(
-    {"app_mentions:read", "chat:write", "reactions:write", "users:read", *conversations.HISTORY, *conversations.READ}
+    {
+        *("app_mentions:read", "chat:write", "files:read", "files:write", "reactions:read", "reactions:write"),
+        *("users:read", *conversations.HISTORY, *conversations.READ),
+    }
 )
-EVENTS = frozenset({"app_mention", "message.channels", "message.groups", "message.mpim", "message.im"})
+EVENTS = frozenset(
+    {
+        *("app_mention", "message.channels", "message.groups", "message.mpim", "message.im"),
+        *("reaction_added", "reaction_removed"),
+    }
+)
 _SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "mpim": "message.mpim", "im": "message.im"}
 
 PATIENCE = 5.0
@@ -76,13 +87,20 @@ class FakeSlack:
         self.reached: set[str] = set()
         self.posts: list[Post] = []
         self.reactions: dict[tuple[str, str], set[str]] = {}
+        self.files: dict[str, File] = {}
+        self.views: list[dict[str, Any]] = []
+        self.triggers = Triggers()
         self.address = ""
         self._faults = Faults()
         self._new_posts: asyncio.Queue[Post] = asyncio.Queue()
+        self._new_views: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._event_numbers = count(1)
         application = web.Application()
         application.router.add_route("*", "/api/{method}", self._answer)
         application.router.add_get("/link/", self._link)
+        application.router.add_post("/upload/v1/{file}", self._upload)
+        application.router.add_get("/files-pri/{file}/{name}", self._download)
+        application.router.add_get("/signin", files.sign_in)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
 
     async def __aenter__(self) -> Self:
@@ -124,7 +142,11 @@ class FakeSlack:
             message["thread_ts"] = thread_ts
         author = self.workspace.users[user]
         if author.bot_id:
-            message |= {"bot_id": author.bot_id, "app_id": "A0OTHER", "bot_profile": {"id": author.bot_id}}
+            message |= {
+                "bot_id": author.bot_id,
+                "app_id": "A0OTHER",
+                "bot_profile": {"id": author.bot_id, "name": author.display_name},
+            }
         else:
             message["client_msg_id"] = f"client-{next(self._event_numbers)}"
         place = self.workspace.channels[channel]
@@ -139,6 +161,37 @@ class FakeSlack:
     async def delete(self, message: Message, *, channel: str) -> None:
         """The author deletes a message."""
         self.remove(self.workspace.channels[channel], message)
+
+    async def unfurl(self, message: Message, *, channel: str) -> None:
+        """Slack shows what a link in a message leads to, and tells of it as of a change."""
+        self._tell_changed(self.workspace.channels[channel], message, {**message, "attachments": [{"title": "A page"}]})
+
+    async def react(self, name: str, *, channel: str, ts: str, user: str, added: bool = True) -> Delivery | None:
+        """Someone puts an emoji under a message, or with ``added=False`` takes it away."""
+        message = self.workspace.channels[channel].message(ts) or {}
+        event = {"type": "reaction_added" if added else "reaction_removed", "user": user, "reaction": name}
+        event |= {"item": {"type": "message", "channel": channel, "ts": ts}, "item_user": message.get("user")}
+        return await self.send(event) if event["type"] in self.events else None
+
+    async def upload(self, name: str, data: bytes, media_type: str = "text/plain") -> dict[str, Any]:
+        """A file of a person's, for ``say(…, files=[…], subtype="file_share")``."""
+        file = self.new_file(name, len(data))
+        file.media_type, file.data = media_type, data
+        return file.info(self.address)
+
+    async def press(self, label: str, *, channel: str, ts: str, user: str) -> Delivery:
+        """Someone presses a button of a message."""
+        place = self.workspace.channels[channel]
+        message = place.message(ts)
+        assert message is not None
+        trigger, at = self.triggers.new(), self.workspace.now()
+        payload = views.pressed(place, message, label, self.workspace.users[user], trigger, at)
+        return self.sockets.deliver(payload, "interactive")
+
+    async def submit(self, view: dict[str, Any], text: str | None, *, user: str) -> Delivery:
+        """Someone fills in a modal and sends it off."""
+        payload = views.submitted(view, text, self.workspace.users[user], self.triggers.new())
+        return self.sockets.deliver(payload, "interactive")
 
     async def send(self, event: dict[str, Any]) -> Delivery:
         """Any other event happens."""
@@ -183,6 +236,15 @@ class FakeSlack:
         """The app's next post that was not asked for yet."""
         return await self._within(self._new_posts.get(), "a post")
 
+    async def next_view(self) -> dict[str, Any]:
+        """The app's next modal that was not asked for yet."""
+        return await self._within(self._new_views.get(), "a modal")
+
+    def shown(self, channel: str, thread_ts: str | None = None) -> list[Shown]:
+        """The messages that stand in a channel, or in one of its threads with the message that began it."""
+        place = self.workspace.channels[channel]
+        return [Shown.of(each) for each in (place.messages if thread_ts is None else place.thread(thread_ts))]
+
     async def settled(self) -> None:
         """Wait until every event so far was acknowledged or given up."""
         await self._within(self.sockets.settled(), "acknowledgements")
@@ -204,6 +266,18 @@ class FakeSlack:
         self.posts.append(post)
         self._new_posts.put_nowait(post)
 
+    def opened(self, view: dict[str, Any]) -> None:
+        self.views.append(view)
+        self._new_views.put_nowait(view)
+
+    def exchange(self, trigger: str) -> None:
+        self.triggers.exchange(trigger)
+
+    def new_file(self, name: str, length: int) -> File:
+        file = File(f"F{len(self.files) + 1:08d}", name, length)
+        self.files[file.id] = file
+        return file
+
     def announce(self, channel: Channel, message: Message) -> None:
         """Tell the app about a new message: once as a message and, where it is mentioned, once more as a mention."""
         about = {"channel": channel.id, "event_ts": message["ts"]}
@@ -218,15 +292,23 @@ class FakeSlack:
         before = dict(message)
         message["text"] = text
         message["edited"] = {"user": message["user"], "ts": self.workspace.now()}
-        changed = {"type": "message", "subtype": "message_changed", "hidden": True, "channel": channel.id}
-        changed |= {"message": dict(message), "previous_message": before, "ts": self.workspace.now()}
-        self._tell(channel, changed | {"event_ts": changed["ts"]})
+        self._tell_changed(channel, before, message)
 
     def remove(self, channel: Channel, message: Message) -> None:
+        before = dict(message)
+        if message.get("reply_count"):  # the thread under it stays
+            message |= {"subtype": "tombstone", "text": "This message was deleted.", "user": "USLACKBOT"}
+            self._tell_changed(channel, before, message)
+            return
         channel.messages.remove(message)
         deleted = {"type": "message", "subtype": "message_deleted", "hidden": True, "channel": channel.id}
-        deleted |= {"previous_message": message, "deleted_ts": message["ts"], "ts": self.workspace.now()}
+        deleted |= {"previous_message": before, "deleted_ts": message["ts"], "ts": self.workspace.now()}
         self._tell(channel, deleted | {"event_ts": deleted["ts"]})
+
+    def _tell_changed(self, channel: Channel, before: Message, now: Message) -> None:
+        changed = {"type": "message", "subtype": "message_changed", "hidden": True, "channel": channel.id}
+        changed |= {"message": dict(now), "previous_message": dict(before), "ts": self.workspace.now()}
+        self._tell(channel, changed | {"event_ts": changed["ts"]})
 
     def need_scope(self, *scopes: str, token: str = "bot") -> None:
         provided = self.scopes[token]
@@ -268,6 +350,16 @@ class FakeSlack:
             self.sockets.spend(request.query.get("ticket", ""))
             return await self._go_wrong(fault, request)
         return await self.sockets.serve(request)
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        await self._reached("upload")
+        fault = self._faults.take("upload")
+        return await files.receive(self, request) if fault is None else await self._go_wrong(fault, request)
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        await self._reached("download")
+        fault = self._faults.take("download")
+        return await files.serve(self, request) if fault is None else await self._go_wrong(fault, request)
 
     async def _reached(self, what: str) -> None:
         self.reached.add(what)

@@ -34,12 +34,14 @@ class Delivery:
     """One event on its way to the app.
 
     Args:
-        body: The Events API body.
+        body: The Events API body, or the payload of an interaction.
+        kind: What the envelope says it is; an interaction comes once, whatever becomes of it.
         envelope_ids: One envelope for each try so far.
         acked: Set once any of them was acknowledged.
     """
 
     body: dict[str, Any]
+    kind: str = "events_api"
     envelope_ids: list[str] = field(default_factory=list)
     acked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -116,9 +118,9 @@ class SocketMode:
             await self._leave(connection)
         return socket
 
-    def deliver(self, body: dict[str, Any]) -> Delivery:
+    def deliver(self, body: dict[str, Any], kind: str = "events_api") -> Delivery:
         """Start to hand ``body`` to the app."""
-        delivery = Delivery(body)
+        delivery = Delivery(body, kind)
         self.deliveries.append(delivery)
         self._start(delivery)
         return delivery
@@ -154,7 +156,8 @@ class SocketMode:
     async def _deliver(self, delivery: Delivery) -> None:
         first = len(delivery.envelope_ids)
         reason = ""
-        while len(delivery.envelope_ids) - first <= RETRIES:
+        retries = RETRIES if delivery.kind == "events_api" else 0
+        while len(delivery.envelope_ids) - first <= retries:
             connection = await self._connection()
             envelope_id = f"envelope-{next(self._numbers)}"
             self._under_way[envelope_id] = delivery
@@ -165,9 +168,9 @@ class SocketMode:
                 await connection.send(
                     {
                         "envelope_id": envelope_id,
-                        "type": "events_api",
+                        "type": delivery.kind,
                         "payload": delivery.body,
-                        "accepts_response_payload": False,
+                        "accepts_response_payload": delivery.kind != "events_api",
                         "retry_attempt": attempt,
                         "retry_reason": reason,
                     }

@@ -1,0 +1,111 @@
+"""What Slack takes for blocks and views, and what people see of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.loopback.slack.calls import Call, Refused
+
+Block = dict[str, Any]
+
+MOST_BLOCKS = 50
+MOST_BUTTONS = 25
+SECTION_TEXT = 3_000
+BUTTON_TEXT = 75
+BUTTON_VALUE = 2_000
+ACTION_ID = 255
+TITLE = 24
+METADATA = 3_000
+LABEL = 2_000
+
+
+@dataclass(frozen=True)
+class SeenButton:
+    """A button as people see it.
+
+    Args:
+        label: What stands on it.
+        style: ``"primary"``, ``"danger"`` or empty.
+        element: The element as it was posted.
+    """
+
+    label: str
+    style: str
+    element: dict[str, Any]
+
+
+def blocks_of(call: Call) -> list[Block] | None:
+    """The blocks of a call, None when it has none.
+
+    Raises:
+        Refused: Slack would not take them.
+    """
+    written = call.args.get("blocks")
+    if written is None:
+        return None
+    blocks: list[Block] = json.loads(written) if isinstance(written, str) else written
+    if len(blocks) > MOST_BLOCKS:
+        raise _invalid(f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]")
+    for number, block in enumerate(blocks):
+        _check(block, f"[json-pointer:/blocks/{number}]")
+    return blocks
+
+
+def check_view(view: dict[str, Any]) -> None:
+    """Refuse a modal that Slack would not open."""
+    if view.get("type") != "modal" or not 1 <= len(view["title"]["text"]) <= TITLE:
+        raise _invalid_view("a modal has a title of 24 characters at most")
+    if len(view.get("private_metadata", "")) > METADATA or len(view.get("callback_id", "")) > ACTION_ID:
+        raise _invalid_view("must be less than 3001 characters [json-pointer:/view/private_metadata]")
+    for block in view["blocks"]:
+        if block["type"] != "input" or not 1 <= len(block["label"]["text"]) <= LABEL:
+            raise _invalid_view("invalid input block")
+        if not view.get("submit") or len(view["submit"]["text"]) > TITLE:
+            raise _invalid_view("a modal with inputs needs a submit button")
+
+
+def seen_text(blocks: list[Block]) -> str:
+    """The words in blocks, one paragraph for each."""
+    return "\n\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
+
+
+def seen_buttons(blocks: list[Block]) -> Iterator[SeenButton]:
+    for block in blocks:
+        for element in block["elements"] if block["type"] == "actions" else ():
+            yield SeenButton(element["text"]["text"], element.get("style", ""), element)
+
+
+def _check(block: Block, where: str) -> None:
+    match block["type"]:
+        case "section":
+            _limit(block["text"]["text"], SECTION_TEXT, where)
+        case "actions":
+            elements = block["elements"]
+            if not 1 <= len(elements) <= MOST_BUTTONS:
+                raise _invalid(f"no more than {MOST_BUTTONS} items allowed {where}")
+            if len({element["action_id"] for element in elements}) < len(elements):
+                raise _invalid(f"`action_id` already exists {where}")
+            for element in elements:
+                _limit(element["text"]["text"], BUTTON_TEXT, where)
+                _limit(element["value"], BUTTON_VALUE, where)
+                _limit(element["action_id"], ACTION_ID, where)
+                if element["text"]["type"] != "plain_text" or element.get("style") not in (None, "primary", "danger"):
+                    raise _invalid(f"unsupported button {where}")
+        case other:
+            raise _invalid(f"unsupported type: {other} {where}")
+
+
+def _limit(text: str, most: int, where: str) -> None:
+    if not 1 <= len(text) <= most:
+        raise _invalid(f"must be more than 0 and less than {most + 1} characters {where}")
+
+
+def _invalid(why: str) -> Refused:
+    return Refused("invalid_blocks", response_metadata={"messages": [f"[ERROR] {why}"]})
+
+
+def _invalid_view(why: str) -> Refused:
+    return Refused("invalid_arguments", response_metadata={"messages": [f"[ERROR] {why}"]})
