@@ -76,6 +76,7 @@ def guard(hosts: frozenset[str]) -> Middleware:
 
 
 async def harden(_request: web.Request, response: web.StreamResponse) -> None:
-    """Put the security headers on a response."""
-    response.headers.update(SECURITY_HEADERS)
+    """Put the security headers on a response, but for one that is stricter by itself."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")

@@ -89,7 +89,7 @@ def _safe(tokens: Sequence[Token]) -> Iterator[Token]:
 def _dress(link: Token) -> str:
     """Make a link open elsewhere, without a word about us; a link that leads to no web or mail address is none."""
     href = str(link.attrs.get("href", ""))
-    if _may_lead_to(href):
+    if leads_out(href):
         link.attrs = {"href": href, **_LINK}
     else:
         link.tag, link.attrs = "span", {}
@@ -98,7 +98,7 @@ def _dress(link: Token) -> str:
 
 def _image_link(image: Token, *, within: bool) -> Iterator[Token]:
     source = str(image.attrs.get("src", ""))
-    linked = _may_lead_to(source) and not within
+    linked = leads_out(source) and not within
     if linked:
         yield Token("link_open", "a", 1, attrs={"href": source, **_LINK})
     yield Token("text", "", 0, content=image.content or "image")
@@ -106,7 +106,8 @@ def _image_link(image: Token, *, within: bool) -> Iterator[Token]:
         yield Token("link_close", "a", -1)
 
 
-def _may_lead_to(url: str) -> bool:
+def leads_out(url: str) -> bool:
+    """Whether ``url`` is a web or mail address."""
     try:
         return urlsplit(url).scheme in _SCHEMES
     except ValueError:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from dspy_session import ConfigurationError, SessionError
+from dspy_session import ConfigurationError
 from dspy_session.conversation import Conversations, TurnEvent
+from dspy_session.errors import PlatformError
 from dspy_session_bots.playground.answer import LiveAnswer
+from dspy_session_bots.playground.commands import USUAL, Offered
 from dspy_session_bots.playground.deliveries import Deliveries, Verify
+from dspy_session_bots.playground.desk import Desk
 from dspy_session_bots.playground.feed import HEARTBEAT_SECONDS, Feed
+from dspy_session_bots.playground.following import Following
 from dspy_session_bots.playground.guard import own_hosts
 from dspy_session_bots.playground.key import PLATFORM, conversation_key
 from dspy_session_bots.playground.port import address, listen
+from dspy_session_bots.playground.shelf import Shelf
 from dspy_session_bots.playground.site import HOOK, Site
 from dspy_session_bots.playground.threads import Threads
-from dspy_session_chat import Author, Inbound, Post, Posted, Receive
+from dspy_session_chat import Action, Attachment, Event, Opened, Post, Posted, Receive
 from dspy_session_chat.fields import AgentFields
-
-YOU = Author(id="you", name="You")
 
 SHUTDOWN_SECONDS = 2.0
 """How long requests under way are given when the server stops; open pages are let go of at once."""
@@ -81,6 +85,9 @@ class Playground:
         self._heartbeat = heartbeat
         self._now = now
         self._threads: Threads | None = None
+        self._following: Following | None = None
+        self._shelf = Shelf()
+        self._commands = USUAL
         self._listening: socket.socket | None = None
         self._running = False
 
@@ -122,7 +129,11 @@ class Playground:
     def use_conversations(self, conversations: Conversations) -> None:
         """Called by the bot, before ``run``."""
         fields = AgentFields.of(conversations.session, self._input_field, self._output_field)
-        self._threads = Threads(conversations, fields, Feed(self._heartbeat))
+        self._threads = Threads(conversations, fields, Feed(self._heartbeat), self._shelf)
+
+    def use_commands(self, commands: Sequence[Offered]) -> None:
+        """Called by the bot, before ``run``: what the page offers."""
+        self._commands = commands
 
     async def run(self, receive: Receive) -> None:
         """Serve the page, until cancelled.
@@ -135,23 +146,26 @@ class Playground:
         self.bind()
         assert self._listening is not None
         self._running = True
+        self._following = following = Following(threads.look_again)
         try:
             await threads.load()
-            async with _served(self._site(threads, receive), self._listening):
+            async with _served(self._site(threads, following, receive), self._listening):
                 self._on_ready(self.url)
                 await asyncio.Event().wait()
         finally:
             self._running = False
+            await following.aclose()
             await self.aclose()
 
     async def post(self, post: Post) -> Posted:
         """Show an answer."""
-        if isinstance(post.inbound, Inbound):
-            self._known_threads().answered(post.inbound, post.text, post.turn_id)
-        return Posted((f"{post.inbound.event_id}-answer",))
+        message_id = self._known_threads().answered(post)
+        if isinstance(post.inbound, Action) and self._following is not None:
+            self._following.follow(str(post.inbound.key.thread))
+        return Posted((message_id,))
 
     @asynccontextmanager
-    async def stream(self, inbound: Inbound) -> AsyncIterator[LiveAnswer]:
+    async def stream(self, inbound: Event) -> AsyncIterator[LiveAnswer]:
         """Show an answer while it is written."""
         threads = self._known_threads()
         threads.working(inbound)
@@ -160,6 +174,29 @@ class Playground:
             yield answer
         finally:
             answer.close()
+
+    async def open_thread(self, inbound: Event, title: str) -> Opened:
+        """Open a thread beside the one that somebody is in; for the same event it is the same thread."""
+        thread = hashlib.sha256(inbound.event_id.encode()).hexdigest()[:13]
+        self._known_threads().opened(thread, title, self._now())
+        named = "".join(" " if letter in "[]\\\n" else letter for letter in title).strip()
+        return Opened(conversation_key(thread), {}, f"[{named or 'the new thread'}]({self.url}#{thread})")
+
+    @asynccontextmanager
+    async def fetch(self, attachment: Attachment) -> AsyncIterator[AsyncIterator[bytes]]:
+        """What is in a file that came with a message.
+
+        Raises:
+            PlatformError: It is not there any more.
+        """
+        kept = self._shelf.at(attachment.url)
+        if kept is None:
+            raise PlatformError(f"{attachment.name} is not here any more: send it once more")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield kept.data
+
+        yield pieces()
 
     async def send(self, event: TurnEvent) -> None:
         """Show a turn in the turn log."""
@@ -179,23 +216,16 @@ class Playground:
             raise ConfigurationError("the playground is not on a bot: Bot(agent, platforms=[playground], …)")
         return self._threads
 
-    def _site(self, threads: Threads, receive: Receive) -> Site:
-        async def say(thread: str, message_id: str, text: str) -> None:
-            inbound = Inbound(conversation_key(thread), message_id, YOU, text, "direct", self._now())
-            await threads.open(thread)
-            threads.heard(inbound)
-            try:
-                await receive(inbound)
-            except SessionError as error:
-                threads.answered(inbound, str(error), "")
-
+    def _site(self, threads: Threads, following: Following, receive: Receive) -> Site:
         assert self._listening is not None
         return Site(
             title=self._title,
             hosts=own_hosts(self._listening.getsockname()[1]),
             threads=threads,
             deliveries=None if self._verify is None else Deliveries(self._verify, threads.feed, self._now),
-            say=say,
+            shelf=self._shelf,
+            desk=Desk(threads, self._shelf, following, receive, self.url, self._now),
+            commands=lambda: self._commands,
         )
 
 

@@ -1,34 +1,33 @@
-"""The web server: one page, a stream of what happens, a way in for messages, and a local webhook."""
+"""The web server: one page, a stream of what happens, a way in for what people write and do, and a local webhook."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from aiohttp import web
 
+from dspy_session_bots.playground.asked import Asked, asked
+from dspy_session_bots.playground.commands import Offered
+from dspy_session_bots.playground.deeds import deed_in
 from dspy_session_bots.playground.deliveries import Deliveries
+from dspy_session_bots.playground.desk import Desk
 from dspy_session_bots.playground.feed import event
 from dspy_session_bots.playground.guard import guard, harden
 from dspy_session_bots.playground.key import is_thread
+from dspy_session_bots.playground.refusal import RefusalError, explain, refused
+from dspy_session_bots.playground.shelf import FILES, MOST_EACH, Shelf
 from dspy_session_bots.playground.threads import Threads
 
-LONGEST_MESSAGE = 20_000
-"""Characters of one message."""
 LONGEST_BODY = 4 * 2**20
 """Bytes of one request; a turn that is delivered holds whole inputs and outputs."""
 HOOK = "hooks/turns"
 """The path of the local webhook."""
 
 _CONTENT_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
-
-Say = Callable[[str, str, str], Awaitable[None]]
-"""Brings a message to the bot: thread, the message's id, text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +39,22 @@ class Site:
         hosts: What the ``Host`` header may say.
         threads: The threads.
         deliveries: What arrived at the webhook; None for a page without one.
-        say: Brings a message to the bot.
+        shelf: The files that are served.
+        desk: Brings what people write and do to the bot.
+        commands: The commands that the page offers.
     """
 
     title: Mapping[str, str]
     hosts: frozenset[str]
     threads: Threads
     deliveries: Deliveries | None
-    say: Say
+    shelf: Shelf
+    desk: Desk
+    commands: Callable[[], Sequence[Offered]]
 
     def application(self) -> web.Application:
         """The application that serves it all."""
-        application = web.Application(middlewares=[guard(self.hosts)], client_max_size=LONGEST_BODY)
+        application = web.Application(middlewares=[guard(self.hosts), explain], client_max_size=LONGEST_BODY)
         application.on_response_prepare.append(harden)
         application.add_routes(
             [
@@ -59,6 +62,9 @@ class Site:
                 web.get("/static/{name}", _static),
                 web.get("/api/events", self.events),
                 web.post("/api/threads/{thread}/messages", self.message),
+                web.post("/api/threads/{thread}/actions", self.action),
+                web.post(FILES, self.bring),
+                web.get(f"{FILES}/{{id}}/{{name}}", self.file),
             ]
         )
         if self.deliveries is not None:
@@ -69,7 +75,7 @@ class Site:
         """Everything that a page needs to show a thread, then whatever changes."""
         thread = request.query.get("thread", "")
         if not is_thread(thread):
-            return _refused(400, "name the thread: ?thread= and up to 64 letters, digits, _ and -")
+            return refused(400, "name the thread: ?thread= and up to 64 letters, digits, _ and -")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         opened = await self.threads.open(thread)
         # No await from here to the end of `whole`: nothing happens between what it says and the events that follow.
@@ -78,6 +84,7 @@ class Site:
                 "whole",
                 {
                     **self.title,
+                    "commands": [{"name": one.name, "description": one.description} for one in self.commands()],
                     "threads": self.threads.list(),
                     "thread": opened.to_json(),
                     "deliveries": None if self.deliveries is None else self.deliveries.of(thread),
@@ -92,37 +99,43 @@ class Site:
 
     async def message(self, request: web.Request) -> web.Response:
         """Take a message in."""
-        thread = request.match_info["thread"]
-        if not is_thread(thread):
-            return _refused(404, "there is no such thread")
-        if request.content_type != "application/json":
-            return _refused(415, "send JSON: Content-Type: application/json")
-        try:
-            body = json.loads(await request.read())
-            text = body["text"].strip()
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-            return _refused(400, 'send a JSON object with the message: {"text": "…"}')
-        if not text:
-            return _refused(400, "the message is empty")
-        if len(text) > LONGEST_MESSAGE:
-            return _refused(413, f"the message has {len(text):,} characters; at most {LONGEST_MESSAGE:,} are read")
-        message_id = secrets.token_hex(8)
-        await self.say(thread, message_id, _sound(text))
-        return web.json_response({"id": message_id}, status=202)
+        said = await _asked(request)
+        text, files = said.message(), said.files()
+        return _taken(await self.desk.say(said.thread, said.author(), text, files))
+
+    async def action(self, request: web.Request) -> web.Response:
+        """Take in something that was done."""
+        done = await _asked(request)
+        return _taken(await self.desk.act(done.thread, done.author(), deed_in(done.body)))
+
+    async def bring(self, request: web.Request) -> web.Response:
+        """Take a file in."""
+        data = bytearray()
+        async for piece in request.content.iter_chunked(2**16):
+            data += piece
+            if len(data) > MOST_EACH:
+                raise RefusalError(413, f"the file is larger than {MOST_EACH // 2**20} MB")
+        kept = self.shelf.put(request.query.get("name", ""), request.content_type, bytes(data))
+        return web.json_response(kept.to_json(), status=201)
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Hand a file out."""
+        kept = self.shelf.get(request.match_info["id"])
+        return refused(404, "there is no such file any more") if kept is None else kept.response()
 
     async def delivery(self, request: web.Request) -> web.Response:
         """Take a webhook's delivery in."""
         assert self.deliveries is not None
         if self.deliveries.take(request.headers, await request.read()):
             return web.Response(status=204)
-        return _refused(401, "the signature is not valid")
+        return refused(401, "the signature is not valid")
 
 
 async def _static(request: web.Request) -> web.Response:
     name = request.match_info.get("name", "index.html")
     known = _files().get(name)
     if known is None:
-        return _refused(404, "there is no such file")
+        return refused(404, "there is no such file")
     content_type, body = known
     return web.Response(body=body, content_type=content_type, charset="utf-8", headers={"Cache-Control": "no-cache"})
 
@@ -138,10 +151,13 @@ def _files() -> dict[str, tuple[str, bytes]]:
     return found
 
 
-def _refused(status: int, reason: str) -> web.Response:
-    return web.json_response({"error": reason}, status=status)
+async def _asked(request: web.Request) -> Asked:
+    if not is_thread(request.match_info["thread"]):
+        raise RefusalError(404, "there is no such thread")
+    if request.content_type != "application/json":
+        raise RefusalError(415, "send JSON: Content-Type: application/json")
+    return asked(request.match_info["thread"], await request.read())
 
 
-def _sound(text: str) -> str:
-    """``text`` with U+FFFD for each half of a surrogate pair: JSON can write one, UTF-8 cannot."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _taken(event_id: str) -> web.Response:
+    return web.json_response({"id": event_id}, status=202)

@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from dspy_session import ConfigurationError, SessionState, Turn
+from dspy_session import SessionState, Turn
 from dspy_session_bots.playground import turn_log
-from dspy_session_bots.playground.markdown import to_html
-from dspy_session_chat.bot import NO_ANSWER
+from dspy_session_bots.playground.exchange import Exchange, message_in
 from dspy_session_chat.fields import AgentFields
 
 SHOWN = 200
 """Exchanges and turns that a page shows, the newest; the agent remembers what it was told to remember."""
 LONGEST_TITLE = 60
-
-Phase = Literal["waiting", "working", "answered", "notice"]
-"""How far an exchange is: in line behind another one, being answered, answered by a turn, answered in words of the
-bot's own (an error, a help text)."""
+CHANGEABLE = ("message", "inputs", "outputs", "score")
+"""What of a line of the turn log may change later."""
 
 
-@dataclass(slots=True)
-class Exchange:
-    """A message and its answer.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen in a conversation.
 
     Args:
-        id: The message's event id; the turn's id for one out of the store.
-        text: The message.
-        at: When it was sent, in seconds since 1970, UTC; None if unknown.
-        phase: How far it is.
-        status: What the agent is doing.
-        html: The answer, as far as it is written.
-        turn: The id of the turn that it became; empty until then.
+        remembered: The turns that the agent sees.
+        asked: Ids of the turns that were shown before anybody looked; of a newer one the look says nothing.
+        forgotten: Those of them that are kept nowhere any more, so that nothing of them may be shown.
     """
 
-    id: str
-    text: str
-    at: float | None
-    phase: Phase = "waiting"
-    status: str = ""
-    html: str = ""
-    turn: str = ""
+    remembered: Sequence[Turn]
+    asked: Collection[str]
+    forgotten: Collection[str] = ()
 
-    @classmethod
-    def of_turn(cls, turn: Turn, fields: AgentFields) -> Exchange:
-        """The exchange that became ``turn``."""
-        at = None if turn.created_at is None else turn.created_at.timestamp()
-        exchange = cls(turn.id, message_in(turn, fields), at, "answered", turn=turn.id)
-        try:
-            exchange.html = to_html(fields.text(turn.outputs) or NO_ANSWER)
-        except ConfigurationError as error:  # another agent's turn, or one that returns now this, now that
-            exchange.phase, exchange.html = "notice", to_html(str(error))
-        return exchange
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a look at the conversation changed in a thread.
+
+    Args:
+        exchanges: Exchanges that are new or different.
+        turns: Lines of the turn log that are.
+        gone: Ids of exchanges that nothing is left of.
+        gone_turns: Ids of lines likewise.
+    """
+
+    exchanges: Sequence[Exchange] = ()
+    turns: Sequence[dict[str, Any]] = ()
+    gone: Sequence[str] = ()
+    gone_turns: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.exchanges, self.turns, self.gone, self.gone_turns))
 
 
 @dataclass(slots=True)
@@ -86,11 +85,20 @@ class Thread:
     @property
     def busy(self) -> bool:
         """Whether an answer is still to come."""
-        return any(exchange.phase in ("waiting", "working") for exchange in self.exchanges)
+        return any(exchange.busy for exchange in self.exchanges)
 
     def exchange(self, event_id: str) -> Exchange | None:
         """The exchange of a message."""
         return next((exchange for exchange in reversed(self.exchanges) if exchange.id == event_id), None)
+
+    def answered_in(self, message_ids: Collection[str]) -> Exchange | None:
+        """The exchange whose answer is one of these messages."""
+        return next((exchange for exchange in reversed(self.exchanges) if exchange.answer in message_ids), None)
+
+    def add(self, exchange: Exchange) -> None:
+        """Add the newest exchange."""
+        self.exchanges.append(exchange)
+        del self.exchanges[:-SHOWN]
 
     def log(self, entry: dict[str, Any]) -> bool:
         """Add a line to the turn log; False when it is there already."""
@@ -101,14 +109,81 @@ class Thread:
         del self.turns[:-SHOWN]
         return True
 
+    def known(self) -> frozenset[str]:
+        """Ids of the turns that are shown."""
+        return frozenset([line["id"] for line in self.turns] + [one.turn for one in self.exchanges if one.turn])
+
+    def agree(self, look: Look, fields: AgentFields) -> Changes:
+        """Say what the conversation says by now, and what that changed.
+
+        Args:
+            look: What was seen in the conversation.
+            fields: Which of the agent's fields are message and answer.
+        """
+        turns = {turn.id: turn for turn in look.remembered}
+        before = {exchange.id: exchange.to_json() for exchange in self.exchanges}
+        lines = {line["id"]: dict(line) for line in self.turns}
+        gone = self._forget(look.forgotten)
+        for exchange in self.exchanges:
+            if exchange.turn in look.asked:
+                _renew(exchange, turns.get(exchange.turn), lines.get(exchange.turn), fields)
+        for line in self.turns:
+            if line["id"] in look.asked:
+                turn = turns.get(line["id"])
+                line["remembered"] = turn is not None
+                if turn is not None:
+                    now = turn_log.entry(turn, message_in(turn, fields))
+                    line.update({name: now[name] for name in CHANGEABLE})
+        if not self.busy:  # else the newest turn is that of an answer that is about to be posted
+            answered = {exchange.turn for exchange in self.exchanges}
+            room = len(self.exchanges) < SHOWN  # without, the log goes further back than the exchanges do
+            for turn in look.remembered[-SHOWN:]:
+                if turn.id not in answered and (room or turn.id not in lines):
+                    self.add(Exchange.of_turn(turn, fields))
+                    self.log(turn_log.entry(turn, message_in(turn, fields)))
+        return Changes(
+            [exchange for exchange in self.exchanges if exchange.to_json() != before.get(exchange.id)],
+            [line for line in self.turns if line != lines.get(line["id"])],
+            gone,
+            [known for known in lines if known in look.forgotten],
+        )
+
+    def _forget(self, turns: Collection[str]) -> list[str]:
+        """Drop what became these turns, and what their authors said besides; the ids of the exchanges."""
+        lost = [exchange for exchange in self.exchanges if exchange.turn in turns]
+        authors = {exchange.author for exchange in lost}
+        newest = max((exchange.at or 0.0 for exchange in lost), default=0.0)
+        gone = [
+            exchange.id
+            for exchange in self.exchanges
+            if exchange in lost
+            or (
+                exchange.author in authors
+                and not exchange.turn
+                and not exchange.busy
+                and (exchange.at or 0.0) <= newest
+            )
+        ]
+        self.exchanges = [exchange for exchange in self.exchanges if exchange.id not in gone]
+        self.turns = [line for line in self.turns if line["id"] not in turns]
+        return gone
+
     def to_json(self) -> dict[str, Any]:
         """The thread as the page knows it."""
         return asdict(self)
 
 
-def message_in(turn: Turn, fields: AgentFields) -> str:
-    """What was said to the agent."""
-    return str(turn.inputs.get(fields.message, ""))
+def _renew(exchange: Exchange, turn: Turn | None, line: dict[str, Any] | None, fields: AgentFields) -> None:
+    """Let an exchange say what its turn says; None for a turn that was taken back."""
+    exchange.remembered = turn is not None
+    if turn is None:
+        return
+    exchange.score = turn.score
+    now = turn_log.entry(turn, message_in(turn, fields))
+    if line is not None and now["inputs"] != line["inputs"]:
+        exchange.text, exchange.edited = message_in(turn, fields), True
+    if line is not None and now["outputs"] != line["outputs"]:
+        exchange.html = Exchange.of_turn(turn, fields).html
 
 
 def title_of(message: str) -> str:

@@ -30,6 +30,7 @@ def entry(turn: Turn, message: str, model: str = "") -> dict[str, Any]:
         "outputs": {name: _shown(value) for name, value in turn.outputs.items()},
         "score": _shown(turn.score),
         "model": model,
+        "remembered": True,
     }
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import dspy
 
-from dspy_session.conversation import Sink
+from dspy_session.conversation import Conversations, Sink
 from dspy_session.stores import Store
 from dspy_session_bots.playground import Playground
-from dspy_session_chat import Bot
+from dspy_session_chat import Bot, Event
 from tests.stub_lm import Reply, StubModel, echo
 
 PATIENCE = 20.0
@@ -52,20 +53,61 @@ async def serving(
             if serve.done():
                 await serve
             async with aiohttp.ClientSession(playground.url) as http:
-                yield Visitor(http, playground, bot)
+                yield Visitor(http, playground, bot.conversations)
         finally:
             for task in (waiting, serve):
                 task.cancel()
             await asyncio.gather(waiting, serve, return_exceptions=True)
 
 
+Does = Callable[["Visitor", Event], Awaitable[None]]
+"""What a bot does with an event."""
+
+
+async def nothing(visitor: Visitor, event: Event) -> None:
+    """A bot that only listens."""
+
+
+@contextlib.asynccontextmanager
+async def overheard(does: Does = nothing, agent: dspy.Module | None = None, **options: Any) -> AsyncIterator[Visitor]:
+    """A playground without a bot: what it hands over is in the visitor's ``received``, after ``does`` saw it."""
+    ready = asyncio.Event()
+    playground = Playground(on_ready=lambda url: ready.set(), **options)
+    conversations = Conversations(agent or dspy.Predict("question -> answer"), "memory://", sinks=[playground])
+    async with conversations, asyncio.timeout(PATIENCE):
+        playground.bind()
+        lm = StubModel().lm
+        async with aiohttp.ClientSession(playground.url) as http:
+            visitor = Visitor(http, playground, conversations)
+
+            async def receive(event: Event) -> None:
+                await does(visitor, event)
+                visitor.received.append(event)
+
+            playground.use_conversations(conversations)
+            with dspy.context(lm=lm):
+                running = asyncio.create_task(playground.run(receive))
+            await ready.wait()
+            try:
+                with dspy.context(lm=lm):
+                    yield visitor
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+
+ANN = {"id": "ann", "name": "Ann"}
+BEN = {"id": "ben", "name": "Ben"}
+
+
 class Visitor:
     """Somebody with a browser."""
 
-    def __init__(self, http: aiohttp.ClientSession, playground: Playground, bot: Bot) -> None:
+    def __init__(self, http: aiohttp.ClientSession, playground: Playground, conversations: Conversations) -> None:
         self.http = http
         self.playground = playground
-        self.bot = bot
+        self.conversations = conversations
+        self.received: list[Event] = []
         self.origin = playground.url.removesuffix("/")
 
     @contextlib.asynccontextmanager
@@ -75,11 +117,31 @@ class Visitor:
             assert response.status == 200, await response.text()
             yield Page(response)
 
-    async def say(self, text: str, thread: str = "one") -> str:
+    async def say(self, text: str, thread: str = "one", **more: Any) -> str:
         """Write a message; its id."""
-        status, body = await self.post(f"/api/threads/{thread}/messages", json={"text": text})
+        status, body = await self.post(f"/api/threads/{thread}/messages", json={"text": text, **more})
         assert status == 202, body
         return str(body["id"])
+
+    async def act(self, kind: str, thread: str = "one", author: JSON = ANN, **deed: Any) -> str:
+        """Do something; the event's id."""
+        body = {"kind": kind, "author": author, **deed}
+        status, said = await self.post(f"/api/threads/{thread}/actions", json=body)
+        assert status == 202, said
+        return str(said["id"])
+
+    async def bring(self, name: str, data: bytes, media_type: str = "text/plain") -> JSON:
+        """Upload a file; what the page knows of it."""
+        headers = {"Content-Type": media_type}
+        status, kept = await self.post(f"/api/files?name={quote(name, safe='')}", headers=headers, data=data)
+        assert status == 201, kept
+        return kept
+
+    async def exchanges(self, thread: str = "one") -> list[JSON]:
+        """What a page that comes now shows of a thread."""
+        async with self.page(thread) as page:
+            found: list[JSON] = (await page.whole())["thread"]["exchanges"]
+            return found
 
     async def ask(self, text: str, thread: str = "one") -> JSON:
         """Write a message and wait for its answer."""

@@ -10,7 +10,8 @@ import pytest
 
 from dspy_session import SessionError
 from dspy_session_bots.playground import Playground
-from dspy_session_bots.playground.site import LONGEST_BODY, LONGEST_MESSAGE
+from dspy_session_bots.playground.deeds import LONGEST_TEXT
+from dspy_session_bots.playground.site import LONGEST_BODY
 from dspy_session_bots.playground.threads import KEPT_OPEN
 from tests.bots.playground.page import serving
 from tests.stub_lm import Prompt
@@ -62,7 +63,7 @@ async def test_no_other_file_is_served(path: str):
         ({"data": b"\xff", "headers": {"Content-Type": "application/json"}}, 400, "send a JSON object"),
         ({"data": b"[" * 100_000, "headers": {"Content-Type": "application/json"}}, 400, "send a JSON object"),
         ({"data": {"text": "Hello"}}, 415, "Content-Type: application/json"),
-        ({"json": {"text": "x" * (LONGEST_MESSAGE + 1)}}, 413, "at most 20,000 are read"),
+        ({"json": {"text": "x" * (LONGEST_TEXT + 1)}}, 413, "at most 20,000 are read"),
     ],
 )
 async def test_what_is_no_message_is_refused_in_one_line(body: dict, status: int, reason: str):
@@ -115,7 +116,7 @@ async def test_a_message_that_the_bot_does_not_take_is_answered_with_the_reason(
     async with serving() as visitor:
         ready = asyncio.Event()
         other = Playground(on_ready=lambda url: ready.set())
-        other.use_conversations(visitor.bot.conversations)
+        other.use_conversations(visitor.conversations)
         running = asyncio.create_task(other.run(refuse))
         await ready.wait()
         origin = other.url.removesuffix("/")

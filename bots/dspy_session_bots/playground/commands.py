@@ -1,0 +1,47 @@
+"""The commands that the page offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Offered(Protocol):
+    """A command of the bot's."""
+
+    @property
+    def name(self) -> str:
+        """Its name, without the slash."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it does, in a few words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """A command that every bot has.
+
+    Args:
+        name: Its name, without the slash.
+        description: What it does, in a few words.
+    """
+
+    name: str
+    description: str
+
+
+USUAL: Sequence[Offered] = (
+    Usual("help", "What the bot can do"),
+    Usual("reset", "Start this conversation again"),
+    Usual("undo", "Take the last turn back"),
+    Usual("retry", "Answer the last message once more"),
+    Usual("stop", "Stop the answer that is being written"),
+    Usual("fork", "Go on from here in a thread of its own"),
+    Usual("history", "What the agent remembers of this conversation"),
+    Usual("forget-me", "Delete everything that you said, everywhere"),
+)
+"""What is offered until the bot says what it has."""

@@ -1,0 +1,120 @@
+"""A message and its answer, as the page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from dspy_session import ConfigurationError, Turn
+from dspy_session_bots.playground.beneath import under_turn
+from dspy_session_bots.playground.deeds import said_of
+from dspy_session_bots.playground.markdown import to_html
+from dspy_session_chat import Action, Command, Event, Inbound
+from dspy_session_chat.bot import NO_ANSWER
+from dspy_session_chat.fields import AgentFields
+
+Phase = Literal["waiting", "working", "answered", "notice", "quiet"]
+"""How far an exchange is: in line behind another one, being answered, answered by a turn, answered in words of the
+bot's own (an error, a help text), or nothing that an answer has to come to."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A message, or something else that somebody did, and its answer.
+
+    Args:
+        id: The event's id; the turn's id for one out of the store.
+        text: The message; of a deed, what was done: ``"pressed Retry"``.
+        at: When it was sent, in seconds since 1970, UTC; None if unknown.
+        author: The id of who wrote or did it; empty if unknown.
+        name: Their name.
+        deed: True for something done, which is shown as a line between the messages.
+        files: Files that came with it: ``name``, ``media_type``, ``size`` and ``url`` of each.
+        edited: Whether its author changed it.
+        deleted: Whether its author deleted it.
+        phase: How far it is.
+        status: What the agent is doing.
+        html: The answer, as far as it is written.
+        turn: The id of the turn that it became; empty until then.
+        answer: The message id of the answer, as ``Posted`` has it; empty until there is one.
+        beneath: What the answer has besides words, as ``beneath`` writes it.
+        score: What was said of the answer.
+        remembered: False once the turn was taken back: the agent sees it no more.
+        reactions: Under the answer, by emoji: the ids of those who put it there.
+    """
+
+    id: str
+    text: str
+    at: float | None
+    author: str = ""
+    name: str = ""
+    deed: bool = False
+    files: list[dict[str, Any]] = field(default_factory=list)
+    edited: bool = False
+    deleted: bool = False
+    phase: Phase = "waiting"
+    status: str = ""
+    html: str = ""
+    turn: str = ""
+    answer: str = ""
+    beneath: dict[str, Any] = field(default_factory=dict)
+    score: float | None = None
+    remembered: bool = True
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of_turn(cls, turn: Turn, fields: AgentFields) -> Exchange:
+        """The exchange that became ``turn``."""
+        at = None if turn.created_at is None else turn.created_at.timestamp()
+        exchange = cls(turn.id, message_in(turn, fields), at, phase="answered", turn=turn.id)
+        exchange.answer, exchange.score, exchange.beneath = answer_id(turn.id), turn.score, under_turn(turn.id)
+        try:
+            exchange.html = to_html(fields.text(turn.outputs) or NO_ANSWER)
+        except ConfigurationError as error:  # another agent's turn, or one that returns now this, now that
+            exchange.phase, exchange.html = "notice", to_html(str(error))
+        return exchange
+
+    @classmethod
+    def of_event(cls, event: Event, files: list[dict[str, Any]] | None = None) -> Exchange:
+        """The exchange that begins with ``event``."""
+        exchange = cls(
+            event.event_id, "", event.sent_at.timestamp(), event.author.id, event.author.name, files=files or []
+        )
+        if isinstance(event, Inbound):
+            exchange.text = event.text
+            exchange.phase = "quiet" if event.mentions_others else "waiting"
+        else:
+            exchange.text, exchange.phase = said_of(event.deed), "quiet"
+            exchange.deed = not isinstance(event.deed, Command)
+        return exchange
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return self.phase in ("waiting", "working")
+
+    def react(self, emoji: str, author: str, *, added: bool) -> None:
+        """Put an emoji under the answer, or take it away."""
+        others = [one for one in self.reactions.get(emoji, []) if one != author]
+        self.reactions[emoji] = [*others, author] if added else others
+        if not self.reactions[emoji]:
+            del self.reactions[emoji]
+
+    def to_json(self) -> dict[str, Any]:
+        """The exchange as the page knows it."""
+        return asdict(self)
+
+
+def answer_id(of: str) -> str:
+    """The message id of an answer: the same after a restart when ``of`` is a turn's id."""
+    return f"{of}-answer"
+
+
+def message_in(turn: Turn, fields: AgentFields) -> str:
+    """What was said to the agent."""
+    return str(turn.inputs.get(fields.message, ""))
+
+
+def is_shown_at_once(event: Event) -> bool:
+    """Whether people see an event when it happens, and not only once it is answered."""
+    return isinstance(event, Inbound) or (isinstance(event, Action) and isinstance(event.deed, Command))
