@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import discord
 from discord.ext import commands
+
+from dspy_session_discord.hearing import Listeners
 
 
 class SessionCog(commands.Cog, name="dspy-session"):
@@ -13,31 +16,29 @@ class SessionCog(commands.Cog, name="dspy-session"):
 
     Args:
         bot: The bot that it is added to.
-        connected: Called when the gateway is connected.
-        heard: Called with every message.
+        listeners: Who is told of which event, by the event's name.
     """
 
-    def __init__(
-        self,
-        bot: commands.Bot | commands.AutoShardedBot,
-        *,
-        connected: Callable[[], None],
-        heard: Callable[[discord.Message], None],
-    ) -> None:
+    def __init__(self, bot: commands.Bot | commands.AutoShardedBot, listeners: Listeners) -> None:
         self._bot = bot
-        self._connected = connected
-        self._heard = heard
+        self._listening = [(event, self._told(event, take)) for event, take in listeners.items()]
 
-    @commands.Cog.listener()
-    async def on_connect(self) -> None:
-        """The gateway is connected."""
-        self._connected()
+    async def cog_load(self) -> None:
+        """The bot has taken the cog in."""
+        for event, listener in self._listening:
+            self._bot.add_listener(listener, event)
 
-    @commands.Cog.listener()
-    async def on_message(self, message: discord.Message) -> None:
-        """Somebody wrote something."""
-        if not await self._is_command(message):
-            self._heard(message)
+    async def cog_unload(self) -> None:
+        """The bot lets the cog go."""
+        for event, listener in self._listening:
+            self._bot.remove_listener(listener, event)
+
+    def _told(self, event: str, take: Callable[..., None]) -> Callable[..., Coroutine[Any, Any, None]]:
+        async def listener(*arguments: Any) -> None:
+            if event != "on_message" or not await self._is_command(arguments[0]):
+                take(*arguments)
+
+        return listener
 
     async def _is_command(self, message: discord.Message) -> bool:
         if self._bot.command_prefix is None:  # a bot with slash commands only, which get_context does not take

@@ -89,7 +89,14 @@ async def stay_connected(client: discord.Client) -> None:
 
 
 def _client(options: Mapping[str, Any], *, message_content: bool) -> discord.Client:
-    intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=message_content)
+    intents = discord.Intents(
+        guilds=True,
+        guild_messages=True,
+        dm_messages=True,
+        guild_reactions=True,
+        dm_reactions=True,
+        message_content=message_content,
+    )
     ours: dict[str, Any] = {
         "intents": intents,
         "allowed_mentions": discord.AllowedMentions.none(),

@@ -1,34 +1,61 @@
-"""Taking messages over: each one translated and handed to the receiver in a task of its own."""
+"""Taking over what people write and do: each translated and handed to the receiver in a task of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 import discord
 
+from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Receive
+from dspy_session_discord.button import ButtonName, modal_of
+from dspy_session_discord.deeds import Reactions, deletions_of, edit_of, name_pressed, press_of
+from dspy_session_discord.refusal import UNREACHABLE, explain
 from dspy_session_discord.translate import Ignored, is_in, translate
 
 _log = logging.getLogger(__name__)
 
+Listeners = Mapping[str, Callable[..., None]]
+"""Who takes which event of discord.py, by its name: ``"on_message"``."""
+
 
 class Hearing:
-    """Hands messages for the bot to ``receive``; they start in the order in which they came.
+    """Hands over what people write and do to ``receive``; it starts in the order in which it came.
 
-    One message that goes wrong is logged and lost, the others are not.
+    One event that goes wrong is logged and lost, the others are not. What is nothing to the bot costs no task.
+
+    Args:
+        receive: Takes the events over.
+        client: The client that hears them.
+        now: The time, for events that Discord gives none.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(
+        self, receive: Receive, client: discord.Client, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._receive = receive
+        self._client = client
+        self._now = now
+        self._reactions = Reactions()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def hear(self, message: discord.Message, me: int) -> None:
-        """Take ``message`` over for the bot whose user id is ``me``."""
-        task = asyncio.create_task(self._take(message, me), name=f"discord-message-{message.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    @property
+    def listeners(self) -> Listeners:
+        """Our ears, by what they hear."""
+        return {
+            "on_message": self._guarded(self._message),
+            "on_raw_message_edit": self._guarded(self._edit),
+            "on_raw_message_delete": self._guarded(self._deletion),
+            "on_raw_bulk_message_delete": self._guarded(self._deletion),
+            "on_raw_reaction_add": self._guarded(self._reaction),
+            "on_raw_reaction_remove": self._guarded(self._reaction),
+            "on_interaction": self._guarded(self._interaction),
+        }
 
     async def aclose(self) -> None:
         """Cancel what is under way."""
@@ -37,22 +64,83 @@ class Hearing:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _take(self, message: discord.Message, me: int) -> None:
-        try:
-            translation = translate(message, me)
-            if isinstance(translation, Ignored):
-                _log.debug("message %s is ignored: %s", message.id, translation.value)
+    def _message(self, message: discord.Message, me: int) -> None:
+        translation = translate(message, me)
+        if isinstance(translation, Ignored):
+            _log.debug("message %s is ignored: %s", message.id, translation.value)
+        else:
+            self._start(self._take_message(message, translation, me), translation.event_id)
+
+    def _edit(self, event: discord.RawMessageUpdateEvent, me: int) -> None:
+        self._hand_over(edit_of(event, me))
+
+    def _deletion(self, event: discord.RawMessageDeleteEvent | discord.RawBulkMessageDeleteEvent, _: int) -> None:
+        for deletion in deletions_of(event, self._client, self._now()):
+            self._hand_over(deletion)
+
+    def _reaction(self, event: discord.RawReactionActionEvent, _: int) -> None:
+        self._hand_over(self._reactions.told(event, self._client, self._now()))
+
+    def _interaction(self, interaction: discord.Interaction, _: int) -> None:
+        name = name_pressed(interaction)
+        if name is None:
+            return
+        asking = bool(name.asks) and interaction.type is discord.InteractionType.component
+        # Side by side: Discord waits for three seconds, and who presses Stop should not wait for Discord.
+        self._start(_acknowledge(interaction, name if asking else None), f"{interaction.id}-acknowledged")
+        self._hand_over(press_of(interaction, name))
+
+    def _guarded(self, take: Callable[[Any, int], None]) -> Callable[[Any], None]:
+        def guarded(event: Any) -> None:
+            if self._client.user is None:
                 return
-            await self._receive(translation)
-            await _stay_in_thread(message, translation, me)
-        except Exception:  # noqa: BLE001 - whatever a receiver raises, the next message must be heard
+            try:
+                take(event, self._client.user.id)
+            except Exception:  # noqa: BLE001 - whatever Discord has sent, the next event must be heard
+                _log.exception("a %s of Discord's was not understood", type(event).__name__)
+
+        return guarded
+
+    def _hand_over(self, event: Event | None) -> None:
+        if event is not None:
+            self._start(self._take(event), event.event_id)
+
+    def _start(self, taking: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(taking, name=f"discord-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, event: Event) -> None:
+        try:
+            await self._receive(event)
+        except Exception:  # noqa: BLE001 - whatever a receiver raises, the next event must be heard
+            _log.exception("Discord event %s was not taken over", event.event_id)
+
+    async def _take_message(self, message: discord.Message, inbound: Inbound, me: int) -> None:
+        try:
+            await self._receive(inbound)
+            await _stay_in_thread(message, inbound, me)
+        except Exception:  # noqa: BLE001 - as above
             _log.exception("Discord message %s was not taken over", message.id)
 
 
+async def _acknowledge(interaction: discord.Interaction, asks: ButtonName | None) -> None:
+    """Tell Discord that the press arrived: by asking the button's question, if it has one."""
+    try:
+        if asks is None:
+            await interaction.response.defer()
+        else:
+            await interaction.response.send_modal(modal_of(asks))
+    except (discord.DiscordException, *UNREACHABLE) as error:
+        _log.warning("Discord was not told that button press %s arrived: %s", interaction.id, explain(error))
+
+
 async def _stay_in_thread(message: discord.Message, inbound: Inbound, me: int) -> None:
-    """Join the thread that the bot was mentioned in, so that it need not be mentioned again there."""
+    """Join the thread that a person mentioned the bot in, so that it need not be mentioned again there."""
     thread = message.channel
-    if inbound.addressed != "mention" or not isinstance(thread, discord.Thread) or is_in(thread, me):
+    if inbound.addressed != "mention" or inbound.author.is_bot:
+        return
+    if not isinstance(thread, discord.Thread) or is_in(thread, me):
         return
     try:
         await thread.join()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import discord
@@ -11,13 +11,12 @@ from discord.ext import commands
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_discord.cog import SessionCog
-
-Heard = Callable[[discord.Message], None]
+from dspy_session_discord.hearing import Listeners
 
 
 @asynccontextmanager
-async def joined(client: discord.Client, *, connected: Callable[[], None], heard: Heard) -> AsyncIterator[None]:
-    """For as long as the block runs, ``client`` tells us too when it connects and when it gets a message.
+async def joined(client: discord.Client, listeners: Listeners) -> AsyncIterator[None]:
+    """For as long as the block runs, ``client`` tells ``listeners`` too what it hears.
 
     A ``commands.Bot`` gets a cog, and messages that invoke one of its commands stay its own. Any other client gets
     handlers that call those it had.
@@ -26,7 +25,7 @@ async def joined(client: discord.Client, *, connected: Callable[[], None], heard
         ConfigurationError: A ``commands.Bot`` is joined already.
     """
     if isinstance(client, commands.Bot | commands.AutoShardedBot):
-        cog = SessionCog(client, connected=connected, heard=heard)
+        cog = SessionCog(client, listeners)
         try:
             await client.add_cog(cog)
         except discord.ClientException:
@@ -36,7 +35,9 @@ async def joined(client: discord.Client, *, connected: Callable[[], None], heard
         finally:
             await client.remove_cog(cog.qualified_name)
     else:
-        with _beside(client, "on_connect", connected), _beside(client, "on_message", heard):
+        with ExitStack() as beside:
+            for event, take in listeners.items():
+                beside.enter_context(_beside(client, event, take))
             yield
 
 

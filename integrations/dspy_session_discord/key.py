@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import discord
 
 from dspy_session.conversation.key import ConversationKey
 
 PLATFORM = "discord"
+
+Channel: TypeAlias = discord.abc.GuildChannel | discord.abc.PrivateChannel | discord.Thread | discord.PartialMessageable
+"""Any place where messages are, as discord.py hands it over."""
 
 
 def conversation_key(message: discord.Message) -> ConversationKey:
@@ -25,11 +30,22 @@ def conversation_key(message: discord.Message) -> ConversationKey:
     >>> str(conversation_key(message))                                    # doctest: +SKIP
     'discord:1145…:1145…:1461…'
     """
-    channel = message.channel
+    return key_in(message.channel, _workspace(message), message.id)
+
+
+def key_in(channel: Channel, workspace: str, started_by: int | None = None) -> ConversationKey:
+    """The key of a conversation in ``channel``.
+
+    Args:
+        channel: The channel, thread or DM.
+        workspace: Id of the server; empty in a DM.
+        started_by: Id of the message that a conversation in a text channel begins with; None where it is not known:
+            then the key names the channel alone.
+    """
     if isinstance(channel, discord.Thread):
         return ConversationKey(PLATFORM, str(channel.guild.id), str(channel.parent_id), str(channel.id))
-    thread = str(message.id) if isinstance(channel, discord.TextChannel) else None
-    return ConversationKey(PLATFORM, _workspace(message), str(channel.id), thread)
+    thread = str(started_by) if started_by is not None and isinstance(channel, discord.TextChannel) else None
+    return ConversationKey(PLATFORM, workspace, str(channel.id), thread)
 
 
 def _workspace(message: discord.Message) -> str:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import discord
 
 from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
-from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.platform import Post, Posted, Receive
+from dspy_session_chat.action import Event
+from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.inbound import Attachment
+from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
+from dspy_session_chat.reply import Button
+from dspy_session_discord.before import said_before
 from dspy_session_discord.connection import checked, log_in, own_client, stay_connected
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.hearing import Hearing
 from dspy_session_discord.joining import joined
 from dspy_session_discord.key import PLATFORM
-from dspy_session_discord.posting import find, send
+from dspy_session_discord.markup import split
+from dspy_session_discord.opening import open_thread
+from dspy_session_discord.place import Place, Places, find
+from dspy_session_discord.posting import Written, change, deliver, fresh_nonce, send
 from dspy_session_discord.refusal import NO_MESSAGE_CONTENT, UNREACHABLE, explain, refused_to_post
 
 _log = logging.getLogger(__name__)
@@ -31,14 +39,24 @@ TYPING_SECONDS = 8.0
 LOGIN_SECONDS = 30.0
 """How long an answer waits for the client to log in."""
 
+EDIT_SECONDS = 1.2
+"""Discord takes about 5 edits in 5 seconds in a channel. At this pace four go to the growing answer, and one is left
+for a second conversation there or for the last word; discord.py waits out what is too many."""
+
+FILE_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
+"""Where Discord serves what people send. The addresses are signed, and the bot's token is never sent there."""
+
 
 class Discord:
     """Talks to people in Discord: direct messages, mentions, and the threads that a mention opens.
 
     Every direct message is answered. A mention in a text channel opens a thread from that message and is answered
     there; where the bot may not open threads it replies in the channel. In a thread that it is in, it answers without
-    a mention, unless the message mentions somebody else. Bots and webhooks are never answered, nobody is notified by
-    what the bot writes, and links in it do not unfold.
+    a mention, unless the message mentions somebody else. All else that it hears is handed over too: ambient messages
+    and those of other bots, edits, deletions, reactions and presses of buttons. Nobody is notified by what the bot
+    writes, and links in it do not unfold.
+
+    A private answer is a plain one: Discord shows a message to one person only in answer to an interaction.
 
     Either the kit owns the client, ``Discord(token=…)``, or it joins one that has handlers of its own,
     ``Discord(bot=my_bot)``; a ``commands.Bot`` gets a cog, and messages that invoke its commands stay its own. A bot
@@ -50,6 +68,7 @@ class Discord:
         bot: A ``discord.Client`` or ``commands.Bot`` to join.
         client_options: Options of ``discord.Client`` for the client that the kit owns: ``proxy``, ``connector``,
             ``intents``, …
+        downloader: Fetches the files that people send; one that asks Discord's own hosts if None.
 
     Raises:
         ConfigurationError: ``client_options`` together with ``bot``.
@@ -61,12 +80,15 @@ class Discord:
         token: str | None = None,
         bot: discord.Client | None = None,
         client_options: Mapping[str, Any] | None = None,
+        downloader: Downloader | None = None,
     ) -> None:
         if bot is not None and client_options is not None:
             raise ConfigurationError("client_options are for a client that the kit makes; set them on your bot instead")
         self._token = token
         self._bot = bot
         self._client_options = dict(client_options or {})
+        self._downloader = Downloader(FILE_HOSTS) if downloader is None else downloader
+        self._places = Places()
         self._client: discord.Client | None = None
         self._logged_in: asyncio.Event | None = None  # while running
 
@@ -79,7 +101,7 @@ class Discord:
         return PLATFORM
 
     async def run(self, receive: Receive) -> None:
-        """Connect and hand every message for the bot to ``receive``, until cancelled.
+        """Connect and hand all that people write and do to ``receive``, until cancelled.
 
         Raises:
             PlatformError: There is no token, Discord refuses it or the intents, or cannot be reached at the start.
@@ -88,17 +110,13 @@ class Discord:
         if self._logged_in is not None:
             raise ConfigurationError("this Discord platform is running already; make one per bot")
         logged_in = self._logged_in = asyncio.Event()
-        hearing = Hearing(receive)
-
-        def heard(message: discord.Message) -> None:
-            if client.user is not None:
-                hearing.hear(message, client.user.id)
-
         try:
             async with AsyncExitStack() as opened:
                 client = self._client = await opened.enter_async_context(self._ready_client())
+                hearing = Hearing(receive, client)
                 opened.push_async_callback(hearing.aclose)
-                await opened.enter_async_context(joined(client, connected=logged_in.set, heard=heard))
+                listeners = {"on_connect": logged_in.set, **hearing.listeners}
+                await opened.enter_async_context(joined(client, listeners))
                 if client.user is not None:
                     logged_in.set()
                 await self._stay(client)
@@ -112,17 +130,73 @@ class Discord:
         Raises:
             PlatformError: Discord refused it or could not be reached.
         """
-        client = await self._usable_client()
+        with _told():
+            place = self._places.get(post.inbound.event_id) if post.shown else None
+            posted = Posted(await deliver(place or await self._find(post.inbound), post))
+        self._places.forget(post.inbound.event_id)
+        return posted
+
+    @property
+    def edit_seconds(self) -> float:
+        """Seconds between two edits."""
+        return EDIT_SECONDS
+
+    def parts(self, text: str) -> Sequence[str]:
+        """The messages that ``text`` becomes."""
+        return split(text)
+
+    async def begin(self, inbound: Event, part: str, buttons: Sequence[Button] = ()) -> str:
+        """Post a message, more of which is to come; its id.
+
+        Raises:
+            PlatformError: Discord refused it or could not be reached.
+        """
+        with _told():
+            place = self._places.get(inbound.event_id) or await self._find(inbound)
+            message_id = await send(place, Written(part, fresh_nonce(), buttons))
+        # Only the first message is a reply.
+        self._places.keep(inbound.event_id, replace(place, reference=None))
+        return message_id
+
+    async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
+        """Let a message say something else; without ``buttons`` it has none any more.
+
+        Raises:
+            PlatformError: Discord refused it or could not be reached.
+        """
+        with _told():
+            place = self._places.get(inbound.event_id) or await self._find(inbound)
+            await change(place, message_id, Written(part, "", buttons))
+        self._places.keep(inbound.event_id, replace(place, reference=None))
+
+    async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
+        """The newest ``most`` messages before ``inbound``, oldest first; of the last 200 at most."""
         try:
-            place = await find(client, Destination.from_dict(post.inbound.reply_to))
-            if place.compromise:
-                _log.warning("answering in channel %s, not in a thread: %s", place.channel.id, place.compromise)
-            return Posted(await send(place, post))
-        except _FAILURES as error:
-            raise refused_to_post(error) from error
+            return await said_before(await self._usable_client(), inbound, most)
+        except (PlatformError, *_FAILURES) as error:
+            _log.warning("what was said before is not known: %s", explain(error))
+            return ()
+
+    async def open_thread(self, inbound: Event, title: str) -> Opened:
+        """Open a thread in the channel where ``inbound`` is, hanging on a message with its title.
+
+        Raises:
+            PlatformError: There are no threads there, or Discord does not let the bot open one.
+        """
+        client = await self._usable_client()
+        with _told():
+            return await open_thread(client, Destination.from_dict(inbound.reply_to).channel, title)
+
+    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """What is in a file, piece by piece; from Discord's own hosts alone.
+
+        Raises:
+            PlatformError: It cannot be had.
+        """
+        return self._downloader.fetch(attachment)
 
     @asynccontextmanager
-    async def typing(self, inbound: Inbound) -> AsyncIterator[None]:
+    async def typing(self, inbound: Event) -> AsyncIterator[None]:
         """Show the typing indicator where the answer will appear."""
         task = asyncio.create_task(self._keep_typing(inbound))
         try:
@@ -168,7 +242,15 @@ class Discord:
             raise PlatformUnavailableError("Discord is not connected, so the answer was not posted")
         return client
 
-    async def _keep_typing(self, inbound: Inbound) -> None:
+    async def _find(self, inbound: Event) -> Place:
+        """Where the answer to ``inbound`` goes."""
+        client = await self._usable_client()
+        place = await find(client, Destination.from_dict(inbound.reply_to))
+        if place.compromise:
+            _log.warning("answering in channel %s, not in a thread: %s", place.channel.id, place.compromise)
+        return place
+
+    async def _keep_typing(self, inbound: Event) -> None:
         try:
             client = await self._usable_client()
             place = await find(client, Destination.from_dict(inbound.reply_to))
@@ -177,3 +259,16 @@ class Discord:
                 await asyncio.sleep(TYPING_SECONDS)
         except (PlatformError, *_FAILURES) as error:
             _log.debug("no typing indicator: %s", explain(error))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What Discord refuses, in one line.
+
+    Raises:
+        PlatformError: Discord refused or could not be reached.
+    """
+    try:
+        yield
+    except _FAILURES as error:
+        raise refused_to_post(error) from error

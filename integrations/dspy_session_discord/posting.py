@@ -1,102 +1,168 @@
-"""Bringing an answer to its place: the thread opened, the parts sent, each of them once."""
+"""Bringing an answer to its place: what shows already is changed, what is missing is sent, each part once."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import io
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
 
 from dspy_session_chat.platform import Post
-from dspy_session_discord.destination import Destination
-from dspy_session_discord.markup import split
-from dspy_session_discord.refusal import explain
+from dspy_session_chat.reply import Button, ReplyFile
+from dspy_session_discord.button import view_of
+from dspy_session_discord.layout import laid_out
+from dspy_session_discord.markup import MESSAGE_LIMIT, shorten
+from dspy_session_discord.place import Place
 
-THREAD_EXISTS = 160004
-"""Discord's error code: a thread has already been created for this message."""
+_log = logging.getLogger(__name__)
 
 NONCE_LENGTH = 25
 """Characters in a nonce, at most."""
 
+MOST_FILES = 10
+"""Files that Discord takes with one message."""
+
+UNKNOWN_MESSAGE = 10008
+"""Discord's error code: the message is gone."""
+
+_NO_FILES = (403, 413)
+"""Statuses of refusals that may be for the files alone: the bot may not attach any, or they are too large."""
+
+_NOBODY = discord.AllowedMentions.none()
+
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where to write.
+class Written:
+    """One message as it is to stand there.
 
     Args:
-        channel: The channel, thread or DM.
-        reference: The message that the first part replies to.
-        compromise: Why this is not the thread that it should be, in one line; empty when it is what was wanted.
+        text: What it says; empty when it only carries files.
+        nonce: What tells it from every other message: sent again within some minutes, it is there once.
+        buttons: Buttons under it.
+        files: Files with it.
     """
 
-    channel: discord.PartialMessageable
-    reference: discord.MessageReference | None = None
-    compromise: str = ""
+    text: str
+    nonce: str
+    buttons: Sequence[Button] = ()
+    files: Sequence[ReplyFile] = ()
 
 
-async def find(client: discord.Client, destination: Destination) -> Place:
-    """The place that ``destination`` names; its thread is opened unless it is there already.
-
-    Raises:
-        discord.HTTPException: Discord fails; that it does not let the bot open a thread is no failure.
-    """
-    if destination.message is None:
-        return Place(client.get_partial_messageable(destination.channel))
-    compromise = ""
-    if destination.thread_name is not None:
-        compromise = await _open_thread(client, destination.channel, destination.message, destination.thread_name)
-        if not compromise:
-            # A thread that was started from a message has the message's id.
-            return Place(client.get_partial_messageable(destination.message))
-    reference = discord.MessageReference(
-        message_id=destination.message, channel_id=destination.channel, fail_if_not_exists=False
-    )
-    return Place(client.get_partial_messageable(destination.channel), reference, compromise)
+def written(post: Post) -> list[Written]:
+    """The messages that ``post`` becomes; the last one has the buttons."""
+    texts, whole = laid_out(post.reply, post.most)
+    files = [*post.reply.files, *([] if whole is None else [whole])]
+    bundles = [files[start : start + MOST_FILES] for start in range(0, len(files), MOST_FILES)]
+    texts += [""] * (len(bundles) - 1 if texts else len(bundles))
+    without = len(texts) - len(bundles)
+    return [
+        Written(
+            text,
+            _nonce(post, number, text),
+            post.reply.buttons if number == len(texts) - 1 else (),
+            bundles[number - without] if number >= without else (),
+        )
+        for number, text in enumerate(texts)
+    ]
 
 
-async def send(place: Place, post: Post) -> tuple[str, ...]:
-    """Send the answer in as many messages as it takes; their ids.
+async def deliver(place: Place, post: Post) -> tuple[str, ...]:
+    """Let the answer stand there in as many messages as it takes; their ids.
 
-    Each part carries a nonce that is its own, so Discord answers a part that is sent again within some minutes with
-    the message that is there already. No mention in it notifies anybody, and no link unfolds.
+    Messages that show a part of it already are edited, further ones are sent, surplus ones deleted. No mention in
+    them notifies anybody, and no link unfolds.
 
     Raises:
         discord.HTTPException: Discord refuses a part.
     """
     ids: list[str] = []
-    for number, part in enumerate(split(post.text)):
-        quoting: dict[str, Any] = {"reference": place.reference} if place.reference is not None and not ids else {}
-        message = await place.channel.send(
-            part,
-            **quoting,
-            allowed_mentions=discord.AllowedMentions.none(),
-            mention_author=False,
-            suppress_embeds=True,
-            nonce=_nonce(post, number, part),
-        )
-        ids.append(str(message.id))
+    refused: list[ReplyFile] = []
+    messages = written(post)
+    for number, message in enumerate(messages):
+        shown = post.shown[number] if number < len(post.shown) else None
+        here = place if not ids else replace(place, reference=None)
+        try:
+            ids.append(await _put(here, message, shown))
+        except discord.HTTPException as error:
+            if not message.files or error.status not in _NO_FILES:
+                raise
+            refused += message.files
+            if message.text:
+                ids.append(await _put(here, replace(message, files=()), shown))
+    for surplus in post.shown[len(messages) :]:
+        await _take_away(place, surplus)
+    if refused:
+        note = shorten("Discord did not take: " + ", ".join(_described(file) for file in refused), MESSAGE_LIMIT - 3)
+        ids.append(await send(replace(place, reference=None), Written(f"-# {note}", _nonce(post, len(messages), note))))
     return tuple(ids)
+
+
+async def send(place: Place, message: Written) -> str:
+    """Send ``message``; its id."""
+    options: dict[str, Any] = {"reference": place.reference} if place.reference is not None else {}
+    if (view := view_of(message.buttons)) is not None:
+        options["view"] = view
+    if message.files:
+        options["files"] = [_file(file) for file in message.files]
+    sent = await place.channel.send(
+        message.text or None,
+        **options,
+        allowed_mentions=_NOBODY,
+        mention_author=False,
+        suppress_embeds=True,
+        nonce=message.nonce,
+    )
+    return str(sent.id)
+
+
+async def change(place: Place, message_id: str, message: Written) -> None:
+    """Let a message of the bot's be ``message``: also its buttons go when that has none. That its links do not unfold
+    stays as it was sent.
+    """
+    options: dict[str, Any] = {"attachments": [_file(file) for file in message.files]} if message.files else {}
+    await place.channel.get_partial_message(int(message_id)).edit(
+        content=message.text or None, view=view_of(message.buttons), allowed_mentions=_NOBODY, **options
+    )
+
+
+def fresh_nonce() -> str:
+    """A nonce for a message that is sent once: discord.py's own tries to send it have it in common."""
+    return secrets.token_hex(NONCE_LENGTH // 2)
+
+
+async def _put(place: Place, message: Written, shown: str | None) -> str:
+    """Change the message that is shown, or send it when there is none or somebody deleted it; its id."""
+    if shown is not None:
+        try:
+            await change(place, shown, message)
+        except discord.NotFound as error:
+            if error.code != UNKNOWN_MESSAGE:
+                raise
+        else:
+            return shown
+    return await send(place, message)
+
+
+async def _take_away(place: Place, message_id: str) -> None:
+    try:
+        await place.channel.get_partial_message(int(message_id)).delete()
+    except discord.NotFound as error:
+        _log.debug("message %s was gone already: %s", message_id, error)
+
+
+def _file(file: ReplyFile) -> discord.File:
+    return discord.File(io.BytesIO(file.data), filename=file.name)
+
+
+def _described(file: ReplyFile) -> str:
+    return f"{file.name} ({len(file.data) / 1_000_000:.1f} MB)"
 
 
 def _nonce(post: Post, number: int, part: str) -> str:
     identity = "\0".join((post.inbound.event_id, post.turn_id, str(number), part))
     return hashlib.sha256(identity.encode()).hexdigest()[:NONCE_LENGTH]
-
-
-async def _open_thread(client: discord.Client, channel_id: int, message_id: int, name: str) -> str:
-    """Open a thread on the message unless there is one; why that cannot be, or nothing."""
-    if isinstance(client.get_channel(message_id), discord.Thread):
-        return ""
-    try:
-        channel = client.get_channel(channel_id) or await client.fetch_channel(channel_id)
-        if not isinstance(channel, discord.TextChannel):
-            return "the channel has no threads"
-        await channel.get_partial_message(message_id).create_thread(name=name)
-    except discord.HTTPException as error:
-        if error.code == THREAD_EXISTS:
-            return ""
-        if error.status == 429 or error.status >= 500:
-            raise
-        return explain(error)
-    return ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import discord
 
+from dspy_session_chat.action import Action, Event
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Receive
 from dspy_session_discord import Discord
@@ -18,17 +19,23 @@ from tests.loopback.discord import FakeDiscord
 HURRY: dict[str, Any] = {"guild_ready_timeout": 0.01}
 """Options for a client in a test: do not wait for more guilds."""
 
-INTENTS = discord.Intents(guilds=True, messages=True, message_content=True)
+INTENTS = discord.Intents(guilds=True, messages=True, reactions=True, message_content=True)
 
 
 class Echo:
-    """The smallest bot: keeps what it receives and says it back."""
+    """The smallest bot: keeps what is for it in ``received`` and says it back; all that it hears is in ``heard``."""
 
     def __init__(self, platform: Discord) -> None:
         self._platform = platform
+        self.heard: list[Event] = []
         self.received: list[Inbound] = []
 
-    async def __call__(self, inbound: Inbound) -> None:
+    async def __call__(self, inbound: Event) -> None:
+        self.heard.append(inbound)
+        if not isinstance(inbound, Inbound) or inbound.addressed == "ambient" or inbound.author.is_bot:
+            return
+        if inbound.addressed == "thread" and inbound.mentions_others:
+            return
         self.received.append(inbound)
         await self._platform.post(saying(inbound, f"echo: {inbound.text}", turn_id=f"turn-{inbound.event_id}"))
 
@@ -37,18 +44,30 @@ class Keep:
     """A receiver that only keeps; the test posts."""
 
     def __init__(self) -> None:
-        self._inbounds: asyncio.Queue[Inbound] = asyncio.Queue()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
 
-    async def __call__(self, inbound: Inbound) -> None:
-        self._inbounds.put_nowait(inbound)
+    async def __call__(self, event: Event) -> None:
+        self._events.put_nowait(event)
 
     async def next(self) -> Inbound:
+        """The next message; it comes next."""
+        inbound = await self.event()
+        assert isinstance(inbound, Inbound)
+        return inbound
+
+    async def action(self) -> Action:
+        """The next thing that somebody does; it comes next."""
+        action = await self.event()
+        assert isinstance(action, Action)
+        return action
+
+    async def event(self) -> Event:
         async with asyncio.timeout(10):
-            return await self._inbounds.get()
+            return await self._events.get()
 
     @property
     def empty(self) -> bool:
-        return self._inbounds.empty()
+        return self._events.empty()
 
 
 class PromptClient(discord.Client):

@@ -144,6 +144,8 @@ async def test_the_bot_asks_for_no_more_than_it_needs(fake: FakeDiscord) -> None
         "GUILDS",
         "GUILD_MESSAGES",
         "DIRECT_MESSAGES",
+        "GUILD_MESSAGE_REACTIONS",
+        "DIRECT_MESSAGE_REACTIONS",
         "MESSAGE_CONTENT",
     }
 

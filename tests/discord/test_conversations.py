@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from dspy_session.conversation.key import ConversationKey
+from dspy_session_chat.inbound import Inbound
 from tests.discord.conftest import Place
 from tests.discord.talk import echoing
 from tests.loopback.discord import ChannelType, FakeDiscord
@@ -148,6 +149,15 @@ async def test_what_is_not_for_the_bot_is_left_alone(fake: FakeDiscord, place: P
         await fake.next_post()
 
     assert [inbound.text for inbound in echo.received] == ["but this is"]
+    told = [(event.text, event.addressed, event.author.is_bot) for event in echo.heard if isinstance(event, Inbound)]
+    assert told == [
+        ("just talking", "ambient", False),
+        ("@everyone lunch", "ambient", False),
+        ("let us loop", "mention", True),
+        ("psst", "direct", True),
+        ("from a webhook", "mention", True),
+        ("but this is", "mention", False),
+    ]
 
 
 async def test_the_bot_is_mentioned_by_its_role_and_by_a_reply_that_pings(fake: FakeDiscord, place: Place) -> None:

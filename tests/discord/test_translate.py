@@ -134,15 +134,57 @@ async def test_what_is_ignored_has_a_reason(reader: Reader, fake: FakeDiscord, p
     bot = fake.bot.mention
     for author, text, changes, reason in (
         (fake.bot, bot, {}, Ignored.OWN),
-        (fake.person("Rival", bot=True), bot, {}, Ignored.BOT),
-        (place.ada, bot, {"webhook_id": "1"}, Ignored.BOT),
         (place.ada, bot, {"type": 6}, Ignored.SYSTEM),
-        (place.ada, "hi", {}, Ignored.AMBIENT),
+        (place.ada, "", {}, Ignored.EMPTY),
     ):
         assert await reader.translated(place.general, author, text, **changes) is reason
     assert await reader.translated(fake.dm(place.ada), place.ada, "") is Ignored.EMPTY
+
+
+async def test_who_writes_is_told_with_their_roles(reader: Reader, fake: FakeDiscord, place: Place) -> None:
+    devs = fake.role(place.guild, "devs")
+    await fake.announce_role(place.guild, devs)
+    place.ada.roles.append(devs)
+    rival = fake.person("Rival", bot=True)
+
+    for author, changes, roles, is_bot in (
+        (place.ada, {}, (str(devs.id),), False),
+        (place.bob, {}, (), False),
+        (rival, {}, (), True),
+        (place.bob, {"webhook_id": "1"}, (), True),
+    ):
+        inbound = await reader.translated(place.general, author, "hi", **changes)
+        assert isinstance(inbound, Inbound)
+        assert (inbound.author.roles, inbound.author.is_bot) == (roles, is_bot)
+        assert inbound.addressed == "ambient"
+
+
+@pytest.mark.parametrize(
+    ("text", "addressed", "others"),
+    [
+        ("hi", "thread", False),
+        ("{bob} hi", "thread", True),
+        ("{devs} hi", "thread", True),
+        ("@here hi", "thread", True),
+        ("{ada} is me", "thread", False),
+        ("{bob} ask {bot}", "mention", False),
+    ],
+)
+async def test_whom_a_message_mentions(
+    reader: Reader, fake: FakeDiscord, place: Place, text: str, addressed: str, others: bool
+) -> None:
+    devs = fake.role(place.guild, "devs")
+    await fake.announce_role(place.guild, devs)
     thread = await fake.open_thread(await fake.say(place.general, place.ada, "hi"), "hi", fake.bot)
-    assert await reader.translated(thread, place.ada, place.bob.mention) is Ignored.OTHERS
+    names = {"ada": place.ada.mention, "bob": place.bob.mention, "bot": fake.bot.mention, "devs": devs.mention}
+
+    inbound = await reader.translated(thread, place.ada, text.format(**names))
+
+    assert isinstance(inbound, Inbound)
+    assert (inbound.addressed, inbound.mentions_others) == (addressed, others)
+    elsewhere = await reader.translated(place.general, place.ada, text.format(**names))
+    assert isinstance(elsewhere, Inbound)
+    assert (elsewhere.addressed == "ambient", elsewhere.mentions_others) == (addressed == "thread", others)
 
 
 @pytest.mark.parametrize(
@@ -273,15 +315,15 @@ async def test_no_message_that_discord_may_send_breaks_the_translation(
 
     translation = translate(await reader.read(payload), fake.bot.id)
 
-    answerable = author is not fake.bot and not payload["author"]["bot"] and "webhook_id" not in payload
-    answerable = answerable and payload["type"] in (0, 19)
+    written = author is not fake.bot and payload["type"] in (0, 19)
     if isinstance(translation, Inbound):
-        assert answerable
+        assert written
+        assert translation.author.is_bot == (payload["author"]["bot"] or "webhook_id" in payload)
         assert translation.event_id == payload["id"]
         assert translation.text == translation.text.strip()
-        assert translation.addressed == ("direct" if channel.guild is None else "mention")
+        meant = "mention" if fake.bot in mentioned else "ambient"
+        assert translation.addressed == ("direct" if channel.guild is None else meant)
         assert Destination.from_dict(translation.reply_to).channel == channel.id
-    elif answerable:
-        expected = {Ignored.EMPTY} if channel.guild is None else {Ignored.AMBIENT}
-        assert translation in expected
+    elif written:
+        assert translation is Ignored.EMPTY
         assert channel.guild is None or fake.bot not in mentioned

@@ -12,7 +12,8 @@ API = "discord.com"
 GATEWAY = "gateway.discord.gg"
 RESUME_GATEWAY = "gateway-us-east1-b.discord.gg"
 CDN = "cdn.discordapp.com"
-HOSTS = frozenset({API, GATEWAY, RESUME_GATEWAY, CDN})
+MEDIA = "media.discordapp.net"
+HOSTS = frozenset({API, GATEWAY, RESUME_GATEWAY, CDN, MEDIA})
 
 
 class Certificates:

@@ -30,7 +30,7 @@ def user(one: User) -> Payload:
 
 def member(one: User, *, with_user: bool = False) -> Payload:
     body: Payload = {
-        "roles": [],
+        "roles": [str(role.id) for role in one.roles],
         "joined_at": JOINED,
         "premium_since": None,
         "nick": None,
@@ -163,19 +163,19 @@ def message(one: Message, people: dict[int, User], *, me: int, quoted: bool = Tr
         "author": user(one.author),
         "content": one.content,
         "timestamp": timestamp(one.id),
-        "edited_timestamp": None,
+        "edited_timestamp": None if one.edited is None else timestamp(one.edited),
         "tts": False,
         "mention_everyone": bool(EVERYONE.search(one.content)),
         "mentions": [{**user(each), **({"member": member(each)} if in_guild else {})} for each in mentions],
         "mention_roles": ROLE_MENTION.findall(one.content) if in_guild else [],
         "attachments": one.attachments,
-        "embeds": [],
-        "components": [],
+        "embeds": one.embeds,
+        "components": one.components,
         "pinned": False,
         "flags": one.flags,
         "reactions": [
             {
-                "emoji": {"id": None, "name": emoji},
+                "emoji": _emoji(emoji),
                 "count": len(users),
                 "count_details": {"burst": 0, "normal": len(users)},
                 "burst_colors": [],
@@ -205,7 +205,30 @@ def message(one: Message, people: dict[int, User], *, me: int, quoted: bool = Tr
     return body
 
 
+def _emoji(written: str) -> Payload:
+    """An emoji as the paths of the API write it."""
+    name, _, custom = written.partition(":")
+    return {"id": custom or None, "name": name}
+
+
 def without_content(body: Payload) -> Payload:
     """A message as a bot gets it that has no Message Content intent and is not meant by it."""
     blank: Payload = {name: "" if isinstance(body[name], str) else [] for name in PRIVILEGED_FIELDS}
     return {**body, **blank}
+
+
+def reaction(one: Message, by: User, emoji: str, *, added: bool) -> Payload:
+    """A reaction to ``one``, as MESSAGE_REACTION_ADD and _REMOVE tell it."""
+    body: Payload = {
+        "user_id": str(by.id),
+        "channel_id": str(one.channel.id),
+        "message_id": str(one.id),
+        "emoji": _emoji(emoji),
+        "burst": False,
+        "type": 0,
+    }
+    if one.channel.guild is not None:
+        body["guild_id"] = str(one.channel.guild.id)
+        if added:
+            body["member"] = member(by, with_user=True)
+    return {**body, "message_author_id": str(one.author.id)} if added else body

@@ -8,8 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.loopback.discord import payloads
-from tests.loopback.discord.network import GATEWAY
+from tests.loopback.discord import components, payloads, uploads
+from tests.loopback.discord.network import CDN, GATEWAY, MEDIA
+from tests.loopback.discord.refusal import (
+    CLOSED_DMS,
+    EMPTY_MESSAGE,
+    MISSING_ACCESS,
+    MISSING_PERMISSIONS,
+    THREAD_EXISTS,
+    UNAUTHORIZED,
+    UNKNOWN_CHANNEL,
+    UNKNOWN_INTERACTION,
+    UNKNOWN_MESSAGE,
+    WRONG_CHANNEL_TYPE,
+    ApiError,
+    invalid,
+)
 from tests.loopback.discord.world import Channel, ChannelType, Message
 
 if TYPE_CHECKING:
@@ -22,31 +36,6 @@ PREFIX = "/api/v10"
 MAX_CONTENT = 2000
 MAX_THREAD_NAME = 100
 MAX_NONCE = 25
-
-
-class ApiError(Exception):
-    """An error as Discord words it."""
-
-    def __init__(self, status: int, code: int, message: str, errors: Payload | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"message": message, "code": code} | ({} if errors is None else {"errors": errors})
-
-
-UNAUTHORIZED = (401, 0, "401: Unauthorized")
-UNKNOWN_CHANNEL = (404, 10003, "Unknown Channel")
-UNKNOWN_MESSAGE = (404, 10008, "Unknown Message")
-MISSING_ACCESS = (403, 50001, "Missing Access")
-EMPTY_MESSAGE = (400, 50006, "Cannot send an empty message")
-CLOSED_DMS = (403, 50007, "Cannot send messages to this user")
-MISSING_PERMISSIONS = (403, 50013, "Missing Permissions")
-WRONG_CHANNEL_TYPE = (400, 50024, "Cannot execute action on this channel type")
-THREAD_EXISTS = (400, 160004, "A thread has already been created for this message")
-
-
-def invalid(field: str, code: str, message: str) -> ApiError:
-    """Error 50035: a field of the body is wrong."""
-    return ApiError(400, 50035, "Invalid Form Body", {field: {"_errors": [{"code": code, "message": message}]}})
 
 
 def answer(body: object, *, status: int = 200, headers: Payload | None = None) -> web.Response:
@@ -82,6 +71,8 @@ class Rest:
             ("PATCH", message, self._edit),
             ("DELETE", message, self._delete),
             ("POST", f"{message}/threads", self._start_thread),
+            ("POST", "/channels/{channel}/threads", self._start_post),
+            ("POST", "/interactions/{interaction}/{token}/callback", self._callback),
             ("PUT", "/channels/{channel}/thread-members/@me", self._join_thread),
             ("DELETE", "/channels/{channel}/thread-members/@me", self._leave_thread),
             ("GET", f"{message}/reactions/{{emoji}}", self._who_reacted),
@@ -89,6 +80,7 @@ class Rest:
             ("DELETE", f"{message}/reactions/{{emoji}}/@me", self._unreact),
         ):
             application.router.add_route(method, PREFIX + path, handler)
+        application.router.add_get("/attachments/{path:.*}", self._attachment)
         return application
 
     @web.middleware
@@ -100,7 +92,9 @@ class Rest:
         path = request.path.removeprefix(PREFIX)
         fault = discord.faults.take(request.method, path)
         try:
-            if request.headers.get("Authorization") != f"Bot {discord.token}":
+            # An interaction is answered with its own token.
+            known = path.startswith("/interactions/") or request.headers.get("Authorization") == f"Bot {discord.token}"
+            if not known:
                 raise ApiError(*UNAUTHORIZED)
             if fault is None:
                 return await handler(request)
@@ -197,8 +191,11 @@ class Rest:
     async def _post(self, request: web.Request) -> web.Response:
         channel = self._find_channel(request)
         self._must_be_able_to_write(channel)
-        body = await request.json()
+        body, files = await uploads.read(request, self._discord.file_limit)
+        self._must_be_able_to_attach(channel, files)
         content = _content(body)
+        if not content and not files:
+            raise ApiError(*EMPTY_MESSAGE)
         nonce = body.get("nonce")
         if nonce is not None and len(nonce) > MAX_NONCE:
             raise invalid("nonce", "NONCE_TYPE_TOO_LONG", f"Must be {MAX_NONCE} or fewer in length.")
@@ -214,7 +211,9 @@ class Rest:
             flags=body.get("flags", 0),
             nonce=nonce,
             allowed_mentions=body.get("allowed_mentions"),
+            components=components.checked(body.get("components") or []),
         )
+        self._attach(message, body, files)
         if (reference := body.get("message_reference")) is not None:
             message.reply_to = self._quoted(reference)
             message.type = 0 if message.reply_to is None else 19
@@ -237,9 +236,18 @@ class Rest:
         message = self._find_message(request)
         if message.author is not self._discord.bot:
             raise ApiError(403, 50005, "Cannot edit a message authored by another user")
-        body = await request.json()
-        message.content = _content(body)
+        body, files = await uploads.read(request, self._discord.file_limit)
+        self._must_be_able_to_attach(message.channel, files)
+        content = _content(body) if "content" in body else message.content
+        if not content and not files and not message.attachments:
+            raise ApiError(*EMPTY_MESSAGE)
+        rows = components.checked(body["components"] or []) if "components" in body else message.components
+        message.content, message.components = content, rows
+        message.flags = body.get("flags", message.flags)
         message.allowed_mentions = body.get("allowed_mentions")
+        self._attach(message, body, files)
+        message.edited = self._discord.snowflakes.next()
+        self._discord.edits.append(message)
         await self._discord.announce(message, "MESSAGE_UPDATE")
         return answer(self._discord.seen(message))
 
@@ -267,6 +275,22 @@ class Rest:
         thread = await self._discord.open_thread(message, name, self._discord.bot)
         return self._channel_body(thread, status=201)
 
+    async def _start_post(self, request: web.Request) -> web.Response:
+        """A thread in a forum: its first message has its id."""
+        forum = self._find_channel(request)
+        if forum.denies("send_messages"):
+            raise ApiError(*MISSING_PERMISSIONS)
+        if forum.type is not ChannelType.FORUM:
+            raise ApiError(*WRONG_CHANNEL_TYPE)
+        body = await request.json()
+        content = _content(body["message"])
+        message = Message(self._discord.snowflakes.next(), forum, self._discord.bot, content)
+        thread = await self._discord.open_thread(message, body["name"], self._discord.bot)
+        message.channel = thread
+        await self._discord.publish(message)
+        first = {"message": self._discord.seen(message)}
+        return answer(payloads.channel(thread, me=self._discord.bot.id) | first, status=201)
+
     async def _join_thread(self, request: web.Request) -> web.Response:
         thread = self._find_channel(request)
         thread.members.add(self._discord.bot.id)
@@ -279,6 +303,33 @@ class Rest:
         await self._discord.announce_members(thread, joined=False)
         return nothing()
 
+    # buttons
+
+    async def _callback(self, request: web.Request) -> web.Response:
+        interaction = self._discord.interactions.get(int(request.match_info["interaction"]))
+        if interaction is None or interaction.expired or interaction.token != request.match_info["token"]:
+            raise ApiError(*UNKNOWN_INTERACTION)
+        return answer(interaction.take(await request.json()))
+
+    # files
+
+    async def _attachment(self, request: web.Request) -> web.Response:
+        if request.host.partition(":")[0] not in (CDN, MEDIA):
+            return web.Response(status=404)
+        return await self._discord.cdn.serve(request)
+
+    def _attach(self, message: Message, body: Payload, files: dict[int, tuple[str, bytes]]) -> None:
+        """Let ``message`` have the files that ``body`` names: those that it keeps, and new ones by their index."""
+        if "attachments" not in body:
+            return
+        kept = {each["id"]: each for each in message.attachments}
+        named = [str(each["id"]) for each in body["attachments"]]
+        message.attachments = [kept[one] for one in named if one in kept]
+        message.files = {each["filename"]: message.files[each["filename"]] for each in message.attachments}
+        for one in named:
+            if one not in kept:
+                self._discord.attach(message, *files[int(one)])
+
     # reactions
 
     async def _who_reacted(self, request: web.Request) -> web.Response:
@@ -289,16 +340,12 @@ class Rest:
         message = self._find_message(request)
         if message.channel.denies("add_reactions"):
             raise ApiError(*MISSING_PERMISSIONS)
-        message.reactions.setdefault(request.match_info["emoji"], set()).add(self._discord.bot.id)
+        await self._discord.react(message, self._discord.bot, request.match_info["emoji"])
         return nothing()
 
     async def _unreact(self, request: web.Request) -> web.Response:
         message = self._find_message(request)
-        emoji = request.match_info["emoji"]
-        users = message.reactions.get(emoji, set())
-        users.discard(self._discord.bot.id)
-        if not users:
-            message.reactions.pop(emoji, None)
+        await self._discord.unreact(message, self._discord.bot, request.match_info["emoji"])
         return nothing()
 
     # what a path names
@@ -323,6 +370,10 @@ class Rest:
         if channel.denies("send_messages_in_threads" if channel.is_thread else "send_messages"):
             raise ApiError(*MISSING_PERMISSIONS)
 
+    def _must_be_able_to_attach(self, channel: Channel, files: dict[int, tuple[str, bytes]]) -> None:
+        if files and channel.denies("attach_files"):
+            raise ApiError(*MISSING_PERMISSIONS)
+
     def _channel_body(self, channel: Channel, *, status: int = 200) -> web.Response:
         return answer(payloads.channel(channel, me=self._discord.bot.id), status=status)
 
@@ -331,6 +382,4 @@ def _content(body: Payload) -> str:
     content = body.get("content") or ""
     if len(content) > MAX_CONTENT:
         raise invalid("content", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_CONTENT} or fewer in length.")
-    if not content.strip():
-        raise ApiError(*EMPTY_MESSAGE)
     return str(content).strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -13,10 +13,12 @@ from aiohttp import web
 from tests.loopback.discord import payloads
 from tests.loopback.discord.faults import Fault, Faults, When
 from tests.loopback.discord.gateway import PRIVILEGED, Gateway, Intent, Session
+from tests.loopback.discord.interactions import Interaction, Kind
 from tests.loopback.discord.network import RESUME_GATEWAY, Certificates, LoopbackResolver
 from tests.loopback.discord.rest import Rest
 from tests.loopback.discord.snowflakes import Snowflakes
-from tests.loopback.discord.world import Channel, ChannelType, Guild, Message, Role, User
+from tests.loopback.discord.uploads import MAX_FILE_BYTES, Cdn
+from tests.loopback.discord.world import THREAD_STARTER, Channel, ChannelType, Guild, Message, Role, User
 
 Payload = dict[str, Any]
 
@@ -51,7 +53,11 @@ class FakeDiscord:
         self.channels: dict[int, Channel] = {}
         self.owner = self.person("Owner")
         self.bot = self.person("Helper", bot=True)
+        self.interactions: dict[int, Interaction] = {}
+        self.cdn = Cdn()
+        self.file_limit = MAX_FILE_BYTES
         self.posts: list[Message] = []
+        self.edits: list[Message] = []
         self.typings: list[Channel] = []
         self.requests: list[tuple[str, str]] = []
         self.gateway = Gateway(
@@ -139,8 +145,12 @@ class FakeDiscord:
         type: int | None = None,  # noqa: A002 - Discord's word
         webhook: bool = False,
         attachments: tuple[Payload, ...] = (),
+        files: Mapping[str, bytes] | None = None,
     ) -> Message:
-        """``author`` writes ``text``; a mention is written as in Discord, ``f"{bot.mention} hi"``."""
+        """``author`` writes ``text``; a mention is written as in Discord, ``f"{bot.mention} hi"``.
+
+        ``files`` are uploaded with it, by their names; ``attachments`` are payloads of files that are nowhere.
+        """
         message = Message(
             id=self.snowflakes.next(),
             channel=channel,
@@ -151,8 +161,64 @@ class FakeDiscord:
             webhook_id=self.snowflakes.next() if webhook else None,
             attachments=list(attachments),
         )
+        for name, data in (files or {}).items():
+            self.attach(message, name, data)
         await self.publish(message)
         return message
+
+    def attach(self, message: Message, name: str, data: bytes, media_type: str | None = None) -> None:
+        """Upload a file to ``message``; the CDN serves it from now on."""
+        message.files[name] = data
+        message.attachments.append(self.cdn.put(message, self.snowflakes.next(), name, data, media_type))
+
+    async def edit(self, message: Message, text: str) -> None:
+        """The author of ``message`` changes what it says."""
+        message.content = text
+        message.edited = self.snowflakes.next()
+        await self.announce(message, "MESSAGE_UPDATE")
+
+    async def unfold(self, message: Message, title: str = "A title") -> None:
+        """Discord shows what a link in ``message`` leads to: an update in which nobody edited anything."""
+        message.embeds = [{"type": "article", "title": title, "description": "words", "fields": []}]
+        await self.announce(message, "MESSAGE_UPDATE")
+
+    async def react(self, message: Message, user: User, emoji: str) -> None:
+        """``user`` puts ``emoji`` under ``message``: ``"👍"``, or ``"name:id"`` of one that a server has made."""
+        message.reactions.setdefault(emoji, set()).add(user.id)
+        await self.announce_reaction(message, user, emoji, added=True)
+
+    async def unreact(self, message: Message, user: User, emoji: str) -> None:
+        """``user`` takes ``emoji`` away again."""
+        users = message.reactions.get(emoji, set())
+        users.discard(user.id)
+        if not users:
+            message.reactions.pop(emoji, None)
+        await self.announce_reaction(message, user, emoji, added=False)
+
+    async def announce_reaction(self, message: Message, user: User, emoji: str, *, added: bool) -> None:
+        """Tell the client of a reaction; twice is what a resume may deliver."""
+        payload = payloads.reaction(message, user, emoji, added=added)
+        in_guild = message.channel.guild is not None
+        intent = Intent.GUILD_MESSAGE_REACTIONS if in_guild else Intent.DIRECT_MESSAGE_REACTIONS
+        event = "MESSAGE_REACTION_ADD" if added else "MESSAGE_REACTION_REMOVE"
+        await self.gateway.dispatch(event, lambda session: payload if intent & session.intents else None)
+
+    async def press(self, message: Message, user: User, label: str) -> Interaction:
+        """``user`` presses the button with that label."""
+        data = {"custom_id": message.buttons[label]["custom_id"], "component_type": 2, "id": 1}
+        return await self._interact(Kind.COMPONENT, user, message, data)
+
+    async def submit(self, pressed: Interaction, text: str) -> Interaction:
+        """Who pressed a button writes ``text`` into the window that was opened, and sends it off."""
+        return await self._interact(Kind.MODAL_SUBMIT, pressed.user, pressed.message, pressed.submitted(text))
+
+    async def _interact(self, kind: Kind, user: User, message: Message, data: Payload) -> Interaction:
+        number = self.snowflakes.next()
+        interaction = Interaction(number, f"interaction-token-{number}", kind, user, message, data)
+        self.interactions[interaction.id] = interaction
+        payload = interaction.payload(self.seen(message), bot=self.bot)
+        await self.gateway.dispatch("INTERACTION_CREATE", lambda _: payload)
+        return interaction
 
     async def publish(self, message: Message) -> None:
         message.channel.messages[message.id] = message
@@ -173,6 +239,16 @@ class FakeDiscord:
             body["guild_id"] = str(message.channel.guild.id)
         await self.deliver(body, "MESSAGE_DELETE")
 
+    async def delete_many(self, *messages: Message) -> None:
+        """A moderator deletes messages of one channel at once."""
+        channel = messages[0].channel
+        for message in messages:
+            del channel.messages[message.id]
+        body: Payload = {"ids": [str(message.id) for message in messages], "channel_id": str(channel.id)}
+        if channel.guild is not None:
+            body["guild_id"] = str(channel.guild.id)
+        await self.deliver(body, "MESSAGE_DELETE_BULK")
+
     async def open_thread(self, message: Message, name: str, owner: User) -> Channel:
         """A thread started from ``message``: it has the message's id."""
         parent = message.channel
@@ -182,6 +258,10 @@ class FakeDiscord:
         if parent.guild is not None:
             parent.guild.channels.append(thread)
         self.channels[thread.id] = thread
+        if parent.type is not ChannelType.FORUM:
+            starter = Message(self.snowflakes.next(), thread, owner, "", THREAD_STARTER)
+            starter.reply_to, starter.pings_replied = message, False
+            thread.messages[starter.id] = starter
         await self.announce_thread("THREAD_CREATE", thread, newly_created=True)
         return thread
 

@@ -12,6 +12,12 @@ MENTION = re.compile(r"<@!?(\d+)>")
 ROLE_MENTION = re.compile(r"<@&(\d+)>")
 EVERYONE = re.compile(r"@(?:everyone|here)\b")
 
+SPOKEN = (0, 19)
+"""Types of messages that somebody wrote: a message, and a reply."""
+
+THREAD_STARTER = 21
+"""Type of the message that a thread begins with; it only points to the one in the channel."""
+
 SUPPRESS_EMBEDS = 1 << 2
 """Message flag: links are not unfurled."""
 
@@ -36,6 +42,7 @@ class User:
     name: str
     bot: bool = False
     accepts_dms: bool = True
+    roles: list[Role] = field(default_factory=list)
 
     @property
     def mention(self) -> str:
@@ -91,6 +98,12 @@ class Channel:
         return f"<#{self.id}>"
 
     @property
+    def visible(self) -> list[Message]:
+        """The messages that people see here, oldest first; what each says is in ``content``, ``buttons``, ``files``,
+        ``author``."""
+        return [message for message in sorted(self.messages.values(), key=lambda one: one.id) if message.type in SPOKEN]
+
+    @property
     def is_thread(self) -> bool:
         return self.type in THREADS
 
@@ -116,6 +129,15 @@ class Message:
     attachments: list[dict[str, Any]] = field(default_factory=list)
     reactions: dict[str, set[int]] = field(default_factory=dict)
     thread: Channel | None = None
+    edited: int | None = None
+    embeds: list[dict[str, Any]] = field(default_factory=list)
+    components: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def buttons(self) -> dict[str, dict[str, Any]]:
+        """The buttons under it by their labels."""
+        return {button["label"]: button for row in self.components for button in row["components"]}
 
     @property
     def mentioned(self) -> list[int]:

@@ -1,0 +1,94 @@
+"""Where an answer is written: the channel, or the thread that is opened for it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import discord
+
+from dspy_session_discord.destination import Destination
+from dspy_session_discord.refusal import explain
+
+THREAD_EXISTS = 160004
+"""Discord's error code: a thread has already been created for this message."""
+
+REMEMBERED = 1000
+"""Answers under way, at most, whose place is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to write.
+
+    Args:
+        channel: The channel, thread or DM.
+        reference: The message that the first part replies to.
+        compromise: Why this is not the thread that it should be, in one line; empty when it is what was wanted.
+    """
+
+    channel: discord.PartialMessageable
+    reference: discord.MessageReference | None = None
+    compromise: str = ""
+
+
+class Places:
+    """Where answers are being shown, by the event that each answers: to edit a message is one request then, and not
+    also a try to open the thread that could not be opened.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Place] = OrderedDict()
+
+    def get(self, event_id: str) -> Place | None:
+        """Where the answer to that event is shown, if it is known."""
+        return self._known.get(event_id)
+
+    def keep(self, event_id: str, place: Place) -> None:
+        """The answer to that event is shown at ``place``."""
+        self._known[event_id] = place
+        self._known.move_to_end(event_id)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def forget(self, event_id: str) -> None:
+        """The answer to that event is complete."""
+        self._known.pop(event_id, None)
+
+
+async def find(client: discord.Client, destination: Destination) -> Place:
+    """The place that ``destination`` names; its thread is opened unless it is there already.
+
+    Raises:
+        discord.HTTPException: Discord fails; that it does not let the bot open a thread is no failure.
+    """
+    if destination.message is None:
+        return Place(client.get_partial_messageable(destination.channel))
+    compromise = ""
+    if destination.thread_name is not None:
+        compromise = await _open_thread(client, destination.channel, destination.message, destination.thread_name)
+        if not compromise:
+            # A thread that was started from a message has the message's id.
+            return Place(client.get_partial_messageable(destination.message))
+    reference = discord.MessageReference(
+        message_id=destination.message, channel_id=destination.channel, fail_if_not_exists=False
+    )
+    return Place(client.get_partial_messageable(destination.channel), reference, compromise)
+
+
+async def _open_thread(client: discord.Client, channel_id: int, message_id: int, name: str) -> str:
+    """Open a thread on the message unless there is one; why that cannot be, or nothing."""
+    if isinstance(client.get_channel(message_id), discord.Thread):
+        return ""
+    try:
+        channel = client.get_channel(channel_id) or await client.fetch_channel(channel_id)
+        if not isinstance(channel, discord.TextChannel):
+            return "the channel has no threads"
+        await channel.get_partial_message(message_id).create_thread(name=name)
+    except discord.HTTPException as error:
+        if error.code == THREAD_EXISTS:
+            return ""
+        if error.status == 429 or error.status >= 500:
+            raise
+        return explain(error)
+    return ""

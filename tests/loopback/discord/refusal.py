@@ -1,0 +1,35 @@
+"""How Discord refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Payload = dict[str, Any]
+
+
+class ApiError(Exception):
+    """An error as Discord words it."""
+
+    def __init__(self, status: int, code: int, message: str, errors: Payload | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"message": message, "code": code} | ({} if errors is None else {"errors": errors})
+
+
+UNAUTHORIZED = (401, 0, "401: Unauthorized")
+UNKNOWN_CHANNEL = (404, 10003, "Unknown Channel")
+UNKNOWN_MESSAGE = (404, 10008, "Unknown Message")
+UNKNOWN_INTERACTION = (404, 10062, "Unknown interaction")
+TOO_LARGE = (413, 40005, "Request entity too large")
+ALREADY_ACKNOWLEDGED = (400, 40060, "Interaction has already been acknowledged.")
+MISSING_ACCESS = (403, 50001, "Missing Access")
+EMPTY_MESSAGE = (400, 50006, "Cannot send an empty message")
+CLOSED_DMS = (403, 50007, "Cannot send messages to this user")
+MISSING_PERMISSIONS = (403, 50013, "Missing Permissions")
+WRONG_CHANNEL_TYPE = (400, 50024, "Cannot execute action on this channel type")
+THREAD_EXISTS = (400, 160004, "A thread has already been created for this message")
+
+
+def invalid(field: str, code: str, message: str) -> ApiError:
+    """Error 50035: a field of the body is wrong."""
+    return ApiError(400, 50035, "Invalid Form Body", {field: {"_errors": [{"code": code, "message": message}]}})
