@@ -36,7 +36,7 @@ def from_turns(
     examples = []
     for turn in turns:
         too_low = min_score is not None and (turn.score is None or turn.score < min_score)
-        if too_low or (require_outputs and not turn.outputs):
+        if too_low or (require_outputs and (turn.stopped or not turn.outputs)):
             if strict_trajectory:
                 break
             continue

@@ -17,6 +17,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,9 @@ import dspy
 
 from dspy_session.codec import from_json, to_json
 from dspy_session.errors import StateFileError
+from dspy_session.feedback import Feedback
 from dspy_session.history import Snapshot, View, whole_message
-from dspy_session.turn import Record, Turn
+from dspy_session.turn import Besides, Record, Turn
 
 if TYPE_CHECKING:
     from dspy_session.state import SessionState
@@ -93,6 +95,10 @@ def turns_to_json(turns: Sequence[Turn]) -> tuple[list[dict[str, Any]], dict[str
         entry: dict[str, Any] = {"index": turn.index, **record_to_json(turn.record, f"turn {turn.index}")}
         entry["score"] = to_json(turn.score, f"turn {turn.index}.score")
         entry["id"] = turn.id
+        if turn.stopped:
+            entry["stopped"] = turn.stopped
+        if turn.feedback:
+            entry["feedback"] = [_feedback_to_json(each) for each in turn.feedback]
         if turn.created_at is not None:
             entry["created_at"] = turn.created_at.isoformat()
         written.append(entry)
@@ -246,7 +252,23 @@ def _turn(entry: Any, place: int, record: Record, saw: Snapshot) -> Turn:
     identity = entry.get("id")
     if not (identity is None or isinstance(identity, str)):
         raise StateFileError(f"turn {place}.id is damaged: expected a text")
-    return Turn.of(record, index, saw, score, identity, seconds)
+    try:
+        besides = Besides(entry.get("stopped", ""), tuple(map(_feedback_from_json, entry.get("feedback", ()))))
+    except (TypeError, ValueError, AttributeError):
+        raise StateFileError(f"turn {place}.feedback is damaged: expected a list of objects") from None
+    return Turn.of(record, index, saw, score, identity, seconds, besides=besides)
+
+
+def _feedback_to_json(feedback: Feedback) -> dict[str, Any]:
+    written = asdict(feedback)
+    written["at"] = None if feedback.at is None else feedback.at.isoformat()
+    return {name: value for name, value in written.items() if value not in (None, "")}
+
+
+def _feedback_from_json(data: Mapping[str, Any]) -> Feedback:
+    at = data.get("at")
+    known = {name: value for name, value in data.items() if name in Feedback.__slots__}
+    return Feedback(**{**known, "at": None if at is None else datetime.datetime.fromisoformat(at)})
 
 
 # --- states -------------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dspy_session.feedback import Feedback
 from dspy_session.values import all_atomic, snapshot
 
 if TYPE_CHECKING:
@@ -81,6 +82,21 @@ class Record:
         return {name: snapshot(fields[name]) for name in names}
 
 
+class Besides(NamedTuple):
+    """What few turns have.
+
+    Args:
+        stopped: Why the answer is not whole (``"stopped"``, ``"interrupted"``, ``"timeout"``); empty when it is.
+        feedback: What was said of the turn and stands, oldest first.
+    """
+
+    stopped: str = ""
+    feedback: tuple[Feedback, ...] = ()
+
+
+_NOTHING = Besides()
+
+
 class Turn:
     """One exchange: what went in, what came out, and the history that the call saw.
 
@@ -97,7 +113,7 @@ class Turn:
         created_at: When the turn was recorded, UTC; None if unknown.
     """
 
-    __slots__ = ("_created", "_id", "_index", "_record", "_saw", "score")
+    __slots__ = ("_besides", "_created", "_id", "_index", "_record", "_saw", "score")
     __hash__ = None  # type: ignore[assignment]  # a score can change, so a turn is no key; use turn.id
 
     def __init__(
@@ -119,6 +135,7 @@ class Turn:
         self.score = score
         self._id = id or None
         self._created = None if created_at is None else created_at.timestamp()
+        self._besides = _NOTHING
 
     @classmethod
     def of(
@@ -129,11 +146,13 @@ class Turn:
         score: float | None = None,
         id: str | None = None,
         created: float | None = None,
+        *,
+        besides: Besides = _NOTHING,
     ) -> Turn:
         """The turn around a record that stands already. ``created`` is in seconds since 1970, UTC."""
         turn = cls.__new__(cls)
         turn._index, turn._record, turn._saw, turn.score = index, record, saw, score
-        turn._id, turn._created = id, created
+        turn._id, turn._created, turn._besides = id, created, besides
         return turn
 
     @property
@@ -170,6 +189,27 @@ class Turn:
         return None if self._created is None else datetime.datetime.fromtimestamp(self._created, datetime.UTC)
 
     @property
+    def stopped(self) -> str:
+        """Why the answer ends before its end (``"stopped"``, ``"interrupted"``, ``"timeout"``); empty when it is whole.
+
+        Such a turn holds what people saw of the answer.
+        """
+        return self._besides.stopped
+
+    @property
+    def feedback(self) -> tuple[Feedback, ...]:
+        """What was said of the turn and stands, by whom and when, and signals; oldest first.
+
+        Only a conversation that is kept in a store has it.
+        """
+        return self._besides.feedback
+
+    @property
+    def besides(self) -> Besides:
+        """What few turns have, for the package's own use."""
+        return self._besides
+
+    @property
     def record(self) -> Record:
         """The values behind this turn, for the package's own use."""
         return self._record
@@ -181,11 +221,11 @@ class Turn:
 
     def at(self, index: int) -> Turn:
         """The same turn at another position: same identity, same values."""
-        return Turn.of(self._record, index, self._saw, self.score, self.id, self._created)
+        return Turn.of(self._record, index, self._saw, self.score, self.id, self._created, besides=self._besides)
 
     def copy(self) -> Turn:
         """The same turn with a score of its own."""
-        return Turn.of(self._record, self._index, self._saw, self.score, self.id, self._created)
+        return Turn.of(self._record, self._index, self._saw, self.score, self.id, self._created, besides=self._besides)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Turn):

@@ -13,16 +13,17 @@ from typing import Any, Self
 import dspy
 
 from dspy_session.conversation import journal, restoring
+from dspy_session.conversation.changing import Changing, event
 from dspy_session.conversation.holds import LEASE_SECONDS, Hold, Holds
 from dspy_session.conversation.journal import Change
 from dspy_session.conversation.key import ConversationKey
 from dspy_session.conversation.patience import commit_patiently
-from dspy_session.conversation.protocols import Change as ChangeType
 from dspy_session.conversation.protocols import ChangeEvent, ConversationEvent, DurableSink, Sink
 from dspy_session.conversation.taking import TakenTurn, TurnRequest
 from dspy_session.conversation.telling import Telling
 from dspy_session.conversation.window import window_of
 from dspy_session.errors import ConfigurationError, SessionError, StaleJournalError
+from dspy_session.feedback import Signal
 from dspy_session.session import Session
 from dspy_session.state import SessionState
 from dspy_session.stores import (
@@ -159,10 +160,16 @@ class Conversations:
             if request.event_id and not request.received and await self._knows(hold.key, request.event_id):
                 yield None
                 return
-            yield TakenTurn(self, request, hold)
+            yield await self.taken(hold, request)
 
-    def taken(self, hold: Hold, request: TurnRequest) -> TakenTurn:
-        """The turn of a message from the inbox, for whoever holds its conversation already."""
+    async def taken(self, hold: Hold, request: TurnRequest) -> TakenTurn:
+        """A turn for whoever holds its conversation already.
+
+        Raises:
+            SessionError: It is to take the place of a turn that is not the newest any more.
+        """
+        if request.instead_of:  # its history ends one turn earlier
+            await self.holds.ready(hold, depth=1 + (window_of(self.session) or 0))
         return TakenTurn(self, request, hold)
 
     # --- states -------------------------------------------------------------------------------------------------------
@@ -191,10 +198,7 @@ class Conversations:
         """Start a conversation again; what was said before is no longer remembered."""
         await self.open()
         async with self.holds.hold(str(key)) as hold:
-            at = self.clock()
-            change = journal.reset_change(hold.known, at)
-            await self.write(hold, change, self._event("conversation.reset", hold, at))
-            hold.restored = None
+            await Changing(self, hold).reset()
 
     async def undo(self, key: Key, steps: int = 1) -> list[Turn]:
         """Take the newest turns back and return them, newest first."""
@@ -202,24 +206,19 @@ class Conversations:
             raise ValueError(f"steps must not be negative; got {steps}")
         await self.open()
         async with self.holds.hold(str(key), depth=steps) as hold:
-            removed = list(reversed(hold.known.state.turns))[:steps]
-            if removed:
-                at = self.clock()
-                change = journal.undo_change(hold.known, len(removed), at)
-                event = self._event("conversation.undone", hold, at, turn_ids=[turn.id for turn in removed])
-                await self.write(hold, change, event)
-                hold.restored = None
-            return removed
+            return await Changing(self, hold).undo(steps)
 
     async def score(
         self, key: Key, turn_id: str, score: float | None, *, by: str = "", text: str = "", source: str = ""
     ) -> None:
         """Say what a turn is worth; what was said of it before stays in the store.
 
+        Each of those who say something has one say, the last; the turn's score is the mean of them.
+
         Args:
             key: The conversation.
             turn_id: The turn.
-            score: What it is worth; None takes back what was said.
+            score: What it is worth; None takes back what they said, or with nobody named what everybody said.
             by: Who says so: the platform's id of a user, or the name of a metric.
             text: Their words about it.
             source: How it was said: ``"reaction"``, ``"button"``, ``"metric"``.
@@ -229,13 +228,23 @@ class Conversations:
         """
         await self.open()
         async with self.holds.hold(str(key)) as hold:
-            number, _ = await self._find(hold, turn_id)
-            at = self.clock()
-            body = journal.score_note(score, by, text, source)
-            change = journal.note("score", body, hold.known, at, about=number, author=by)
-            event = self._event("turn.scored", hold, at, turn_id=turn_id, **body)
-            await self.write(hold, change, event)
-            hold.restored = None
+            await Changing(self, hold).score(turn_id, score, by=by, text=text, source=source)
+
+    async def signal(self, key: Key, turn_id: str, signal: Signal, *, by: str = "") -> None:
+        """Keep what somebody did with a turn instead of scoring it.
+
+        Args:
+            key: The conversation.
+            turn_id: The turn.
+            signal: What they did.
+            by: Who: the platform's id of a user.
+
+        Raises:
+            SessionError: The conversation has no such turn.
+        """
+        await self.open()
+        async with self.holds.hold(str(key)) as hold:
+            await Changing(self, hold).signal(turn_id, signal, by=by)
 
     async def edit(
         self,
@@ -258,13 +267,7 @@ class Conversations:
         """
         await self.open()
         async with self.holds.hold(str(key)) as hold:
-            number, turn = await self._find(hold, turn_id)
-            at = self.clock()
-            edited = journal.edited(turn, inputs, outputs)
-            body = journal.edit_note(edited)
-            event = self._event("turn.edited", hold, at, turn_id=turn_id, inputs=edited.inputs, outputs=edited.outputs)
-            await self.write(hold, journal.note("edit", body, hold.known, at, about=number), event)
-            hold.restored = None
+            await Changing(self, hold).edit(turn_id, inputs, outputs)
 
     async def fork(self, key: Key, new_key: Key) -> None:
         """Let a new conversation start from where another one is.
@@ -286,8 +289,8 @@ class Conversations:
             at = self.clock()
             hold.known.state.initial_history = None  # it begins as the other one did
             forked = journal.note("forked", {"from": str(key)}, hold.known, at).entries
-            event = self._event("conversation.forked", hold, at, from_key=str(key))
-            await self.write(hold, Change((*entries, *forked), marks), event)
+            told = event(hold, "conversation.forked", at, from_key=str(key))
+            await self.write(hold, Change((*entries, *forked), marks), [told])
             hold.restored = None
 
     async def list(self, prefix: str = "") -> Sequence[ConversationInfo]:
@@ -301,10 +304,10 @@ class Conversations:
         """Delete a conversation for good, from every table; a turn under way in it leaves nothing either."""
         await self.open()
         at = self.clock()
-        event = ChangeEvent(
+        told = ChangeEvent(
             "conversation.deleted", str(key), f"conversation.deleted:{key}:{at}", datetime.fromtimestamp(at, UTC)
         )
-        await self.store.forget(Forget(key=str(key), deliveries=self.telling.deliveries(event)))
+        await self.store.forget(Forget(key=str(key), deliveries=self.telling.deliveries(told)))
         self.holds.forget(str(key))
         self.telling.wake()
 
@@ -330,13 +333,18 @@ class Conversations:
 
     # --- for the turns and the runtime --------------------------------------------------------------------------------
 
+    def changing(self, hold: Hold, settled: Settled | None = None) -> Changing:
+        """A conversation that is held, to be changed, with the message that is answered by the change."""
+        return Changing(self, hold, settled)
+
     async def write(
         self,
         hold: Hold,
         change: Change,
-        event: ConversationEvent | None = None,
+        events: Sequence[ConversationEvent] = (),
         settled: Settled | None = None,
         *,
+        also: Sequence[str] = (),
         cleared: bool = False,
     ) -> None:
         """Write a change of a conversation that is held, with what sinks are to be told of it.
@@ -353,39 +361,13 @@ class Conversations:
             marks=change.marks,
             lease=hold.lease,
             settled=settled,
-            deliveries=self.telling.deliveries(event),
+            also=also,
+            deliveries=[delivery for event in events for delivery in self.telling.deliveries(event)],
         )
         await commit_patiently(self.store, commit, lambda: self.holds.is_ours(hold))
         hold.known.grow(change.entries, change.marks, cleared=cleared)
         if commit.deliveries:
             self.telling.wake()
 
-    async def record_failure(self, hold: Hold, body: Mapping[str, Any], settled: Settled) -> None:
-        """Write that a message could not be answered."""
-        change = journal.note("failed", body, hold.known, self.clock())
-        await self.write(hold, change, None, settled if settled.event_id else None)
-
-    async def settle(self, hold: Hold, settled: Settled) -> None:
-        """Write that a message is answered, by a call that recorded nothing."""
-        await self.write(hold, Change((), hold.known.marks), None, settled)
-
-    def _event(self, type_: ChangeType, hold: Hold, at: float, **details: Any) -> ChangeEvent:
-        # The journal's length names the change: no other change of the conversation ever has it.
-        identity = f"{type_}:{hold.key}:{hold.known.length}"
-        return ChangeEvent(type_, hold.key, identity, datetime.fromtimestamp(at, UTC), details)
-
     async def _knows(self, key: str, event_id: str) -> bool:
         return isinstance(self.store, Inbox) and await self.store.knows(key, event_id)
-
-    async def _find(self, hold: Hold, turn_id: str) -> tuple[int, Turn]:
-        """A turn that stands, and the number of its entry."""
-        known = hold.known
-        for whole in (False, True):
-            if whole:
-                if known.beyond is None:
-                    break
-                known = restoring.restore(await self.store.read(hold.key), f"conversation {hold.key!r}")
-            for number, turn in zip(known.numbers, known.state.turns, strict=True):
-                if turn.id == turn_id:
-                    return number, turn
-        raise SessionError(f"the conversation {hold.key!r} has no turn {turn_id!r}, or it was taken back")

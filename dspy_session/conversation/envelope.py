@@ -215,6 +215,7 @@ def _turn_data(event: TurnEvent, open_: _Open) -> dict[str, Any]:
         "outputs": open_.fields("outputs", turn.outputs),
         "omitted": open_.omitted,
         "score": _number(turn.score),
+        "stopped": turn.stopped or None,
         "model": event.model or None,
         "agent_version": event.agent_version or None,
         "usage": open_.usage(event.usage),

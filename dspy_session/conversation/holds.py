@@ -45,6 +45,8 @@ class Hold:
     users: int = 0
     last_used: float = 0.0
     lock: TurnLock = field(default_factory=TurnLock)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a change is made up and written: beside a turn that runs, other messages are settled."""
 
     @property
     def known(self) -> Restored:
@@ -102,7 +104,7 @@ class Holds:
         async with self._entered(key) as hold:
             if isinstance(self._store, Leases) and hold.lease is None:
                 await self._acquire(self._store, hold)
-            yield await self._ready(hold, depth)
+            yield await self.ready(hold, depth)
 
     @contextlib.asynccontextmanager
     async def try_hold(self, key: str) -> AsyncIterator[Hold | None]:
@@ -114,7 +116,20 @@ class Holds:
                     yield None
                     return
                 self._begin(hold, lease)
-            yield await self._ready(hold, 0)
+            yield await self.ready(hold)
+
+    async def ready(self, hold: Hold, depth: int = 0) -> Hold:
+        """See that a conversation that is held is known, at least its newest ``depth`` turns."""
+        known = hold.restored
+        if known is not None:
+            known.keep_in_step()
+        if known is not None and (len(known.numbers) >= depth or known.beyond is None):
+            return hold
+        window = self._window()
+        if window is not None:
+            window = max(window, depth)
+        hold.restored = await self._read(hold.key, window)
+        return hold
 
     async def is_ours(self, hold: Hold) -> bool:
         """True when nobody has taken the conversation over; our right to it is renewed."""
@@ -208,18 +223,6 @@ class Holds:
                 await asyncio.shield(self._store.release(lease))
             except StoreError as error:
                 logger.warning("The lease on %s could not be given back, and runs out by itself: %s", hold.key, error)
-
-    async def _ready(self, hold: Hold, depth: int) -> Hold:
-        known = hold.restored
-        if known is not None:
-            known.keep_in_step()
-        if known is not None and (len(known.numbers) >= depth or known.beyond is None):
-            return hold
-        window = self._window()
-        if window is not None:
-            window = max(window, depth)
-        hold.restored = await self._read(hold.key, window)
-        return hold
 
     async def _read(self, key: str, window: int | None) -> Restored:
         # Twice the window: each turn in it saw no more than a window of turns before itself.

@@ -4,8 +4,8 @@ Each turn is an entry and points at the turn before it in the same ledger (the c
 mark ``turn:`` names the newest turn that stands, so undoing moves a mark and removes nothing, and the newest turns are
 found without reading the others. Which turns a turn saw is told by their indexes: they stand in the entries before.
 
-Kinds: ``turn``, ``seed`` and ``memory`` are what a state is made of; ``cleared``, ``reset``, ``undo``, ``forked`` and
-``failed`` say what happened; ``score`` and ``edit`` are about a turn.
+Kinds: ``turn``, ``seed`` and ``memory`` are what a state is made of; ``cleared``, ``reset``, ``undo``, ``forked``,
+``failed`` and ``aside`` say what happened; ``score``, ``signal`` and ``edit`` are about a turn.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from urllib.parse import quote
 
 from dspy_session.codec import to_json
 from dspy_session.conversation.restoring import MEMORY, SEED, TURN, Restored, author_of
+from dspy_session.feedback import Signal
 from dspy_session.files import history_to_json, record_to_json
 from dspy_session.history import Snapshot, whole_message
 from dspy_session.state import Outcome, SessionState
 from dspy_session.stores import Entry
 from dspy_session.turn import Record, Turn
 
+ASIDE = "aside:"
+"""The mark of a conversation in which people talk to one another, since the bot was addressed last."""
 SAME_MOMENT = 0.01
 """Seconds between a turn and its commit within which the commit's time stands for both."""
 
@@ -73,9 +76,28 @@ def undo_change(restored: Restored, steps: int, at: float) -> Change:
     return Change((Entry("undo", _dumps({"steps": steps}), at),), marks)
 
 
+def instead_change(
+    outcome: Outcome, restored: Restored, before: SessionState, at: float, *, author: str, told: Mapping[str, Any]
+) -> Change:
+    """What a call writes that takes the place of the newest turn: that one is taken back.
+
+    Args:
+        outcome: What the call changes.
+        restored: The conversation, with that turn.
+        before: Its state without that turn.
+        at: The time.
+        author: Whose words are in it.
+        told: What is known of the new turn besides.
+    """
+    undone = undo_change(restored, 1, at)
+    without = Restored(before, restored.length + len(undone.entries), undone.marks)
+    change = call_change(outcome, without, at, author=author, told=told)
+    return Change((*undone.entries, *change.entries), change.marks)
+
+
 def reset_change(restored: Restored, at: float) -> Change:
     """What is written when a conversation is started anew: seeds and memories stay."""
-    marks = {name: number for name, number in restored.marks.items() if not name.startswith("turn:")}
+    marks = {name: number for name, number in restored.marks.items() if not name.startswith(("turn:", ASIDE))}
     return Change((Entry("reset", "{}", at),), marks)
 
 
@@ -101,10 +123,15 @@ def score_note(score: float | None, by: str, text: str, source: str) -> dict[str
     return body | {name: value for name, value in (("by", by), ("text", text), ("source", source)) if value}
 
 
+def signal_note(signal: Signal, by: str) -> dict[str, Any]:
+    """The body of a signal."""
+    return {"signal": signal} | ({"by": by} if by else {})
+
+
 def edited(turn: Turn, inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> Turn:
     """A turn with other inputs or outputs; None keeps them."""
     record = Record(turn.inputs if inputs is None else inputs, turn.outputs if outputs is None else outputs)
-    return Turn.of(record, turn.index, turn.saw, turn.score, turn.id)
+    return Turn.of(record, turn.index, turn.saw, turn.score, turn.id, besides=turn.besides)
 
 
 def edit_note(turn: Turn) -> dict[str, Any]:
@@ -143,6 +170,8 @@ class _Writer:
             if told:
                 body["told"] = _less_known(told, self._author)
             mark = f"turn:{ledger}"
+            if not ledger:
+                self.marks.pop(ASIDE, None)
             self._mark(mark, Entry(TURN, _dumps(body), self._at, self.marks.get(mark), None, self._author))
 
     def _add(self, entry: Entry) -> int:
@@ -166,7 +195,7 @@ def as_written(turn: Turn, at: float) -> Turn:
     created = None if turn.created_at is None else turn.created_at.timestamp()
     if created is None or abs(created - at) >= SAME_MOMENT:
         return turn
-    return Turn.of(turn.record, turn.index, turn.saw, turn.score, turn.id, at)
+    return Turn.of(turn.record, turn.index, turn.saw, turn.score, turn.id, at, besides=turn.besides)
 
 
 def _less_known(told: Mapping[str, Any], author: str) -> dict[str, Any]:
@@ -178,6 +207,8 @@ def _turn_to_json(turn: Turn, before: SessionState, earlier: Sequence[Turn], at:
     written = {"id": turn.id, "index": turn.index, **record_to_json(turn.record, f"turn {turn.index}")}
     if turn.score is not None:
         written["score"] = turn.score
+    if turn.stopped:
+        written["stopped"] = turn.stopped
     created = None if turn.created_at is None else turn.created_at.timestamp()
     if created is None or abs(created - at) >= SAME_MOMENT:
         written["at"] = created

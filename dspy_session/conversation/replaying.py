@@ -13,7 +13,7 @@ from dspy_session.conversation.taking import turn_event
 from dspy_session.errors import StateFileError
 from dspy_session.history import Snapshot
 from dspy_session.stores import Entry
-from dspy_session.turn import Record, Turn
+from dspy_session.turn import Besides, Record, Turn
 
 _CHANGES: dict[str, Change] = {
     "score": "turn.scored",
@@ -114,7 +114,8 @@ class _Told:
         try:
             record = Record(dict(body["inputs"]), dict(body["outputs"]))
             saw, created = Snapshot.of(None), body.get("at", entry.at)
-            turn = Turn.of(record, body["index"], saw, body.get("score"), body["id"], created)
+            besides = Besides(body.get("stopped", ""))
+            turn = Turn.of(record, body["index"], saw, body.get("score"), body["id"], created, besides=besides)
             return turn_event(self._key, turn, told_of(entry, body), entry.at)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self.damaged(number, str(error)) from error

@@ -6,21 +6,25 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
 from dspy_session.codec import from_json
 from dspy_session.errors import SessionError, StateFileError, StoreError
+from dspy_session.feedback import Feedback, score_of, standing
 from dspy_session.files import history_from_json, record_from_json
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.state import SessionState
 from dspy_session.stores import Entry, Journal
 from dspy_session.stores.sealing import is_sealed
-from dspy_session.turn import Record, Turn
+from dspy_session.turn import Besides, Record, Turn
 
 TURN, SEED, MEMORY = "turn", "seed", "memory"
 FORGOTTEN = "forgotten"
-_KNOWN = frozenset({TURN, SEED, MEMORY, FORGOTTEN, "cleared", "reset", "undo", "forked", "failed", "score", "edit"})
+_KNOWN = frozenset(
+    {TURN, SEED, MEMORY, FORGOTTEN, "cleared", "reset", "undo", "forked", "failed", "score", "signal", "edit", "aside"}
+)
 
 
 class ShallowError(SessionError):
@@ -174,6 +178,14 @@ def told_of(entry: Entry, body: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
+def events_answered(entry: Entry) -> frozenset[str]:
+    """The ids of the messages that a turn's entry says it answered."""
+    if entry.kind != TURN:
+        return frozenset()
+    told = json.loads(entry.body).get("told", {})
+    return frozenset([told.get("event", ""), *told.get("events", ())]) - {""}
+
+
 def _chain(journal: Journal, number: int | None) -> Iterator[int]:
     """The entries of a chain as far as they were read, newest first."""
     while number is not None and number in journal.entries:
@@ -192,7 +204,7 @@ class _Reader:
         self._source = source
         self._views: dict[tuple[Any, ...], View] = {}
         self._ends: dict[int, _End] = {}
-        self._scores, self._edits = _notes(journal, source)
+        self._said, self._edits = _notes(journal, source)
         self._edited_at = sorted(at for edits in self._edits.values() for at, _ in edits)
         self._edited_logs: dict[tuple[int, int], list[Record]] = {}
 
@@ -207,16 +219,19 @@ class _Reader:
         try:
             record = record_from_json(body, "turn")
             saw = self._saw(number, body, end)
-            turn = Turn.of(record, body["index"], saw, body.get("score"), body["id"], body.get("at", entry.at))
+            besides = Besides(body.get("stopped", ""), standing(self._said.get(number, ())))
+            at = body.get("at", entry.at)
+            turn = Turn.of(record, body["index"], saw, body.get("score"), body["id"], at, besides=besides)
         except StateFileError as error:
             raise StateFileError(f"{self._source}: entry {number} ({entry.kind}): {error}") from error
         except Exception as error:
             raise StateFileError(f"{self._source}: entry {number} ({entry.kind}) is damaged ({error})") from error
         self._ends[number] = end.then(record, turn.index, number)
         if number in self._edits:  # as it is now; what turns after it saw is told by their numbers
-            turn = Turn.of(self._edits[number][-1][1], turn.index, saw, turn.score, turn.id, body.get("at", entry.at))
-        for _, score in self._scores.get(number, ()):
-            turn.score = score
+            edited = self._edits[number][-1][1]
+            turn = Turn.of(edited, turn.index, saw, turn.score, turn.id, body.get("at", entry.at), besides=besides)
+        if any(said.signal is None for said in self._said.get(number, ())):
+            turn.score = score_of(besides.feedback)
         return turn
 
     def _goes_on_from(self, previous: int | None) -> _End:
@@ -291,22 +306,30 @@ class _End:
         return _End(log, indexes, numbers, self.count + 1, self.entries + 1)
 
 
-def _notes(
-    journal: Journal, source: str
-) -> tuple[dict[int, list[tuple[int, float | None]]], dict[int, list[tuple[int, Record]]]]:
-    """Scores and edits, by the number of the turn that they are about."""
-    scores: dict[int, list[tuple[int, float | None]]] = {}
+def _notes(journal: Journal, source: str) -> tuple[dict[int, list[Feedback]], dict[int, list[tuple[int, Record]]]]:
+    """What was said of turns, and edits, by the number of the turn that they are about."""
+    said: dict[int, list[Feedback]] = {}
     edits: dict[int, list[tuple[int, Record]]] = {}
     for number, entry in sorted(journal.entries.items()):
         if entry.about is None:
             continue
-        if entry.kind == "score":
-            body = _body(journal, number, source)
-            scores.setdefault(entry.about, []).append((number, from_json(body.get("score"), "score")))
+        if entry.kind in ("score", "signal"):
+            said.setdefault(entry.about, []).append(_feedback(entry, _body(journal, number, source)))
         elif entry.kind == "edit":
             record = record_from_json(_body(journal, number, source), "edit")
             edits.setdefault(entry.about, []).append((number, record))
-    return scores, edits
+    return said, edits
+
+
+def _feedback(entry: Entry, body: Mapping[str, Any]) -> Feedback:
+    return Feedback(
+        score=from_json(body.get("score"), "score"),
+        by=body.get("by", ""),
+        text=body.get("text", ""),
+        source=body.get("source", ""),
+        at=datetime.fromtimestamp(entry.at, UTC),
+        signal=body.get("signal"),
+    )
 
 
 def _body(journal: Journal, number: int, source: str) -> Any:

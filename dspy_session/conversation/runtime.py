@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from dspy_session.conversation.changing import Changing
 from dspy_session.conversation.conversations import Conversations
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.taking import TakenTurn, TurnRequest
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
-from dspy_session.stores import Arrival, Inbox, Leases, Posting, Work
+from dspy_session.stores import Arrival, Inbox, Leases, Posting, Settled, Work
 from dspy_session.stores.sealing import is_sealed
 
 logger = logging.getLogger(__name__)
@@ -34,15 +35,32 @@ class Job:
         conversations: Where the conversation is kept.
         hold: The conversation.
         work: What is to be done.
+        news: Set when something comes in this conversation meanwhile, as far as this process hears of it.
     """
 
     conversations: Conversations
     hold: Hold
     work: Work
+    news: asyncio.Event
 
-    def turn(self, request: TurnRequest) -> TakenTurn:
-        """The turn that answers the message."""
-        return self.conversations.taken(self.hold, request)
+    async def turn(self, request: TurnRequest) -> TakenTurn:
+        """The turn that answers the message.
+
+        Raises:
+            SessionError: It is to take the place of a turn that is not the newest any more.
+        """
+        return await self.conversations.taken(self.hold, request)
+
+    async def changing(self, settled: Settled | None = None) -> Changing:
+        """The conversation, to be changed, with the message that is answered by that."""
+        await self.conversations.holds.ready(self.hold)
+        return self.conversations.changing(self.hold, settled)
+
+    async def pending(self) -> Sequence[Arrival]:
+        """What has come in this conversation and is not answered, this message among it, by the time it was sent."""
+        store = self.conversations.store
+        assert isinstance(store, Inbox)
+        return await store.pending(self.hold.key)
 
     async def is_ours(self) -> bool:
         """True when no other process has taken the conversation over: to be asked before each post."""
@@ -106,6 +124,7 @@ class Runtime:
         self._looking: asyncio.Task[None] | None = None
         self._working: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._news: dict[str, asyncio.Event] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._stopping = False
 
@@ -163,13 +182,15 @@ class Runtime:
             return
         if key in self._working:
             self._again.add(key)
+            self._news[key].set()
             return
+        self._news[key] = asyncio.Event()
         task = asyncio.create_task(self._work(key), name=f"conversation {key}")
         self._working[key] = task
         task.add_done_callback(lambda _: self._ended(key))
 
     def _ended(self, key: str) -> None:
-        del self._working[key]
+        del self._working[key], self._news[key]
         if key in self._again:  # a message came while the last look at the inbox was over already
             self._again.discard(key)
             self._start(key)
@@ -185,7 +206,8 @@ class Runtime:
                     work = await self._inbox.take(hold.lease)
                     if work is None:
                         return
-                    if not await self._do(Job(self._conversations, hold, work)):
+                    await self._conversations.holds.ready(hold)
+                    if not await self._do(Job(self._conversations, hold, work, self._news[key])):
                         return
         except StaleJournalError:
             logger.info("%s is worked on by another process now", key)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dspy
 from dspy.utils.usage_tracker import UsageTracker
 
+from dspy_session.conversation.changing import event as change_event
 from dspy_session.conversation.holds import Hold
-from dspy_session.conversation.journal import as_written, call_change
-from dspy_session.conversation.protocols import TurnEvent
-from dspy_session.record import recorded_outputs
+from dspy_session.conversation.journal import Change, as_written, call_change, instead_change, note
+from dspy_session.conversation.protocols import ConversationEvent, TurnEvent
+from dspy_session.errors import SessionError
+from dspy_session.record import recorded_inputs, recorded_outputs
 from dspy_session.session import Session
 from dspy_session.state import Outcome
 from dspy_session.stores import Settled
-from dspy_session.turn import Turn
+from dspy_session.turn import Besides, Record, Turn
 
 if TYPE_CHECKING:
     from dspy_session.conversation.conversations import Conversations
@@ -39,6 +41,8 @@ class TurnRequest:
         user: Who wrote it, as ``forget_user`` knows them; ``author`` if empty.
         received: True when the message waits in the store's inbox.
         reply: Makes of the turn's outputs what is to be posted, as JSON text; None when nothing is.
+        instead_of: The id of the newest turn, when this one is to take its place; empty when it follows it.
+        also: Ids of further messages in the inbox that are answered by it.
     """
 
     key: str
@@ -49,10 +53,16 @@ class TurnRequest:
     user: str = ""
     received: bool = False
     reply: Callable[[Mapping[str, Any], Turn | None], str] | None = None
+    instead_of: str = ""
+    also: tuple[str, ...] = ()
 
 
 class TakenTurn:
-    """A turn that holds its conversation; ``Conversations.turn`` gives one out."""
+    """A turn that holds its conversation; ``Conversations.turn`` gives one out.
+
+    Raises:
+        SessionError: It is to take the place of a turn that is not the newest any more.
+    """
 
     def __init__(self, conversations: Conversations, request: TurnRequest, hold: Hold) -> None:
         self._conversations = conversations
@@ -61,16 +71,28 @@ class TakenTurn:
         self._usage = UsageTracker()
         self._began = 0.0
         self._written = False
+        self._state = hold.known.state
+        self._replaced: Turn | None = None
+        if request.instead_of:
+            self._state = hold.known.state.branch()
+            self._replaced = self._state.pop()
+            if self._replaced is None or self._replaced.id != request.instead_of:
+                raise SessionError("another message was answered meanwhile: only the newest answer can be replaced")
         self.committed: Turn | None = None
         """The turn once it is committed; None before, and when the agent's session records nothing."""
         self.reply = ""
         """What is to be posted, once that is committed."""
 
+    @property
+    def usage(self) -> dict[str, dict[str, Any]]:
+        """Tokens so far, by model and kind, as DSPy's usage tracker counts them."""
+        return {model: dict(counted) for model, counted in self._usage.get_total_tokens().items()}
+
     async def run(self) -> Any:
         """Run the turn: what the agent returns."""
         session = self._conversations.session
         self._began = time.monotonic()
-        with dspy.context(usage_tracker=self._usage), session.use_state(self._hold.known.state, commit=self._commit):
+        with dspy.context(usage_tracker=self._usage), session.use_state(self._state, commit=self._commit):
             result = await session.acall(**self._request.inputs)
         await self._settle_unrecorded(result)
         return result
@@ -81,15 +103,31 @@ class TakenTurn:
         self._began = time.monotonic()
         async with contextlib.aclosing(session.astream(field, **self._request.inputs)) as items:
             # The state is bound while the stream starts, not while it is read: the reader runs in between.
-            with (
-                dspy.context(usage_tracker=self._usage),
-                session.use_state(self._hold.known.state, commit=self._commit),
-            ):
+            with dspy.context(usage_tracker=self._usage), session.use_state(self._state, commit=self._commit):
                 item = await anext(items)
             yield item
             async for item in items:
                 yield item
         await self._settle_unrecorded(item)
+
+    async def stop(self, outputs: Mapping[str, Any], reason: str, *, also: Sequence[str] = ()) -> None:
+        """Record the turn as far as people saw it; its run has ended, without a commit.
+
+        Args:
+            outputs: What they saw, by field.
+            reason: Why there is no more: ``"stopped"``, ``"interrupted"``, ``"timeout"``.
+            also: Ids of further messages in the inbox that are done with it, such as the wish to stop.
+        """
+        session, state = self._conversations.session, self._state
+        known = session.engine.program.inputs
+        record = Record(recorded_inputs(self._request.inputs, known), outputs)
+        saw, now = session.engine.saw(state), time.time()
+        turn = Turn.of(record, state.next_index, saw, None, None, now, besides=Besides(stopped=reason))
+        outcome = Outcome((turn,), max_stored_turns=session.engine.options.max_stored_turns)
+        self._request = replace(self._request, also=(*self._request.also, *also))
+        await self._commit(outcome)
+        if self._hold.restored is not None:
+            state.apply(outcome)
 
     async def fail(self, body: Mapping[str, Any], reply: str = "") -> None:
         """Settle the message without a turn: it cannot be answered.
@@ -98,7 +136,11 @@ class TakenTurn:
             body: What happened, for the journal: JSON values.
             reply: What is to be posted, as JSON text.
         """
-        await self._conversations.record_failure(self._hold, body, self._settled(reply))
+        async with self._hold.writing:
+            known, at = self._hold.known, self._conversations.clock()
+            change = note("failed", body, known, at)
+            settled = self._settled(reply)
+            await self._conversations.write(self._hold, change, (), settled, also=self._request.also)
         self.reply = reply
 
     async def _commit(self, outcome: Outcome) -> None:
@@ -111,23 +153,37 @@ class TakenTurn:
             raise
 
     async def _write(self, outcome: Outcome) -> None:
-        conversations, request, known = self._conversations, self._request, self._hold.known
+        async with self._hold.writing:
+            await self._write_now(outcome)
+
+    async def _write_now(self, outcome: Outcome) -> None:
+        conversations, request, hold = self._conversations, self._request, self._hold
         at = conversations.clock()
         turn = outcome.turns[-1] if outcome.turns else None
         told = self._told()
-        change = call_change(outcome, known, at, author=request.user or request.author, told=told)
-        event = None if turn is None else turn_event(request.key, as_written(turn, at), told, at)
+        author = request.user or request.author
+        events: list[ConversationEvent] = []
+        if self._replaced is None:
+            change = call_change(outcome, hold.known, at, author=author, told=told)
+        else:
+            change = instead_change(outcome, hold.known, self._state, at, author=author, told=told)
+            events.append(change_event(hold, "conversation.undone", at, turn_ids=[self._replaced.id]))
+        told_of_turn = None if turn is None else turn_event(request.key, as_written(turn, at), told, at)
+        if told_of_turn is not None:
+            events.append(told_of_turn)
         settled, reply = None, ""
         if request.event_id:
             outputs = {} if turn is None else turn.outputs
             reply = "" if request.reply is None else request.reply(outputs, turn)
             settled = self._settled(reply)
-        await conversations.write(self._hold, change, event, settled, cleared=outcome.cleared)
+        await conversations.write(hold, change, events, settled, also=request.also, cleared=outcome.cleared)
+        if self._replaced is not None:
+            hold.restored = None  # its state still holds the turn that was replaced
         self._written, self.reply = True, reply
         self.committed = turn
-        if event is not None:
+        if told_of_turn is not None:
             for sink in conversations.telling.listeners:
-                await sink.send(event)
+                await sink.send(told_of_turn)
 
     async def _settle_unrecorded(self, result: Any) -> None:
         """The agent's session recorded nothing: the message is answered all the same."""
@@ -135,20 +191,26 @@ class TakenTurn:
             return
         of = self._request.reply
         reply = "" if of is None else of(recorded_outputs(result), None)
-        await self._conversations.settle(self._hold, self._settled(reply))
+        async with self._hold.writing:
+            unchanged = Change((), self._hold.known.marks)
+            settled = self._settled(reply)
+            await self._conversations.write(self._hold, unchanged, (), settled, also=self._request.also)
         self.reply = reply
 
-    def _settled(self, reply: str) -> Settled:
+    def _settled(self, reply: str) -> Settled | None:
+        if not self._request.event_id:
+            return None
         return Settled(self._request.event_id, reply, self._request.received)
 
     def _told(self) -> dict[str, Any]:
         request, conversations = self._request, self._conversations
-        usage = {model: dict(counted) for model, counted in self._usage.get_total_tokens().items()}
+        usage = self.usage
         model = next(iter(usage)) if len(usage) == 1 else model_of(conversations.session)
         told = {
             "author": request.author,
             "name": request.author_name,
             "event": request.event_id,
+            "events": list(request.also),
             "model": model,
             "version": conversations.agent_version,
             "usage": usage,

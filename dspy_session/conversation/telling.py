@@ -44,10 +44,8 @@ class Telling:
         if self.durable and self._outbox is not None:
             self._dispatcher = Dispatcher(self._outbox, self.durable)
 
-    def deliveries(self, event: ConversationEvent | None) -> list[Delivery]:
+    def deliveries(self, event: ConversationEvent) -> list[Delivery]:
         """What is to be written with an event, to be told of it from there."""
-        if event is None:
-            return []
         return [delivery for sink in self.durable if (delivery := sink.encode(event)) is not None]
 
     async def open(self) -> None:

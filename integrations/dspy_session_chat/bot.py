@@ -220,7 +220,7 @@ class Bot:
         if job.work.reply:
             await self._post(platform, inbound, job, job.work.reply)
             return
-        turn = job.turn(
+        turn = await job.turn(
             TurnRequest(
                 key=job.hold.key,
                 inputs=self.fields.inputs(inbound, self._now()),

@@ -81,6 +81,7 @@ def test_the_whole_body_in_its_order():
             "outputs": {"answer": "gut"},
             "omitted": [],
             "score": 0.5,
+            "stopped": None,
             "model": "stub/model",
             "agent_version": "v7",
             "usage": {"stub/model": {"prompt_tokens": 3, "details": {"cached": 1}}},
@@ -321,7 +322,7 @@ def test_a_value_without_a_json_form_costs_the_turn_one_field_not_all(value):
 
 def test_a_value_nested_too_deep_is_left_out_as_well():
     class Deep:
-        index, id, score, created_at = 0, "t", None, None
+        index, id, score, stopped, created_at = 0, "t", None, "", None
         inputs, outputs = {"deep": too_deep()}, {}
 
     assert seal(make_event(turn=Deep()), ALL).omitted == ("inputs.deep",)

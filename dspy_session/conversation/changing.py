@@ -1,0 +1,144 @@
+"""Changes of a conversation that is held already: taken back, started anew, scored, edited, noted.
+
+``Conversations`` holds the conversation for its callers and asks this; who works on a message holds it for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dspy_session.conversation import journal, restoring
+from dspy_session.conversation.holds import Hold
+from dspy_session.conversation.protocols import Change as ChangeType
+from dspy_session.conversation.protocols import ChangeEvent
+from dspy_session.errors import SessionError
+from dspy_session.feedback import Signal
+from dspy_session.stores import Entry, Settled
+from dspy_session.turn import Turn
+
+if TYPE_CHECKING:
+    from dspy_session.conversation.conversations import Conversations
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """A conversation that is held, to be changed.
+
+    After a change that is no turn it is read anew when somebody needs it.
+
+    Args:
+        conversations: Where it is kept.
+        hold: The conversation.
+        settled: The message that is answered by the change; None for none.
+    """
+
+    conversations: Conversations
+    hold: Hold
+    settled: Settled | None = None
+
+    async def reset(self) -> None:
+        """Start it again."""
+        at = self.conversations.clock()
+        change = journal.reset_change(self.hold.known, at)
+        await self._write(change, event(self.hold, "conversation.reset", at))
+
+    async def undo(self, steps: int) -> list[Turn]:
+        """Take the newest turns back, all of which were read, and return them, newest first."""
+        removed = list(reversed(self.hold.known.state.turns))[:steps]
+        if removed:
+            at = self.conversations.clock()
+            ids = [turn.id for turn in removed]
+            change = journal.undo_change(self.hold.known, len(removed), at)
+            await self._write(change, event(self.hold, "conversation.undone", at, turn_ids=ids))
+        return removed
+
+    async def score(self, turn_id: str, score: float | None, *, by: str, text: str, source: str) -> None:
+        """Say what a turn is worth."""
+        number, _ = await self.find(turn_id)
+        at = self.conversations.clock()
+        body = journal.score_note(score, by, text, source)
+        change = journal.note("score", body, self.hold.known, at, about=number, author=by)
+        await self._write(change, event(self.hold, "turn.scored", at, turn_id=turn_id, **body))
+
+    async def signal(self, turn_id: str, signal: Signal, *, by: str) -> None:
+        """Keep what somebody did with a turn instead of scoring it."""
+        number, _ = await self.find(turn_id)
+        body = journal.signal_note(signal, by)
+        change = journal.note("signal", body, self.hold.known, self.conversations.clock(), about=number, author=by)
+        await self._write(change)
+
+    async def edit(self, turn_id: str, inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> None:
+        """Change what a turn says from now on."""
+        number, turn = await self.find(turn_id)
+        at = self.conversations.clock()
+        edited = journal.edited(turn, inputs, outputs)
+        change = journal.note("edit", journal.edit_note(edited), self.hold.known, at, about=number)
+        told = event(self.hold, "turn.edited", at, turn_id=turn_id, inputs=edited.inputs, outputs=edited.outputs)
+        await self._write(change, told)
+
+    async def set_aside(self) -> None:
+        """Note that people talk to one another now; the next turn takes that back."""
+        if not self.is_aside:
+            known = self.hold.known
+            entry = journal.note("aside", {}, known, self.conversations.clock()).entries
+            await self._write(journal.Change(entry, {**known.marks, journal.ASIDE: known.length}))
+
+    @property
+    def is_aside(self) -> bool:
+        """True while people talk to one another."""
+        return journal.ASIDE in self.hold.known.marks
+
+    async def settle(self) -> None:
+        """Settle the message without changing anything."""
+        await self._write(journal.Change((), self.hold.known.marks))
+
+    async def find(self, turn_id: str) -> tuple[int, Turn]:
+        """A turn that stands, and the number of its entry.
+
+        Raises:
+            SessionError: There is none.
+        """
+        known = self.hold.known
+        for whole in (False, True):
+            if whole:
+                if known.beyond is None:
+                    break
+                known = restoring.restore(
+                    await self.conversations.store.read(self.hold.key), f"conversation {self.hold.key!r}"
+                )
+            for number, turn in zip(known.numbers, known.state.turns, strict=True):
+                if turn.id == turn_id:
+                    return number, turn
+        raise SessionError(f"the conversation {self.hold.key!r} has no turn {turn_id!r}, or it was taken back")
+
+    async def turn_of(self, event_id: str) -> Turn | None:
+        """The turn that answered a message and stands; None when there is none."""
+        known = self.hold.known
+        if known.beyond is not None:
+            known = restoring.restore(
+                await self.conversations.store.read(self.hold.key), f"conversation {self.hold.key!r}"
+            )
+        turns = dict(zip(known.numbers, known.state.turns, strict=True))
+        found: Turn | None = None
+        entries: AsyncIterator[Entry] = self.conversations.store.entries(self.hold.key)
+        number = 0
+        async for entry in entries:
+            if number in turns and event_id in restoring.events_answered(entry):
+                found = turns[number]
+            number += 1
+        return found
+
+    async def _write(self, change: journal.Change, *events: ChangeEvent) -> None:
+        await self.conversations.write(self.hold, change, events, self.settled)
+        if change.entries:
+            self.hold.restored = None
+
+
+def event(hold: Hold, kind: ChangeType, at: float, **details: Any) -> ChangeEvent:
+    """What is told of a change that begins at the end of a journal."""
+    # The journal's length names the change: no other change of the conversation ever has it.
+    identity = f"{kind}:{hold.key}:{hold.known.length}"
+    return ChangeEvent(kind, hold.key, identity, datetime.fromtimestamp(at, UTC), details)
