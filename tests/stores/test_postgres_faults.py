@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from dspy_session.errors import ConfigurationError, StoreBusyError, StoreError
+from dspy_session.stores.ledger import Adjustment
 from dspy_session.stores.outgoing import Settlement
 from dspy_session.stores.postgres import PostgresStore, schema
 from dspy_session.stores.postgres.address import address
@@ -19,6 +20,7 @@ from dspy_session.stores.postgres.explain import explained
 from dspy_session.stores.postgres.schema import Migration, migrations
 from dspy_session.stores.protocol import Commit, Forget, Posting, Settled
 from dspy_session.testing.bot_store_contract import LEASE, delivery, message
+from dspy_session.testing.ledger_contract import NOW, bucket, left
 from dspy_session.testing.store_contract import chain, opened, refused, say, turn, whole
 from tests.postgres import PASSWORD
 from tests.stores.pooler import pooled
@@ -355,3 +357,17 @@ async def test_a_migration_that_fails_changes_nothing(postgres, postgres_url):
     assert await versions(postgres, postgres_url) == [(ours.version, ours.readable_by)]
     made = Migration(ours.version + 1, 1, "CREATE TABLE store.moods (name text)")
     await bring_up(postgres_url, [*migrations(), made])
+
+
+# --- what limits count ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lost_connection_lets_nobody_use_more(postgres, postgres_url, when):
+    async with pooled(postgres) as pooler, opened(lambda: PostgresStore(pooler.url(schema_of(postgres_url)))) as store:
+        pooler.lose = when
+        assert await store.charge([bucket(amount=3.0)], NOW) is None  # counted once, or once more than it was made
+        pooler.lose = when
+        await store.adjust([Adjustment("bucket", -2.0)], NOW)  # done, or left as it was
+        assert pooler.lost == 2
+        assert await left(store, bucket()) == (10 - 3 if when == "before" else 10 - 6 + 2)
