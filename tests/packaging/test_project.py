@@ -25,7 +25,7 @@ ROOMS = {
 
 COMES_WITH = {
     "aiohttp": {"multidict", "yarl"},
-    "dspy": {"anyio", "litellm", "pydantic", "pydantic-core"},
+    "dspy": {"anyio", "litellm", "pydantic", "pydantic-core", "regex"},  # regex: DSPy and tiktoken both stand on it
     "pydantic-settings": {"pydantic"},
 }
 """Distributions that a declared one brings as a part of its API, so that they need no line of their own."""
