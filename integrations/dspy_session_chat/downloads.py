@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-
-import aiohttp
-from yarl import URL
+from typing import TYPE_CHECKING, TypeAlias
 
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat.inbound import Attachment
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
 
 PIECE = 64 * 1024
 """Bytes that are handed on at a time."""
@@ -25,7 +27,7 @@ _HOPS = 2
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = "localhost"
 
-Connect = Callable[[], aiohttp.BaseConnector]
+Connect: TypeAlias = "Callable[[], aiohttp.BaseConnector]"
 
 
 def _no_headers(_: str) -> Mapping[str, str]:
@@ -58,12 +60,14 @@ class Downloader:
         allow_loopback: bool = False,
         connect: Connect | None = None,
     ) -> None:
+        from aiohttp import ClientTimeout
+
         for host in hosts:
             _check_host(host, allow_loopback=allow_loopback)
         self._exact = frozenset(host for host in hosts if not host.startswith("*."))
         self._suffixes = tuple(host[1:] for host in hosts if host.startswith("*."))
         self._headers_for_host = headers_for_host
-        self._timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=seconds / 3, sock_read=seconds / 3)
+        self._timeout = ClientTimeout(total=seconds, sock_connect=seconds / 3, sock_read=seconds / 3)
         self._connect = connect
 
     @contextlib.asynccontextmanager
@@ -73,6 +77,8 @@ class Downloader:
         Raises:
             PlatformError: It is not fetched, or cannot be: one line for the person who sent it, without the address.
         """
+        from aiohttp import ClientError
+
         url = self._admitted(attachment.url)
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -80,16 +86,18 @@ class Downloader:
                 response = await stack.enter_async_context(self._answer(session, url))
             except TimeoutError as error:
                 raise PlatformError("it took too long to arrive") from error
-            except aiohttp.ClientError as error:
+            except ClientError as error:
                 raise PlatformError("it could not be fetched") from error
             yield _pieces(response)
 
     def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
+        from aiohttp import ClientSession, DummyCookieJar
+
+        return ClientSession(
             connector=None if self._connect is None else self._connect(),
             timeout=self._timeout,
             trust_env=False,  # a proxy would see the token
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=DummyCookieJar(),
             auto_decompress=False,  # what is packed may unfold without end
             headers={"Accept-Encoding": "identity"},
         )
@@ -115,9 +123,11 @@ class Downloader:
 
     async def _asked_twice(self, session: aiohttp.ClientSession, url: URL) -> aiohttp.ClientResponse:
         """The answer to a request, which is made again once where that may help."""
+        from aiohttp import ClientConnectionError
+
         try:
             response = await self._asked(session, url)
-        except aiohttp.ClientConnectionError as error:
+        except ClientConnectionError as error:
             if isinstance(error, TimeoutError):
                 raise
             return await self._asked(session, url)
@@ -131,12 +141,16 @@ class Downloader:
         return await session.get(url, headers=headers, allow_redirects=False)
 
     def _admitted_hop(self, url: URL, location: str) -> URL:
+        from yarl import URL
+
         try:
             return self._admitted(str(url.join(URL(location))) if location else "")
         except ValueError:
             raise PlatformError(_NOT_FETCHED) from None
 
     def _admitted(self, address: str) -> URL:
+        from yarl import URL
+
         try:
             url = URL(address)
             port = url.explicit_port
@@ -157,12 +171,14 @@ _NOT_FETCHED = "it does not lie on the platform's own hosts"
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    from aiohttp import ClientError
+
     try:
         async for piece in response.content.iter_chunked(PIECE):
             yield piece
     except TimeoutError as error:
         raise PlatformError("it took too long to arrive") from error
-    except aiohttp.ClientError as error:
+    except ClientError as error:
         raise PlatformError("it broke off on its way") from error
 
 

@@ -15,7 +15,7 @@ from tests.packaging.project import EXTRAS, PACKAGES, PYPROJECT, ROOT, distribut
 
 ROOMS = {
     "dspy_session": ["postgres", "crypto"],
-    "dspy_session_chat": [],
+    "dspy_session_chat": ["bots", "discord", "slack"],  # on demand only, and each of them brings all of it
     "dspy_session_discord": ["discord"],
     "dspy_session_slack": ["slack"],
     "dspy_session_webhook": ["webhook"],
@@ -59,7 +59,20 @@ def test_every_package_is_typed() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 def test_what_is_imported_is_declared(package: Path) -> None:
-    declared = {"dspy"} | {distribution(line) for extra in ROOMS[package.name] for line in EXTRAS[extra]}
+    undeclared = not_in(ROOMS[package.name], package)
+    assert not undeclared, f"add these to the extras {ROOMS[package.name]} in pyproject.toml: {undeclared}"
+
+
+@pytest.mark.parametrize("extra", ["bots", "discord", "slack"])
+def test_what_platforms_share_comes_with_each_of_them(extra: str) -> None:
+    [package] = [path for path in PACKAGES if path.name == "dspy_session_chat"]
+    undeclared = not_in([extra], package)
+    assert not undeclared, f"add these to the extra {extra} in pyproject.toml: {undeclared}"
+
+
+def not_in(extras: list[str], package: Path) -> dict[str, list[str]]:
+    """What a package imports and ``extras`` do not bring, with the files that import it."""
+    declared = {"dspy"} | {distribution(line) for extra in extras for line in EXTRAS[extra]}
     declared |= {name for known in declared for name in COMES_WITH.get(known, ())}
     providers = packages_distributions()
     undeclared: dict[str, list[str]] = {}
@@ -67,7 +80,7 @@ def test_what_is_imported_is_declared(package: Path) -> None:
         for name in imported(path) - sys.stdlib_module_names - OWN:
             if declared.isdisjoint(map(distribution, providers.get(name, [name]))):
                 undeclared.setdefault(name, []).append(str(path.relative_to(ROOT)))
-    assert not undeclared, f"add these to the extras {ROOMS[package.name]} in pyproject.toml: {undeclared}"
+    return undeclared
 
 
 def test_all_is_every_extra() -> None:
