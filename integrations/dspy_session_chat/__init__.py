@@ -1,8 +1,10 @@
 """What every chat platform shares: messages in, answers out, and the bot between them."""
 
+from dspy_session_chat.access import Access
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Event, Press, Reaction
 from dspy_session_chat.bot import Bot
 from dspy_session_chat.inbound import Attachment, Author, Inbound
+from dspy_session_chat.limits import Limits
 from dspy_session_chat.platform import (
     CanEdit,
     CanFetch,
@@ -22,6 +24,7 @@ from dspy_session_chat.platform import (
 from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
 
 __all__ = [
+    "Access",
     "Action",
     "Attachment",
     "Author",
@@ -38,6 +41,7 @@ __all__ = [
     "Edit",
     "Event",
     "Inbound",
+    "Limits",
     "Link",
     "NeedsConversations",
     "Opened",

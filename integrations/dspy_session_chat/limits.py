@@ -238,6 +238,18 @@ def too_long(limits: Limits, text: str) -> str | None:
     )
 
 
+def too_many_steps(limits: Limits) -> str:
+    """What the person is told for whom the agent wanted to use more tools than it may."""
+    tools = _counted(limits.tool_steps or 0, "tool")
+    return f"I stopped: one message may take me {tools} and needed more; a smaller question works at once."
+
+
+def too_slow(limits: Limits) -> str:
+    """What the person is told for whom the agent took longer than it may."""
+    time = f"{limits.seconds or 0:g} seconds"
+    return f"I stopped: one message may take me {time} and took longer; a smaller question works at once."
+
+
 def shortened(limits: Limits, text: str) -> str:
     """An answer, cut between two words where it is too long."""
     most = limits.reply_characters

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dspy
-from dspy.clients.model_metadata import model_info, rate
 
 from dspy_session.errors import ConfigurationError
 
@@ -74,6 +73,10 @@ class Prices:
         if model in self.given:
             into, out = self.given[model]
             return Price(into / _MILLION, out / _MILLION)
+        # Imported here: it is nowhere documented, and a DSPy without it must not keep bots from starting that need no
+        # prices.
+        from dspy.clients.model_metadata import model_info, rate
+
         provider, name = model.split("/", 1) if "/" in model else ("openai", model)
         info = model_info(provider, name)
         prices = [rate(info, "input_cost_per_token"), rate(info, "output_cost_per_token")]

@@ -23,6 +23,8 @@ from dspy_session_chat.limits import (
     said_of,
     shortened,
     too_long,
+    too_many_steps,
+    too_slow,
     when,
 )
 
@@ -209,6 +211,15 @@ def test_a_message_that_is_too_long() -> None:
     assert too_long(Limits(), "x" * 10**6) is None
     assert too_long(limits, "x" * 12345) == (
         "Your message has 12,345 characters, and I read 1,000 at most; a shorter one works at once."
+    )
+
+
+def test_an_agent_that_was_stopped() -> None:
+    assert too_many_steps(Limits(tool_steps=8)) == (
+        "I stopped: one message may take me 8 tools and needed more; a smaller question works at once."
+    )
+    assert too_slow(Limits(seconds=60)) == (
+        "I stopped: one message may take me 60 seconds and took longer; a smaller question works at once."
     )
 
 
