@@ -39,12 +39,14 @@ class BotUser:
         user_id: The user that people mention, ``"U…"``.
         bot_id: The integration that posts are marked with, ``"B…"``.
         name: The bot's handle.
+        scopes: What its token is allowed; empty where Slack does not say.
     """
 
     team_id: str
     user_id: str
     bot_id: str
     name: str
+    scopes: frozenset[str] = frozenset()
 
     def wrote(self, message: Mapping[str, Any]) -> bool:
         """Whether a message is one of the bot's own."""

@@ -68,6 +68,12 @@ def message_id(channel: str, ts: str) -> str:
     return f"{channel}:{ts}"
 
 
+def place_of_message(message: str) -> tuple[str, str]:
+    """The channel of a message and its ``ts`` there, from its id."""
+    channel, _, ts = message.partition(":")
+    return channel, ts
+
+
 def _workspace(body: Mapping[str, Any], message: Mapping[str, Any]) -> str:
     # An installation of ours comes first: ``team_id`` may be the other side's in a shared channel, and only
     # ``message`` events, not their ``app_mention`` twins, carry ``context_team_id``.

@@ -11,7 +11,7 @@ What comes out are blocks of *atoms*: short pieces (a word, a link, a code span)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -62,6 +62,11 @@ def to_blocks(markdown: str) -> list[Block]:
         return [Block(tuple(tuple(_text(line)) for line in text.split("\n")))]
 
 
+def code_block(lines: Iterable[str]) -> Block:
+    """Lines that keep their shape."""
+    return Block(tuple(_code_line(line) for line in lines), code=True)
+
+
 def escape(text: str) -> str:
     """``text`` so that Slack shows it as it is."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -88,14 +93,14 @@ def _blocks(node: SyntaxTreeNode) -> Iterator[Block]:
         case "heading":
             yield Block(_lines(_marked("*", _inline(node.children, frozenset({"*"})))))
         case "fence" | "code_block":
-            yield Block(tuple(_code_line(line) for line in node.content.rstrip("\n").split("\n")), code=True)
+            yield code_block(node.content.rstrip("\n").split("\n"))
         case "blockquote":
             for block in _children(node):
                 yield replace(block, quoted=not block.code)
         case "bullet_list" | "ordered_list":
             yield from _list(node)
         case "table":
-            yield Block(tuple(_code_line(line) for line in _table(node)), code=True)
+            yield code_block(_table(node))
         case "hr":
             yield Block((("———",),))
         case _:

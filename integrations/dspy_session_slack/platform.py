@@ -5,23 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import Any
 
-from aiohttp import ClientError
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, SessionError
-from dspy_session_chat.platform import Post, Posted, Receive
+from dspy_session_chat.action import Event
+from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.inbound import Attachment
+from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
+from dspy_session_chat.reply import Button
+from dspy_session_slack.address import BotUser
 from dspy_session_slack.directory import Directory
+from dspy_session_slack.fetching import downloader
 from dspy_session_slack.intake import Intake
-from dspy_session_slack.key import PLATFORM, message_id
-from dspy_session_slack.refusals import refusal_to_post
-from dspy_session_slack.sign_in import check_tokens, sign_in
+from dspy_session_slack.interactions import Interactions
+from dspy_session_slack.key import PLATFORM
+from dspy_session_slack.looking_back import LookingBack
+from dspy_session_slack.opening import open_thread
+from dspy_session_slack.posting import Posting
+from dspy_session_slack.sign_in import check_fetching, check_tokens, sign_in
 from dspy_session_slack.socket_mode import connected
 from dspy_session_slack.split import to_messages
 from dspy_session_slack.threads import Threads
@@ -29,13 +37,16 @@ from dspy_session_slack.web_client import keeping_connections, web_client
 
 _log = logging.getLogger(__name__)
 
+EDIT_SECONDS = 1.2
+"""``chat.update`` is of Slack's third tier, 50 calls a minute: one every 1.2 seconds."""
+
 
 class Slack:
     """Talks to people in Slack, over Socket Mode: DMs, mentions, and the threads that a mention opens.
 
-    Every DM is answered. A mention in a channel is answered in a thread on that message; in a thread that it is in, the
-    bot answers without a mention, unless the message mentions somebody else. Bots are never answered, nobody is
-    notified by what the bot writes, and links in it do not unfurl.
+    The bot hears all that is said and done where it is: of each message, whether it came by a DM, by a mention, in a
+    thread that the bot is in, or was said among others. A mention in a channel is answered in a thread on that message.
+    Nobody is notified by what the bot writes, and links in it do not unfurl.
 
     Either the kit owns the Bolt app, or it joins one that has handlers of its own, ``Slack(app=my_async_app)``: those
     see every event as before. Set them before ``run``, which also acknowledges the events that none of them takes.
@@ -68,7 +79,9 @@ class Slack:
         self._given_client = app.client if app is not None else client
         self._ping_interval = ping_interval
         self._joined = False
+        self._bot: BotUser | None = None  # who we are, once we have asked
         self._intake: Intake | None = None  # while running
+        self._interactions: Interactions | None = None  # likewise
 
     def __repr__(self) -> str:
         return "Slack()" if self._app is None else f"Slack(app={self._app.name!r})"
@@ -79,7 +92,7 @@ class Slack:
         return PLATFORM
 
     async def run(self, receive: Receive) -> None:
-        """Connect and hand every message for the bot to ``receive``, until cancelled.
+        """Connect and hand what people write and do to ``receive``, until cancelled.
 
         An event is acknowledged once ``receive`` has returned; until then Slack keeps it, and sends it again.
 
@@ -92,8 +105,9 @@ class Slack:
         app_token = self._app_token or os.environ.get("SLACK_APP_TOKEN")
         check_tokens(self._client.token, app_token)
         async with keeping_connections(self._client):
-            bot = await sign_in(self._client)
-            self._intake = Intake(bot, self._threads, Directory(self._client), receive)
+            self._bot = bot = await sign_in(self._client)
+            self._intake = Intake(bot, self._threads, self._directory, receive)
+            self._interactions = Interactions(bot, self._client, self._directory, receive)
             try:
                 async with connected(
                     self._bolt_app(), str(app_token), self._client, ping_interval=self._ping_interval
@@ -101,34 +115,69 @@ class Slack:
                     _log.info("Listening in Slack as @%s", bot.name)
                     await socket.refused()
             finally:
-                self._intake = None
+                self._intake = self._interactions = None
 
     async def post(self, post: Post) -> Posted:
         """Post an answer, in as many messages as Slack's limit asks for; none for an answer without text.
 
+        Sources and fields stand beneath the text, files in a message of their own, what the agent thought nowhere. An
+        answer for one person alone has messages without ids, except in a DM, which has nobody else in it.
+
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        channel, thread = post.inbound.reply_to["channel"], post.inbound.reply_to.get("thread_ts")
-        posted: list[str] = []
-        for text in to_messages(post.text):
-            try:
-                answer = await self._client.chat_postMessage(
-                    channel=channel,
-                    thread_ts=thread,
-                    text=text,
-                    # What the text says must not notify anybody, and no address in it be fetched.
-                    parse="none",
-                    link_names=False,
-                    unfurl_links=False,
-                    unfurl_media=False,
-                )
-            except (SlackApiError, ClientError, OSError) as error:
-                raise refusal_to_post(error, channel) from None
-            posted.append(message_id(channel, answer["ts"]))
-        if thread is not None:
-            self._threads.join(channel, thread)
-        return Posted(tuple(posted))
+        return await self._posting.post(post)
+
+    @property
+    def edit_seconds(self) -> float:
+        """Slack asks for a second between two edits of a message, and allows fifty a minute for all of them."""
+        return EDIT_SECONDS
+
+    def parts(self, text: str) -> Sequence[str]:
+        """Markdown as the texts of messages, in Slack's mrkdwn."""
+        return to_messages(text)
+
+    async def begin(self, inbound: Event, part: str, buttons: Sequence[Button] = ()) -> str:
+        """Post a message in answer to ``inbound``; its id.
+
+        Raises:
+            PlatformError: Slack refused it or could not be reached.
+        """
+        return await self._posting.begin(inbound, part, buttons)
+
+    async def edit(
+        self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()
+    ) -> None:  # a message's id says where it is
+        """Let a message say something else; buttons that are not given go.
+
+        Raises:
+            PlatformError: Slack refused it or could not be reached.
+        """
+        await self._posting.edit(message_id, part, buttons)
+
+    async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
+        """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""
+        if self._bot is None:
+            return ()
+        return await LookingBack(self._client, self._directory).said_before(inbound, self._bot, most)
+
+    async def open_thread(self, inbound: Event, title: str) -> Opened:
+        """Open a thread in the channel: a new message with that title, and a link to it.
+
+        Raises:
+            PlatformError: Slack refused it or could not be reached.
+        """
+        return await open_thread(self._client, self._threads, inbound, title)
+
+    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """What is in a file that came with a message, piece by piece, from Slack's own host for files.
+
+        Raises:
+            PlatformError: It cannot be had.
+        """
+        if self._bot is not None:
+            check_fetching(self._bot)
+        return self._downloader.fetch(attachment)
 
     @cached_property
     def _client(self) -> AsyncWebClient:
@@ -140,6 +189,18 @@ class Slack:
     @cached_property
     def _threads(self) -> Threads:
         return Threads(self._client)
+
+    @cached_property
+    def _directory(self) -> Directory:
+        return Directory(self._client)
+
+    @cached_property
+    def _posting(self) -> Posting:
+        return Posting(self._client, self._threads)
+
+    @cached_property
+    def _downloader(self) -> Downloader:
+        return downloader(self._client)
 
     def _bolt_app(self) -> AsyncApp:
         """The app that the events go through, with us in it."""
@@ -172,6 +233,12 @@ class Slack:
                 await self._intake.take(body)
             except SessionError as error:
                 _log.warning("A Slack event was not taken, and Slack will send it again: %s", error)
+                return BoltResponse(status=503)
+        elif self._interactions is not None:
+            try:
+                return BoltResponse(status=200) if await self._interactions.take(body) else None
+            except SessionError as error:
+                _log.warning("A button was pressed in vain, and Slack says so: %s", error)
                 return BoltResponse(status=503)
         return None
 

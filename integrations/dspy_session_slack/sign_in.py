@@ -15,6 +15,8 @@ HEARING = ("app_mentions:read", "channels:history", "groups:history", "im:histor
 
 WRITING = "chat:write"
 
+READING = "files:read"
+
 
 def check_tokens(bot_token: str | None, app_token: str | None) -> None:
     """See that both tokens are there and look right; neither shows in what is raised.
@@ -49,9 +51,20 @@ async def sign_in(client: AsyncWebClient) -> BotUser:
     except (SlackApiError, ClientError, OSError) as error:
         raise sign_in_failure(error, app_level=False) from None
     granted = answer.headers.get("x-oauth-scopes")
+    scopes = frozenset() if granted is None else frozenset(scope.strip() for scope in granted.split(","))
     if granted is not None:
-        _check_scopes({scope.strip() for scope in granted.split(",")})
-    return BotUser(answer["team_id"], answer["user_id"], answer.get("bot_id") or "", answer.get("user") or "")
+        _check_scopes(scopes)
+    return BotUser(answer["team_id"], answer["user_id"], answer.get("bot_id") or "", answer.get("user") or "", scopes)
+
+
+def check_fetching(bot: BotUser) -> None:
+    """See that the bot may read files: without the scope, Slack sends a page to sign in at for a file.
+
+    Raises:
+        PlatformError: It may not.
+    """
+    if bot.scopes and READING not in bot.scopes:
+        raise PlatformError(f"the bot may not read files: its token lacks {READING} in the Slack app's settings")
 
 
 def sign_in_failure(error: SlackApiError | ClientError | OSError, *, app_level: bool) -> PlatformError:
@@ -61,7 +74,7 @@ def sign_in_failure(error: SlackApiError | ClientError | OSError, *, app_level: 
     return PlatformError(f"Slack cannot be reached ({error_code(error)}): check the network and status.slack.com")
 
 
-def _check_scopes(granted: set[str]) -> None:
+def _check_scopes(granted: frozenset[str]) -> None:
     if WRITING not in granted:
         lacking, remedy = "lets the bot write to nobody", WRITING
     elif granted.isdisjoint(HEARING):

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from dspy_session_slack.mrkdwn import Block, to_blocks
 
-LIMIT = 4_000
-"""Characters of one message. Slack breaks up longer ones at any place, and refuses to update them."""
+LIMIT = 3_000
+"""Characters of one message: what fits into one section, the block that the words of a message with buttons stand in.
+Without buttons 4,000 would do, but a message that is being written has a button until it is done."""
 
 T = TypeVar("T")
 
@@ -22,10 +23,20 @@ def to_messages(markdown: str, limit: int = LIMIT) -> list[str]:
 
     Args:
         markdown: The answer.
-        limit: Characters that one message may have; at least 4,000, the room that the longest link needs.
+        limit: Characters that one message may have; at least 3,000, so that the longest link has room.
+    """
+    return filled(to_blocks(markdown), limit)
+
+
+def filled(blocks: Iterable[Block], limit: int = LIMIT) -> list[str]:
+    """``blocks`` as the texts of messages, in order.
+
+    Args:
+        blocks: An answer's.
+        limit: Characters that one message may have; at least 3,000.
     """
     pages = _Pages(limit)
-    for block in to_blocks(markdown):
+    for block in blocks:
         pages.add(block)
     return pages.texts()
 

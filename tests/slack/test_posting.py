@@ -53,16 +53,16 @@ async def test_hostile_text_that_came_in_goes_out_harmless(slack: FakeSlack):
 
 async def test_a_long_answer_is_split_in_order_and_stays_in_its_thread(slack: FakeSlack):
     root = await slack.say("go", channel=GENERAL, user=ANN)
-    answer = "\n\n".join(f"{number}. " + "word " * 150 for number in range(30))
+    answer = "\n\n".join(f"{number}. " + "word " * 150 for number in range(20))
 
     ids = await post(slack, answer, channel=GENERAL, thread_ts=root["ts"])
 
     assert len(ids) == len(slack.posts) > 3
     assert ids == tuple(f"{GENERAL}:{posted.ts}" for posted in slack.posts)
     assert {posted.thread_ts for posted in slack.posts} == {root["ts"]}
-    assert all(len(posted.text) <= 4000 for posted in slack.posts)
+    assert all(len(posted.text) <= 3000 for posted in slack.posts)
     numbers = [line.split(".")[0] for posted in slack.posts for line in posted.text.splitlines() if "." in line[:3]]
-    assert numbers == [str(number) for number in range(30)]
+    assert numbers == [str(number) for number in range(20)]
 
 
 async def test_an_empty_answer_is_not_posted(slack: FakeSlack):

@@ -65,7 +65,7 @@ def place_to_write(slack: FakeSlack, call: Call, name: str = "channel") -> Chann
 
 def _text(call: Call, limit: int) -> str:
     text = call.get("text")
-    if not text.strip() and not call.get("blocks"):
+    if not text.strip() and not blocks_of(call):
         raise Refused("no_text")
     if len(text) > limit:
         raise Refused("msg_too_long")

@@ -36,7 +36,8 @@ class File:
 
     def info(self, address: str) -> dict[str, Any]:
         """The file as events and messages show it."""
-        url = f"http://{address}/files-pri/{TEAM_ID}-{self.id}/{self.name}"
+        port = address.rpartition(":")[2]
+        url = f"http://localhost:{port}/files-pri/{TEAM_ID}-{self.id}/{self.name}"
         about = {"id": self.id, "name": self.name, "title": self.name, "mimetype": self.media_type}
         about |= {"size": len(self.data or b""), "mode": "hosted", "is_external": False, "file_access": "visible"}
         return about | {"url_private": url, "url_private_download": url}

@@ -1,0 +1,84 @@
+"""Buttons beneath a message: what they are about travels with them, so they work after a restart too."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dspy_session_chat.reply import Button
+
+_log = logging.getLogger(__name__)
+
+ACTION = "dspy-session:button:"
+"""How the ids of our buttons begin: a Bolt app that we joined may have others."""
+
+MOST = 25
+"""Elements of an actions block."""
+
+LABEL = 75
+"""Characters on a button."""
+
+VALUE = 2_000
+"""Characters that travel with a button."""
+
+_STYLES = {"good": "primary", "danger": "danger"}
+
+
+def with_buttons(text: str, buttons: Sequence[Button]) -> list[dict[str, Any]]:
+    """The blocks of a message with buttons; none without any.
+
+    Blocks stand in the place of a message's text, which then shows in notifications alone. So the text comes again, as
+    a section: that is why no message is longer than one.
+
+    Args:
+        text: What the message says, in mrkdwn.
+        buttons: In order.
+    """
+    elements = [_element(number, button) for number, button in enumerate(buttons[:MOST]) if _fits(button)]
+    if not elements:
+        return []
+    # Verbatim, or Slack makes a mention of every @name and a link of every word with a dot in it.
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}, "expand": True}
+    return [section, {"type": "actions", "elements": elements}]
+
+
+def button_of(element: Mapping[str, Any]) -> Button | None:
+    """The button that an element was made of; None if it is none of ours."""
+    name, value = element.get("action_id"), element.get("value")
+    if not (isinstance(name, str) and name.startswith(ACTION) and isinstance(value, str)):
+        return None
+    try:
+        action, about, asks = json.loads(value)
+    except (ValueError, TypeError):
+        return None
+    if not all(isinstance(each, str) for each in (action, about, asks)):
+        return None
+    text = element.get("text")
+    label = text.get("text") if isinstance(text, Mapping) else None
+    return Button(action, label if isinstance(label, str) else "", about, asks=asks)
+
+
+def _element(number: int, button: Button) -> dict[str, Any]:
+    element = {
+        "type": "button",
+        "action_id": f"{ACTION}{number}",
+        "text": {"type": "plain_text", "text": button.label[:LABEL], "emoji": True},
+        "value": _value(button),
+    }
+    style = _STYLES.get(button.style)
+    return element if style is None else element | {"style": style}
+
+
+def _value(button: Button) -> str:
+    return json.dumps([button.action, button.about, button.asks], ensure_ascii=False, separators=(",", ":"))
+
+
+def _fits(button: Button) -> bool:
+    if button.label.strip() and len(_value(button)) <= VALUE:
+        return True
+    _log.warning(
+        "The button %r is left out: Slack takes one to %s characters with it, and a label", button.action, VALUE
+    )
+    return False

@@ -1,0 +1,60 @@
+"""A thread beside the one that somebody is in: a new message in the channel, for people to reply to."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from dspy_session.conversation.key import ConversationKey
+from dspy_session_chat.action import Event
+from dspy_session_chat.platform import Opened
+from dspy_session_slack.key import PLATFORM
+from dspy_session_slack.mrkdwn import escape
+from dspy_session_slack.posting import HARMLESS
+from dspy_session_slack.refusals import error_code, refusal_to_post
+from dspy_session_slack.threads import Threads
+
+_log = logging.getLogger(__name__)
+
+TITLE = 250
+"""Characters of a thread's title; it is a line, not a message."""
+
+UNTITLED = "A new thread"
+
+
+async def open_thread(client: AsyncWebClient, threads: Threads, inbound: Event, title: str) -> Opened:
+    """Open a thread in the channel of ``inbound``.
+
+    Args:
+        client: Calls Slack.
+        threads: Hears that the bot is in it.
+        inbound: Where somebody is.
+        title: What the thread is about.
+
+    Raises:
+        PlatformError: Slack refused it or could not be reached.
+    """
+    channel = inbound.reply_to["channel"]
+    text = escape(" ".join(title.split())[:TITLE]) or UNTITLED
+    try:
+        answer = await client.chat_postMessage(channel=channel, text=text, **HARMLESS)
+    except (SlackApiError, ClientError, OSError) as error:
+        raise refusal_to_post(error, channel) from None
+    ts = answer["ts"]
+    threads.join(channel, ts)
+    return Opened(
+        key=ConversationKey(PLATFORM, inbound.key.workspace, channel, ts),
+        reply_to={"channel": channel, "thread_ts": ts},
+        link=await _link(client, channel, ts),
+    )
+
+
+async def _link(client: AsyncWebClient, channel: str, ts: str) -> str:
+    try:
+        return str((await client.chat_getPermalink(channel=channel, message_ts=ts))["permalink"])
+    except (SlackApiError, ClientError, OSError) as error:
+        _log.info("Slack does not tell the address of a thread: %s", error_code(error))
+        return ""

@@ -1,0 +1,201 @@
+"""Answers on their way to Slack: posted, edited while they are written, and made right at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from dspy_session.errors import PlatformError, PlatformUnavailableError
+from dspy_session_chat.action import Event
+from dspy_session_chat.platform import Post, Posted
+from dspy_session_chat.reply import Button, ReplyFile
+from dspy_session_slack.answer import answer_texts
+from dspy_session_slack.buttons import with_buttons
+from dspy_session_slack.key import is_dm, message_id, place_of_message
+from dspy_session_slack.refusals import error_code, refusal_to_post
+from dspy_session_slack.split import to_messages
+from dspy_session_slack.threads import Threads
+from dspy_session_slack.uploads import show, upload
+
+_log = logging.getLogger(__name__)
+
+WHOLE = "answer.md"
+"""The file that has an answer of too many messages."""
+
+WHOLE_IS_THERE = f"_… The whole answer is in the file {WHOLE}._"
+
+NOTHING_YET = "…"
+"""Stands in a message that has nothing to say yet: Slack takes none that is empty."""
+
+GONE = frozenset({"cant_update_message", "edit_window_closed", "message_not_found"})
+"""Refusals of an edit after which the words are better posted anew than lost."""
+
+BAD_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format"})
+
+# What a text says must not notify anybody, and no address in it be fetched: the same for posts and edits.
+HARMLESS: dict[str, Any] = {"parse": "none", "link_names": False, "unfurl_links": False, "unfurl_media": False}
+
+
+class Posting:
+    """Writes what the bot says.
+
+    Args:
+        client: Calls Slack.
+        threads: Hears in which threads the bot has written.
+    """
+
+    def __init__(self, client: AsyncWebClient, threads: Threads) -> None:
+        self._client = client
+        self._threads = threads
+
+    async def post(self, post: Post) -> Posted:
+        """Post an answer, or make right what is shown of it.
+
+        What is in its files goes to Slack first: where that fails, nothing stands there twice when it is tried again,
+        and where Slack takes no files, an answer that is too long for its messages is posted in as many as it needs.
+
+        Raises:
+            PlatformError: Slack refused it or could not be reached.
+        """
+        channel, thread = _place(post.inbound)
+        if post.reply.private and not post.shown and not is_dm(post.inbound.reply_to):
+            return await self._post_privately(post)
+        texts = answer_texts(post.reply)
+        rest = texts[max(1, post.most) :]
+        try:
+            uploaded = await upload(self._client, _files(post, whole=bool(rest)), channel)
+        except PlatformUnavailableError:
+            raise
+        except PlatformError as error:
+            _log.warning("An answer goes without its files: %s", error)
+            texts, rest, uploaded = answer_texts(post.reply, _lacking(post.reply.files)), [], []
+        ids = await self._show(post, texts[: len(texts) - len(rest)])
+        if uploaded:
+            try:
+                await show(self._client, uploaded, channel, thread, WHOLE_IS_THERE if rest else "")
+            except PlatformError as error:
+                _log.warning("The files of an answer were not posted: %s", error)
+                said_instead = [*rest, *to_messages(_lacking(post.reply.files))]
+                ids += [await self.begin(post.inbound, text) for text in said_instead]
+        return Posted(tuple(ids))
+
+    async def begin(self, inbound: Event, part: str, buttons: Sequence[Button] = ()) -> str:
+        """Post a message where ``inbound`` asked; its id.
+
+        Raises:
+            PlatformError: Slack refused it or could not be reached.
+        """
+        channel, thread = _place(inbound)
+        try:
+            answer = await _said(self._client.chat_postMessage, part, buttons, channel=channel, thread_ts=thread)
+        except (SlackApiError, ClientError, OSError) as error:
+            raise refusal_to_post(error, channel) from None
+        if thread is not None:
+            self._threads.join(channel, thread)
+        return message_id(channel, answer["ts"])
+
+    async def edit(self, message: str, part: str, buttons: Sequence[Button] = ()) -> None:
+        """Let a message say something else.
+
+        Raises:
+            PlatformError: Slack refused it or could not be reached.
+        """
+        channel, _ = place_of_message(message)
+        try:
+            await self._edit(message, part, buttons)
+        except (SlackApiError, ClientError, OSError) as error:
+            raise refusal_to_post(error, channel) from None
+
+    async def _show(self, post: Post, texts: Sequence[str]) -> list[str]:
+        """Let the messages that are there, and new ones, say ``texts``; the ids of all of them."""
+        ids: list[str] = []
+        for number, text in enumerate(texts):
+            buttons = post.reply.buttons if number == len(texts) - 1 else ()
+            there = post.shown[number] if number < len(post.shown) else None
+            if there is not None and await self._edited(there, text, buttons):
+                ids.append(there)
+            else:
+                ids.append(await self.begin(post.inbound, text, buttons))
+        for surplus in post.shown[len(texts) :]:
+            await self._delete(surplus)
+        return ids
+
+    async def _edited(self, message: str, text: str, buttons: Sequence[Button]) -> bool:
+        """Edit a message; False if there is nothing any more that could be edited."""
+        channel, _ = place_of_message(message)
+        try:
+            await self._edit(message, text, buttons)
+        except (SlackApiError, ClientError, OSError) as error:
+            if error_code(error) in GONE:
+                return False
+            raise refusal_to_post(error, channel) from None
+        return True
+
+    async def _edit(self, message: str, text: str, buttons: Sequence[Button]) -> None:
+        channel, ts = place_of_message(message)
+        await _said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
+
+    async def _delete(self, message: str) -> None:
+        channel, ts = place_of_message(message)
+        try:
+            await self._client.chat_delete(channel=channel, ts=ts)
+        except (SlackApiError, ClientError, OSError) as error:
+            # The answer is there whole: what stands there besides is no reason to post it again.
+            _log.warning("A message that is no part of the answer any more stays in %s: %s", channel, error_code(error))
+
+    async def _post_privately(self, post: Post) -> Posted:
+        """Show an answer to the one who asked alone: in messages that have no id to edit or to delete them by.
+
+        A file cannot be shown to one person alone, so there is none, and the answer is as long as it is.
+        """
+        channel, thread = _place(post.inbound)
+        where = {"channel": channel, "thread_ts": thread, "user": post.inbound.author.id}
+        texts = answer_texts(post.reply, _lacking(post.reply.files))
+        for number, text in enumerate(texts):
+            buttons = post.reply.buttons if number == len(texts) - 1 else ()
+            try:
+                await _said(self._client.chat_postEphemeral, text, buttons, **where)
+            except (SlackApiError, ClientError, OSError) as error:
+                raise refusal_to_post(error, channel) from None
+        return Posted(())
+
+
+async def _said(
+    say: Callable[..., Awaitable[AsyncSlackResponse]], text: str, buttons: Sequence[Button], **where: str | None
+) -> AsyncSlackResponse:
+    """Call one of Slack's methods that say something."""
+    text = text if text.strip() else NOTHING_YET
+    blocks = with_buttons(text, buttons)
+    if blocks:
+        try:
+            return await say(text=text, blocks=blocks, **HARMLESS, **where)
+        except SlackApiError as error:
+            if error_code(error) not in BAD_BLOCKS:
+                raise
+            # An answer must not be lost for its buttons.
+            _log.warning("A message goes without its buttons: Slack does not take them (%s)", error_code(error))
+    # No blocks have to be said to be none: an edit would leave those that are there, and the old words in them.
+    return await say(text=text, blocks=[], **HARMLESS, **where)
+
+
+def _place(inbound: Event) -> tuple[str, str | None]:
+    return inbound.reply_to["channel"], inbound.reply_to.get("thread_ts")
+
+
+def _files(post: Post, *, whole: bool) -> list[ReplyFile]:
+    files = list(post.reply.files)
+    if whole:
+        files.append(ReplyFile(WHOLE, "text/markdown", post.text.encode("utf-8", "replace")))
+    return files
+
+
+def _lacking(files: Sequence[ReplyFile]) -> str:
+    """Says, in Markdown, which files are missing; nothing for none."""
+    names = ", ".join(f"`{file.name}`" for file in files)
+    return f"_Could not be posted here: {names}_" if names else ""

@@ -1,0 +1,170 @@
+"""Answers that are shown while they are written, and made right at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dspy_session.errors import PlatformError
+from dspy_session_chat.platform import CanEdit, Post
+from dspy_session_chat.reply import Button, Reply
+from tests.loopback.slack import FakeSlack, refused
+from tests.slack.talk import ANN, ANNS_DM, GENERAL, platform_of, some_inbound
+
+STOP = Button("stop", "Stop", about="m1", style="danger")
+GOOD = Button("good", "👍", about="t1")
+INBOUND = some_inbound()
+
+
+def paragraphs(count: int) -> str:
+    """An answer of so many messages."""
+    return "\n\n".join(f"{number} " + "word " * 500 for number in range(count))
+
+
+def shown(slack: FakeSlack, channel: str = ANNS_DM) -> list[tuple[str, tuple[str, ...]]]:
+    return [(each.text.split()[0], each.buttons) for each in slack.shown(channel)]
+
+
+def test_slack_can_edit_once_in_a_while(slack: FakeSlack):
+    platform = platform_of(slack)
+
+    assert isinstance(platform, CanEdit)
+    assert platform.edit_seconds >= 60 / 50
+
+
+async def test_an_answer_grows(slack: FakeSlack):
+    platform = platform_of(slack)
+
+    (first,) = platform.parts("**one**")
+    message = await platform.begin(INBOUND, first, [STOP])
+    assert [(each.text, each.buttons) for each in slack.shown(ANNS_DM)] == [("*one*", ("Stop",))]
+    (more,) = platform.parts("**one** <!channel> & two")
+    await platform.edit(INBOUND, message, more, [STOP])
+
+    assert [(each.text, each.buttons) for each in slack.shown(ANNS_DM)] == [
+        ("*one* &lt;!channel&gt; &amp; two", ("Stop",))
+    ]
+
+
+async def test_what_is_edited_pings_nobody_and_fetches_nothing(slack: FakeSlack):
+    platform = platform_of(slack)
+    message = await platform.begin(INBOUND, "one")
+    await platform.edit(INBOUND, message, "@here https://example.com")
+
+    for method in ("chat.postMessage", "chat.update"):
+        (call,) = slack.called(method)
+        assert (call.get("parse"), call.flag("link_names", default=True)) == ("none", False)
+        assert not call.flag("unfurl_links", default=True)
+        assert not call.flag("unfurl_media", default=True)
+
+
+async def test_an_edit_without_buttons_takes_them_away_and_the_old_words_with_them(slack: FakeSlack):
+    platform = platform_of(slack)
+    message = await platform.begin(INBOUND, "one", [STOP])
+    await platform.edit(INBOUND, message, "two")
+
+    assert [(each.text, each.buttons) for each in slack.shown(ANNS_DM)] == [("two", ())]
+
+
+async def test_a_message_that_says_nothing_yet_is_there_all_the_same(slack: FakeSlack):
+    await platform_of(slack).begin(INBOUND, "", [STOP])
+
+    assert [(each.text, each.buttons) for each in slack.shown(ANNS_DM)] == [("…", ("Stop",))]
+
+
+async def test_a_full_part_shows_whole_above_its_buttons(slack: FakeSlack):
+    platform = platform_of(slack)
+    parts = platform.parts("&" * 2_000 + "\n\n" + "[a link](https://example.com/?a&b) `code` " * 100)
+    for part in parts:
+        await platform.begin(INBOUND, part, [STOP])
+
+    assert len(parts) > 3
+    assert [each.text for each in slack.shown(ANNS_DM)] == list(parts)
+
+
+async def test_an_edit_of_what_is_gone_is_told(slack: FakeSlack):
+    with pytest.raises(PlatformError, match="message_not_found"):
+        await platform_of(slack).edit(INBOUND, f"{ANNS_DM}:1.1", "one")
+
+
+async def test_at_the_end_what_is_shown_says_the_answer_and_the_rest_is_posted(slack: FakeSlack):
+    platform = platform_of(slack)
+    ids = [await platform.begin(INBOUND, "draft"), await platform.begin(INBOUND, "draft", [STOP])]
+
+    posted = await platform.post(Post(INBOUND, Reply(paragraphs(3), buttons=(GOOD,)), shown=tuple(ids)))
+
+    assert shown(slack) == [("0", ()), ("1", ()), ("2", ("👍",))]
+    assert posted.message_ids[:2] == tuple(ids)
+    assert posted.message_ids == tuple(f"{ANNS_DM}:{each.ts}" for each in slack.shown(ANNS_DM))
+
+
+async def test_what_was_shown_too_much_goes(slack: FakeSlack):
+    platform = platform_of(slack)
+    ids = [await platform.begin(INBOUND, "draft", [STOP]) for _ in range(3)]
+
+    posted = await platform.post(Post(INBOUND, Reply("Nine."), shown=tuple(ids)))
+
+    assert posted.message_ids == (ids[0],)
+    assert shown(slack) == [("Nine.", ())]
+
+
+async def test_what_cannot_be_deleted_is_no_reason_to_post_again(slack: FakeSlack):
+    platform = platform_of(slack)
+    ids = [await platform.begin(INBOUND, "draft") for _ in range(2)]
+    slack.fail("chat.delete", refused("cant_delete_message"))
+
+    assert (await platform.post(Post(INBOUND, Reply("Nine."), shown=tuple(ids)))).message_ids == (ids[0],)
+
+
+@pytest.mark.parametrize("code", ["message_not_found", "edit_window_closed", "cant_update_message"])
+async def test_what_cannot_be_edited_any_more_is_posted(slack: FakeSlack, code: str):
+    platform = platform_of(slack)
+    message = await platform.begin(INBOUND, "draft")
+    slack.fail("chat.update", refused(code))
+
+    posted = await platform.post(Post(INBOUND, Reply("Nine."), shown=(message,)))
+
+    assert posted.message_ids != (message,)
+    assert slack.shown(ANNS_DM)[-1].text == "Nine."
+
+
+async def test_a_lasting_refusal_of_an_edit_is_told(slack: FakeSlack):
+    platform = platform_of(slack)
+    message = await platform.begin(INBOUND, "draft")
+    slack.fail("chat.update", refused("token_revoked"))
+
+    with pytest.raises(PlatformError, match="the bot token is not accepted"):
+        await platform.post(Post(INBOUND, Reply("Nine."), shown=(message,)))
+
+
+async def test_the_words_come_without_buttons_rather_than_not_at_all(slack: FakeSlack):
+    slack.fail("chat.postMessage", refused("invalid_blocks"))
+
+    await platform_of(slack).post(Post(INBOUND, Reply("Nine.", buttons=(GOOD,))))
+
+    assert shown(slack) == [("Nine.", ())]
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [({"channel": GENERAL}, True), ({"channel": ANNS_DM}, False)],
+)
+async def test_a_private_answer_is_for_one_alone(slack: FakeSlack, options: dict[str, Any], *, seen: bool):
+    root = await slack.say("go", channel=options["channel"], user=ANN)
+    inbound = some_inbound(options["channel"], root["ts"])
+
+    posted = await platform_of(slack).post(Post(inbound, Reply("Nine.", buttons=(GOOD,), private=True)))
+
+    (post,) = slack.posts
+    assert (post.text, post.thread_ts, post.only_for) == ("Nine.", root["ts"], ANN if seen else "")
+    assert bool(posted.message_ids) is not seen
+    assert not post.unfurls
+    assert post.pings == []
+
+
+async def test_a_private_answer_to_somebody_who_left_is_told(slack: FakeSlack):
+    slack.workspace.channels[GENERAL].members.remove(ANN)
+
+    with pytest.raises(PlatformError, match="user_not_in_channel"):
+        await platform_of(slack).post(Post(some_inbound(GENERAL), Reply("Nine.", private=True)))
