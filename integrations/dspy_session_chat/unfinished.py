@@ -207,7 +207,6 @@ class _Inline:
             case "link" | "end" if self._brackets:
                 self._brackets.pop()
             case "half" if self._brackets:
-                self._brackets = self._brackets[-1:]
                 self._end = token.start()
             case "line":
                 self._brackets.clear()

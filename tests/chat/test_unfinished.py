@@ -34,6 +34,7 @@ HALF = [
     # code
     ("`co", "`co`"),
     ("``co`", "``co``"),
+    ("\\``", "\\`"),
     ("**a `b", "**a `b`**"),
     ("say `", "say"),
     ("say\n``", "say"),
@@ -50,6 +51,8 @@ HALF = [
     ("see [the manual](", "see the manual"),
     ("see [the manual](https://exam", "see the manual"),
     ("![a pic](https://", "a pic"),
+    ("[![badge](", "badge"),
+    ("[![badge](https://example.com/b.svg)](ht", "![badge](https://example.com/b.svg)"),
     ("**[bold](ht", "**bold**"),
     ("see [**bold", "see **bold**"),
     ("**[", ""),
@@ -106,6 +109,7 @@ def test_what_is_complete_stays_as_it_is(text: str) -> None:
     assert finished(text) == text
 
 
+@settings(max_examples=60)
 @given(ANSWER)
 def test_a_complete_answer_stays_as_it_is(answer: str) -> None:
     assert finished(answer) == answer
