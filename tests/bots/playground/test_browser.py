@@ -25,8 +25,8 @@ async def tab(tmp_path: Path):
 
 def friendly(prompt: Prompt) -> dict[str, str]:
     if "What is my name?" not in prompt.last:
-        return {"answer": "Hello, **Ada**!"}
-    return {"answer": "Ada." if any("Ada" in message["content"] for message in prompt.messages[:-1]) else "Who knows?"}
+        return {"answer": "Hello, **Ann**!"}
+    return {"answer": "Ann." if any("Ann" in message["content"] for message in prompt.messages[:-1]) else "Who knows?"}
 
 
 async def say(tab: Tab, text: str) -> None:
@@ -47,10 +47,10 @@ async def test_a_newcomer_is_led_through_the_idea(tab: Tab):
         await tab.until_text("#model", "answered by Small model")
         await tab.until_text("#welcome", "Say hi. Then ask what you just said.")
         await tab.click("#welcome [data-say]")
-        await tab.until_text(".exchange:nth-child(1) .prose strong", "Ada")
+        await tab.until_text(".exchange:nth-child(1) .prose strong", "Ann")
         await tab.until_text("#ask-back", "Now ask what you just said")
         await tab.click("#ask-back [data-say]")
-        await tab.until_text(".exchange:nth-child(2) .prose", "Ada.")
+        await tab.until_text(".exchange:nth-child(2) .prose", "Ann.")
         await tab.until_text("#turns > li:nth-child(1)", "history 1")
         await tab.until_text("#deliveries > li:nth-child(1)", "signature valid")
         await tab.click("#elsewhere")
@@ -62,9 +62,9 @@ async def test_a_newcomer_is_led_through_the_idea(tab: Tab):
         await tab.reload()
         await tab.until_text(".exchange:nth-child(1) .prose", "Who knows?")
         await tab.click("#thread-list li:nth-child(2) a")
-        await tab.until_text(".exchange:nth-child(2) .prose", "Ada.")
+        await tab.until_text(".exchange:nth-child(2) .prose", "Ann.")
         await tab.click(".exchange:nth-child(1) .to-turn")
-        await tab.until_text("#turns details[open]", "Hello, **Ada**!")
+        await tab.until_text("#turns details[open]", "Hello, **Ann**!")
     assert tab.complaints == []
 
 
@@ -136,8 +136,8 @@ async def test_the_page_goes_on_by_itself_when_the_server_is_back(tab: Tab, tmp_
         port = int(visitor.origin.rpartition(":")[2])
         await tab.go(visitor.playground.url)
         await tab.until(READY)
-        await say(tab, "I am Ada")
-        await tab.until_text(".exchange .prose strong", "Ada")
+        await say(tab, "I am Ann")
+        await tab.until_text(".exchange .prose strong", "Ann")
         await tab.until_text("#turns", "history 0")
     await tab.until("!document.getElementById('offline').hidden")
     await say(tab, "What is my name?")
@@ -148,7 +148,7 @@ async def test_the_page_goes_on_by_itself_when_the_server_is_back(tab: Tab, tmp_
         await tab.until("document.getElementById('problem').hidden")
         await tab.run("document.getElementById('message').focus()")
         await tab.press("Enter")
-        await tab.until_text(".exchange:nth-child(2) .prose", "Ada.")
+        await tab.until_text(".exchange:nth-child(2) .prose", "Ann.")
 
 
 async def test_on_a_phone_the_panels_are_drawers(tab: Tab):
@@ -156,7 +156,7 @@ async def test_on_a_phone_the_panels_are_drawers(tab: Tab):
         await tab.resize(390, 800)
         await tab.go(visitor.playground.url)
         await tab.until(READY)
-        await say(tab, "I am Ada")
+        await say(tab, "I am Ann")
         await tab.until_text(".to-turn", "turn 0")
         assert await tab.run("document.documentElement.scrollWidth") == 390
         for name in ("threads", "inspector"):
@@ -168,5 +168,5 @@ async def test_on_a_phone_the_panels_are_drawers(tab: Tab):
             await tab.press("Escape")
             await tab.until(f"!({visible})")
         await tab.click(".to-turn")
-        await tab.until_text("#inspector", "Hello, **Ada**!")
+        await tab.until_text("#inspector", "Hello, **Ann**!")
     assert tab.complaints == []

@@ -35,7 +35,7 @@ async def test_the_page_comes_with_every_file_that_it_names():
     kept = {file.name for file in files("dspy_session_bots.playground").joinpath("static").iterdir()}
     assert {path.rpartition("/")[2] for path in fetched} | {"index.html"} == kept
     assert fetched["/static/app.js"] == "text/javascript"
-    assert fetched["/static/style.css"] == "text/css"
+    assert fetched["/static/page.css"] == "text/css"
 
 
 async def test_the_page_brings_everything_itself():

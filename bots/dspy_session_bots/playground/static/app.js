@@ -1,9 +1,13 @@
-// Brings the parts of the page together: which thread is shown, what the server says, and the keyboard.
+// Brings the parts of the page together: which thread is shown, and what the server says.
 
-import { putExchange, showConversation } from "/static/chat.js";
-import { forgetProblem, send, writeTo } from "/static/composer.js";
+import { dropExchange, putExchange, showConversation } from "/static/chat.js";
+import { send, writeTo } from "/static/composer.js";
 import { byId } from "/static/dom.js";
-import { putDelivery, putTurn, showInspector } from "/static/inspector.js";
+import { closeDrawers } from "/static/drawers.js";
+import { dropTurn, putDelivery, putTurn, showInspector } from "/static/inspector.js";
+import { listen } from "/static/keyboard.js";
+import { showCommands } from "/static/palette.js";
+import { tell } from "/static/problem.js";
 import { Stream } from "/static/stream.js";
 import { putThread, showThreads } from "/static/threads.js";
 
@@ -12,12 +16,16 @@ const stream = new Stream(
     whole: showWhole,
     thread: putThread,
     exchange: putExchange,
+    gone: ({ exchanges, turns }) => {
+      exchanges.forEach(dropExchange);
+      turns.forEach(dropTurn);
+    },
     turn: putTurn,
     delivery: putDelivery,
   },
   (onLine) => {
     byId("offline").hidden = onLine;
-    if (onLine) forgetProblem();
+    if (onLine) tell("");
   },
 );
 
@@ -34,6 +42,7 @@ function showWhole(whole) {
   byId("agent").textContent = whole.agent;
   byId("model").hidden = !whole.model;
   byId("model-name").textContent = whole.model;
+  showCommands(whole.commands);
   showThreads(whole.threads, whole.thread.id);
   showInspector(whole.thread.turns, whole.deliveries); // first: answers say which turn they became
   showConversation(whole.thread);
@@ -69,42 +78,5 @@ for (const button of document.querySelectorAll("[data-say]")) {
   button.addEventListener("click", () => send(button.textContent.trim()));
 }
 
-// --- the panels at the sides, drawers where there is no room -------------------------------------------------------------
-
-const drawers = ["threads", "inspector"];
-
-function openDrawer(name) {
-  closeDrawers();
-  byId(name).classList.add("open");
-  byId(`show-${name}`).setAttribute("aria-expanded", "true");
-  byId("curtain").hidden = false;
-}
-
-function closeDrawers() {
-  for (const name of drawers) {
-    byId(name).classList.remove("open");
-    byId(`show-${name}`).setAttribute("aria-expanded", "false");
-  }
-  byId("curtain").hidden = true;
-}
-
-for (const name of drawers) {
-  byId(`show-${name}`).addEventListener("click", () => {
-    if (byId(name).classList.contains("open")) closeDrawers();
-    else openDrawer(name);
-  });
-}
-byId("curtain").addEventListener("click", closeDrawers);
-document.addEventListener("show-inspector", () => openDrawer("inspector"));
-
-// --- the keyboard ------------------------------------------------------------------------------------------------------
-
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") closeDrawers();
-  else if (event.altKey && event.code === "KeyN") startThread();
-  else if (event.key === "/" && !/^(TEXTAREA|INPUT)$/.test(document.activeElement.tagName)) byId("message").focus();
-  else return;
-  event.preventDefault();
-});
-
+listen(startThread);
 show();

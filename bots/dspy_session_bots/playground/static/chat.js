@@ -1,9 +1,9 @@
 // The conversation: each message, and under it the answer as it is written.
 
-import { byId, fillWithAnswer, make } from "/static/dom.js";
+import { answerPlace, fillAnswer } from "/static/answer.js";
+import { byId, make } from "/static/dom.js";
 import { guide } from "/static/guide.js";
-import { openTurn, turnIndex } from "/static/inspector.js";
-import { clockTime, fullTime } from "/static/time.js";
+import { fillQuestion, questionPlace } from "/static/question.js";
 
 const chat = byId("chat");
 const conversation = byId("conversation");
@@ -39,50 +39,34 @@ export function putExchange(exchange) {
   if (following) toTheEnd();
 }
 
+/** Nothing is left of an exchange. */
+export function dropExchange(id) {
+  shown.get(id)?.article.remove();
+  shown.delete(id);
+  guideOn();
+}
+
+/** The buttons that stop what is being written; the last one is that of the newest answer. */
+export const stopButtons = () => [...conversation.querySelectorAll('[data-action="stop"]')];
+
 function put(exchange) {
-  const article = shown.get(exchange.id)?.article ?? make("article", { class: "exchange" }, question(exchange), answer());
+  const article = shown.get(exchange.id)?.article ?? make("article", { class: "exchange" }, questionPlace(), answerPlace());
   if (!article.isConnected) conversation.append(article);
   shown.set(exchange.id, { exchange, article });
   fill(article, exchange);
 }
 
+function fill(article, exchange) {
+  const [question, answer] = article.children;
+  article.dataset.phase = exchange.phase;
+  article.dataset.remembered = exchange.remembered;
+  article.setAttribute("aria-busy", String(exchange.phase === "waiting" || exchange.phase === "working"));
+  fillQuestion(question, exchange, current);
+  fillAnswer(answer, exchange, current);
+}
+
 function guideOn() {
   guide([...shown.values()].map((one) => one.exchange), readable);
-}
-
-function question(exchange) {
-  const when = exchange.at === null ? null : make("time", { title: fullTime(exchange.at) }, clockTime(exchange.at));
-  return make("div", { class: "question" }, make("p", { class: "text" }, exchange.text), when);
-}
-
-function answer() {
-  return make(
-    "div",
-    { class: "answer" },
-    make("div", { class: "prose" }),
-    make("p", { class: "status" }, make("span", { class: "pulse", "aria-hidden": "true" }), make("span")),
-    make("button", { class: "to-turn", type: "button", title: "Show it in the turn log" }),
-  );
-}
-
-function fill(article, exchange) {
-  const [prose, status, toTurn] = article.querySelector(".answer").children;
-  const busy = exchange.phase === "waiting" || exchange.phase === "working";
-  article.dataset.phase = exchange.phase;
-  article.setAttribute("aria-busy", String(busy));
-  fillWithAnswer(prose, exchange.html);
-  for (const code of prose.querySelectorAll("pre")) code.tabIndex = 0; // wide code is scrolled with the keyboard too
-  status.hidden = !busy;
-  status.lastElementChild.textContent = statusText(exchange);
-  const index = turnIndex(exchange.turn);
-  toTurn.hidden = index === undefined;
-  toTurn.textContent = `turn ${index}`;
-  toTurn.onclick = () => openTurn(exchange.turn);
-}
-
-function statusText(exchange) {
-  if (exchange.phase === "waiting") return "Waiting for the answer before this one";
-  return exchange.status || (exchange.html ? "Writing" : "Thinking");
 }
 
 const atTheEnd = () => chat.scrollHeight - chat.scrollTop - chat.clientHeight < 80;
@@ -90,6 +74,28 @@ const atTheEnd = () => chat.scrollHeight - chat.scrollTop - chat.clientHeight < 
 function toTheEnd() {
   chat.scrollTop = chat.scrollHeight;
 }
+
+function fillAll() {
+  for (const { article, exchange } of shown.values()) fill(article, exchange);
+}
+
+// Somebody else writes now, or is called something else: what is one's own changes.
+document.addEventListener("person", fillAll);
+document.addEventListener("shown-anew", ({ detail }) => {
+  const known = shown.get(detail);
+  if (known) fill(known.article, known.exchange);
+});
+
+// A link to a thread of this page leads there, and opens no other page.
+conversation.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link) return;
+  const to = new URL(link.href);
+  const here = to.port === location.port && ["127.0.0.1", "localhost", "[::1]"].includes(to.hostname);
+  if (!here || to.pathname !== "/" || !to.hash) return;
+  event.preventDefault();
+  location.hash = to.hash;
+});
 
 chat.addEventListener("scroll", () => {
   latest.hidden = atTheEnd();

@@ -1,10 +1,15 @@
 // The box that messages are written in.
 
+import { act, say } from "/static/api.js";
+import { attached, detach, hasFiles } from "/static/attachments.js";
 import { byId } from "/static/dom.js";
+import { chosen, offer, paletteKey } from "/static/palette.js";
+import { nameOf, person } from "/static/people.js";
+import { complain, tell } from "/static/problem.js";
+import { changeLast } from "/static/question.js";
 
 const form = byId("composer");
 const box = byId("message");
-const problem = byId("problem");
 const drafts = new Map(); // thread → what is written and not yet sent
 
 let thread = "";
@@ -15,46 +20,56 @@ export function writeTo(other) {
   drafts.set(thread, box.value);
   thread = other;
   box.value = drafts.get(thread) ?? "";
-  forgetProblem();
-  fit();
+  tell("");
+  changed();
 }
 
 /** Send a message; false when the server did not take it. */
-export async function send(text) {
-  const to = thread;
+export async function send(text, files) {
   try {
-    const response = await fetch(`/api/threads/${to}/messages`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ text }),
-    });
-    if (response.ok) return true;
-    const said = await response.json().catch(() => ({}));
-    say(`Not sent: ${said.error ?? `the server answered ${response.status}`}.`);
-  } catch {
-    say("Not sent: the server does not answer.");
+    await say(thread, text, files);
+    return true;
+  } catch (error) {
+    complain("Not sent")(error);
+    return false;
   }
-  return false;
 }
-
-/** What went wrong is over. */
-export const forgetProblem = () => say("");
 
 async function submit() {
+  const command = chosen();
   const text = box.value.trim();
-  if (!text) return;
-  forgetProblem();
+  if (!text && !hasFiles()) return;
+  tell("");
   box.value = "";
-  fit();
-  if (!(await send(text)) && !box.value) {
+  changed();
+  const done = command ? await order(command) : await sendAll(text);
+  if (!done && !box.value) {
     box.value = text; // nothing that was written is lost
-    fit();
+    changed();
   }
 }
 
-function say(text) {
-  problem.textContent = text;
-  problem.hidden = !text;
+async function sendAll(text) {
+  const files = hasFiles() ? await attached() : [];
+  if (!text && files.length === 0) return true;
+  if (!(await send(text, files))) return false;
+  if (files.length > 0) detach();
+  return true;
+}
+
+async function order({ name, text }) {
+  try {
+    await act(thread, { kind: "command", name, text });
+    return true;
+  } catch (error) {
+    complain("Not done")(error);
+    return false;
+  }
+}
+
+function changed() {
+  fit();
+  offer();
 }
 
 /** As high as what is written in it; the style sheet says how high at most. */
@@ -63,7 +78,12 @@ function fit() {
   const line = parseFloat(getComputedStyle(box).lineHeight);
   const padding = box.offsetHeight - line;
   box.rows = Math.max(1, Math.round((box.scrollHeight - padding) / line));
-  byId("send").disabled = !box.value.trim();
+  byId("send").disabled = !box.value.trim() && !hasFiles();
+}
+
+function greet() {
+  const name = nameOf(person().id);
+  box.placeholder = `Write as ${name}, / for commands`;
 }
 
 form.addEventListener("submit", (event) => {
@@ -71,13 +91,17 @@ form.addEventListener("submit", (event) => {
   submit();
 });
 
-box.addEventListener("input", fit);
+box.addEventListener("input", changed);
 box.addEventListener("keydown", (event) => {
-  // While an input method composes a character, Enter chooses it.
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+  if (event.isComposing) return; // Enter chooses a character then
+  if (paletteKey(event)) event.preventDefault();
+  else if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
     submit();
-  }
+  } else if (event.key === "ArrowUp" && !box.value && changeLast()) event.preventDefault();
 });
 
+document.addEventListener("attached", fit);
+document.addEventListener("person", greet);
+greet();
 fit();

@@ -12,6 +12,32 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+const drawn = new WeakMap(); // element → the state that it shows, as JSON
+
+/** Fill an element anew if what it shows has changed; what somebody is about to press or read stays otherwise. */
+export function redraw(element, state, draw) {
+  const wanted = JSON.stringify(state ?? null);
+  if (drawn.get(element) === wanted) return;
+  drawn.set(element, wanted);
+  element.replaceChildren(...[draw(state)].flat().filter(Boolean));
+}
+
+/** An icon of the page's own: one path on a grid of 16. */
+export function icon(path) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  line.setAttribute("d", path);
+  svg.append(line);
+  return svg;
+}
+
+/** A button with a name for those who do not see it. */
+export function button(label, properties, ...children) {
+  return make("button", { type: "button", "aria-label": label, title: label, ...properties }, ...children);
+}
+
 /** The element with an id. */
 export const byId = (id) => document.getElementById(id);
 

@@ -7,7 +7,7 @@ const [greeting, question] = [...document.querySelectorAll("[data-say]")].map((b
 /** Show the step that comes after these exchanges, if they are the steps before it. */
 export function guide(exchanges, readable) {
   const said = exchanges.map((exchange) => exchange.text);
-  const answered = exchanges.every((exchange) => exchange.phase === "answered");
+  const answered = exchanges.every((exchange) => exchange.phase === "answered" && exchange.remembered);
   const asked = said[0] === greeting && answered;
   byId("welcome").hidden = said.length > 0 || !readable;
   byId("ask-back").hidden = !(asked && said.length === 1);

@@ -21,10 +21,26 @@ export function showInspector(log, arrived) {
   for (const id of unfolded) unfold(byId(id)); // whoever comes back to a thread finds it as it was
 }
 
-/** A turn was recorded. */
+/** A turn was recorded, or something was said of it. */
 export function putTurn(turn) {
-  if (indexes.has(turn.id)) return;
+  const known = byId(`turn-${turn.id}`);
+  const entry = turnView(turn);
   indexes.set(turn.id, turn.index);
+  if (known) {
+    entry.querySelector("details").open = known.querySelector("details").open;
+    known.replaceWith(entry);
+  } else turns.prepend(entry);
+  count();
+}
+
+/** Nothing is left of a turn. */
+export function dropTurn(id) {
+  byId(`turn-${id}`)?.remove();
+  indexes.delete(id);
+  count();
+}
+
+function turnView(turn) {
   const facts = {
     id: turn.id,
     recorded: turn.at === null ? "" : fullTime(turn.at),
@@ -32,9 +48,10 @@ export function putTurn(turn) {
     score: turn.score,
     history: turn.history,
   };
-  const entry = make(
+  const marks = [`history ${turn.history}`, scoreText(turn.score), turn.remembered ? "" : "taken back"];
+  return make(
     "li",
-    { id: `turn-${turn.id}` },
+    { id: `turn-${turn.id}`, "data-remembered": turn.remembered },
     make(
       "details",
       {},
@@ -44,16 +61,17 @@ export function putTurn(turn) {
         make("span", { class: "tag" }, `#${turn.index}`),
         make("span", { class: "gist" }, turn.message),
         make("time", {}, turn.at === null ? "" : logTime(turn.at)),
-        make("span", { class: "more" }, `history ${turn.history} · ${turn.id.slice(0, 8)}`),
+        make("span", { class: "more" }, [...marks.filter(Boolean), turn.id.slice(0, 8)].join(" · ")),
       ),
       section("Inputs", turn.inputs),
       section("Outputs", turn.outputs),
+      turn.feedback?.length ? section("Feedback", turn.feedback) : null,
       section("Turn", withoutBlanks(facts)),
     ),
   );
-  turns.prepend(entry);
-  count();
 }
+
+const scoreText = (score) => (typeof score === "number" ? `score ${Number(score.toFixed(2))}` : "");
 
 /** Something arrived at the webhook. */
 export function putDelivery(delivery) {

@@ -1,0 +1,61 @@
+// The answer: its words as they are written, and beneath them whatever else it has.
+
+import { beneathView } from "/static/beneath.js";
+import { fillButtons } from "/static/buttons.js";
+import { fillWithAnswer, make, redraw } from "/static/dom.js";
+import { openTurn, turnIndex } from "/static/inspector.js";
+import { nameOf, person } from "/static/people.js";
+import { fillReactions } from "/static/reactions.js";
+
+const shown = new WeakMap(); // prose → the HTML that it was filled with
+
+/** An element for the answer of an exchange; `fillAnswer` fills it. */
+export function answerPlace() {
+  return make(
+    "div",
+    { class: "answer" },
+    make("div", { class: "prose" }),
+    make("div", { class: "beneath" }),
+    make("p", { class: "forgotten" }, "The agent does not remember this any more."),
+    make(
+      "div",
+      { class: "below" },
+      make("p", { class: "status" }, make("span", { class: "pulse", "aria-hidden": "true" }), make("span")),
+      make("div", { class: "buttons" }),
+      make("div", { class: "reactions" }),
+      make("button", { class: "to-turn", type: "button", title: "Show it in the turn log" }),
+    ),
+    make("div", { class: "asks" }),
+  );
+}
+
+/** Show the answer of an exchange, as far as it is. */
+export function fillAnswer(place, exchange, thread) {
+  const [prose, beneath, forgotten, below, asks] = place.children;
+  const [status, buttons, reactions, toTurn] = below.children;
+  const secret = Boolean(exchange.beneath.private) && exchange.author !== "" && exchange.author !== person().id;
+  fillProse(prose, secret ? "" : exchange.html);
+  redraw(beneath, { ...exchange.beneath, buttons: null, secret, who: nameOf(exchange.author, exchange.name) }, beneathView);
+  status.hidden = !(exchange.phase === "waiting" || exchange.phase === "working");
+  status.lastElementChild.textContent = statusText(exchange);
+  forgotten.hidden = exchange.remembered;
+  fillButtons(buttons, asks, secret ? { ...exchange, beneath: {} } : exchange, thread);
+  fillReactions(reactions, secret ? { ...exchange, answer: "" } : exchange, thread);
+  const index = turnIndex(exchange.turn);
+  toTurn.hidden = index === undefined;
+  toTurn.textContent = `turn ${index}`;
+  toTurn.onclick = () => openTurn(exchange.turn);
+  place.hidden = exchange.phase === "quiet";
+}
+
+function fillProse(prose, html) {
+  if (shown.get(prose) === html) return; // what is selected in it stays selected
+  shown.set(prose, html);
+  fillWithAnswer(prose, html);
+  for (const wide of prose.querySelectorAll("pre, table")) wide.tabIndex = 0; // scrolled with the keyboard too
+}
+
+function statusText(exchange) {
+  if (exchange.phase === "waiting") return "Waiting for the answer before this one";
+  return exchange.status || (exchange.html ? "Writing" : "Thinking");
+}
