@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dspy_session_chat.fences import with_closed_code
+from dspy_session_chat.overflow import FILE_NAME, within
 from dspy_session_chat.reply import Link, Reply, ReplyFile
 from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten, sound, split
 
@@ -13,11 +15,6 @@ spoiler; all of it is kept with the turn."""
 
 FIELD_LIMIT = 400
 """Characters of a further field's name, of its value, and of a source's title."""
-
-WHOLE_ANSWER = "answer.md"
-"""The file with an answer that is too long for messages."""
-
-_GOES_ON = f"\n\n-# The answer goes on: all of it is in {WHOLE_ANSWER}."
 
 _TICKS = re.compile(r"`+")
 _BARS = re.compile(r"\|{2,}")
@@ -32,12 +29,11 @@ def laid_out(reply: Reply, most: int) -> tuple[list[str], ReplyFile | None]:
         reply: The answer.
         most: Messages that it may become.
     """
-    body = "\n\n".join(block for block in (reply.text, _fields(reply), _sources(reply)) if block.strip())
-    parts, file = split(body), None
-    if len(parts) > most:
-        room = MESSAGE_LIMIT - length(_GOES_ON)
-        parts = [*parts[: most - 1], split(parts[most - 1], room)[0] + _GOES_ON]
-        file = ReplyFile(WHOLE_ANSWER, "text/markdown", sound(reply.markdown).encode())
+    blocks = (with_closed_code(reply.text), _fields(reply), _sources(reply))
+    body = "\n\n".join(block for block in blocks if block.strip())
+    delivery = within(split(body), sound(reply.markdown), most=most, limit=MESSAGE_LIMIT, length=length)
+    parts = list(delivery.posts)
+    file = ReplyFile(FILE_NAME, "text/markdown", delivery.file.encode()) if delivery.file else None
     thought = spoiler(reply.reasoning)
     if thought and parts and length(parts[-1]) + 2 + length(thought) <= MESSAGE_LIMIT:
         parts[-1] += f"\n\n{thought}"

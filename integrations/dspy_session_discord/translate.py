@@ -17,6 +17,9 @@ from dspy_session_discord.markup import shorten
 THREAD_NAME_LIMIT = 100
 """Characters in a thread's name; Discord refuses more with error 50035."""
 
+_TITLE_IS_IN = 4 * THREAD_NAME_LIMIT
+"""Characters of a message that are looked at for a name: enough, also where marks of Markdown are many."""
+
 SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 """Every other type is Discord speaking: somebody joined, a message was pinned, a thread was made."""
 
@@ -135,7 +138,7 @@ def channel_name(channel: Channel) -> str:
 def _destination(message: discord.Message, text: str) -> Destination:
     channel = message.channel
     if isinstance(channel, discord.TextChannel):
-        title = shorten(discord.utils.remove_markdown(text), THREAD_NAME_LIMIT)
+        title = shorten(discord.utils.remove_markdown(text[:_TITLE_IS_IN]), THREAD_NAME_LIMIT)
         return Destination(channel.id, message.id, title or shorten(message.author.display_name, THREAD_NAME_LIMIT))
     quoted = None if isinstance(channel, discord.Thread | discord.DMChannel) else message.id
     return Destination(channel.id, quoted)

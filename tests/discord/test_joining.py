@@ -9,6 +9,8 @@ import pytest
 from discord.ext import commands
 
 from dspy_session.errors import ConfigurationError, PlatformError
+from dspy_session_chat.action import Deletion, Edit, Reaction
+from dspy_session_chat.reply import Button
 from dspy_session_discord import Discord, conversation_key
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Echo, Keep, running
@@ -49,6 +51,39 @@ async def test_a_commands_bot_keeps_its_commands_and_its_listeners(fake: FakeDis
     assert [message.content for message in heard if not message.author.bot] == ["!ping", "hello"]
     assert not bot.cogs
     assert bot.is_closed()
+
+
+async def test_a_commands_bot_tells_of_all_that_people_do(fake: FakeDiscord, place: Place) -> None:
+    bot = a_bot(fake)
+    platform, keep = Discord(bot=bot, token=fake.token), Keep()
+    dm = fake.dm(place.ada)
+    answer = await fake.say(dm, fake.bot, "hello")
+    async with running(platform, keep, fake):
+        said = await fake.say(dm, place.ada, "hi")
+        inbound = await keep.next()
+        await platform.begin(inbound, "one moment", [Button("stop", "Stop")])
+        await fake.press(await fake.next_post(), place.ada, "Stop")
+        await keep.action()
+        deeds: list[object] = []
+        for doing in (
+            fake.react(answer, place.ada, "👍"),
+            fake.unreact(answer, place.ada, "👍"),
+            fake.edit(said, "hi there"),
+            fake.delete(said),
+            fake.delete_many(answer),
+        ):
+            await doing
+            deeds.append((await keep.action()).deed)
+        assert len(bot.extra_events["on_raw_message_edit"]) == 1
+
+    assert deeds == [
+        Reaction("👍", str(answer.id), added=True),
+        Reaction("👍", str(answer.id), added=False),
+        Edit(str(said.id), "hi there"),
+        Deletion(str(said.id)),
+        Deletion(str(answer.id)),
+    ]
+    assert not any(bot.extra_events.values())
 
 
 async def test_a_bot_with_slash_commands_only_is_joined_too(fake: FakeDiscord, place: Place) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspy_session_chat.overflow import NOTICE
 from dspy_session_chat.reply import Link, Reply
-from dspy_session_discord.layout import REASONING_LIMIT, WHOLE_ANSWER, laid_out, spoiler
+from dspy_session_discord.layout import REASONING_LIMIT, laid_out, spoiler
 from dspy_session_discord.markup import MESSAGE_LIMIT, length
 
 
@@ -45,6 +46,12 @@ def test_words_alone_are_themselves_and_nothing_is_nothing() -> None:
     assert laid_out(Reply("", table=(("sum", "4"),)), 8) == (["**sum:** 4"], None)
 
 
+def test_code_that_was_never_closed_does_not_swallow_what_stands_beneath() -> None:
+    reply = Reply("```python\nprint(1)", table=(("sum", "4"),))
+
+    assert laid_out(reply, 8) == (["```python\nprint(1)\n```\n\n**sum:** 4"], None)
+
+
 def test_thoughts_that_do_not_fit_have_a_message_of_their_own_or_none() -> None:
     words = "x" * (MESSAGE_LIMIT - 10)
     long = Reply(words, reasoning="because")
@@ -62,7 +69,7 @@ def test_what_is_too_long_goes_on_in_a_file() -> None:
     assert len(all_of_it) > 2
     assert len(parts) == 2
     assert parts[0] == all_of_it[0]
-    assert parts[1].endswith(f"all of it is in {WHOLE_ANSWER}.")
+    assert parts[1].endswith(NOTICE)
     assert file is not None
     assert (file.name, file.media_type, file.data.decode()) == ("answer.md", "text/markdown", reply.markdown)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -118,6 +119,217 @@ async def test_a_missing_permission_is_refused(
 async def test_a_message_that_discord_does_not_take(client: discord.Client, content: str, refusal: str) -> None:
     with pytest.raises(discord.HTTPException, match=f"(?s){refusal}"):
         await general(client).send(content)
+
+
+async def test_edits_are_refused_where_discord_refuses_them(
+    client: discord.Client, fake: FakeDiscord, place: Place
+) -> None:
+    ours = await general(client).send("x")
+    theirs = await fake.say(place.general, place.ada, "mine")
+    with pytest.raises(discord.HTTPException, match=r"(?s)50035.*2000 or fewer"):
+        await ours.edit(content="x" * 2001)
+    with pytest.raises(discord.HTTPException, match="50006"):
+        await ours.edit(content="")
+    with pytest.raises(discord.Forbidden, match="50005"):
+        await general(client).get_partial_message(theirs.id).edit(content="x")
+
+    await ours.edit(content="y")
+    assert [message.content for message in place.general.visible] == ["y", "mine"]
+    assert place.general.visible[0].edited
+
+
+def view(*buttons: discord.ui.Button[Any], per_row: int = 5) -> discord.ui.View:
+    view = discord.ui.View(timeout=None)
+    for number, button in enumerate(buttons):
+        button.row = number // per_row
+        view.add_item(button)
+    view.stop()
+    return view
+
+
+def rows(*labels: str) -> list[dict[str, Any]]:
+    return [{"type": 1, "components": [{"type": 2, "style": 2, "label": one, "custom_id": one} for one in labels]}]
+
+
+@pytest.mark.parametrize(
+    ("components", "refusal"),
+    [
+        (rows(*"abcdef"), "between 1 and 5"),
+        (rows("a") * 6, "between 1 and 5"),
+        (rows("a", "a"), "cannot be duplicated"),
+        (rows("x" * 81), "between 1 and 80"),
+        (rows(""), "between 1 and 100"),
+        (rows("x" * 101), "between 1 and 100"),
+        ([{"type": 1, "components": []}], "between 1 and 5"),
+        ([{"type": 1, "components": [{"type": 2, "style": 5, "url": "https://example.com", "label": "x"}]}], "not one of"),
+        ([{"type": 1, "components": [{"type": 2, "style": 1, "label": "x"}]}], "between 1 and 100"),
+    ],
+)
+async def test_rows_of_buttons_that_discord_does_not_take(
+    fake: FakeDiscord, place: Place, components: list[dict[str, Any]], refusal: str
+) -> None:
+    async with (
+        aiohttp.ClientSession(connector=fake.connector(), headers={"Authorization": f"Bot {fake.token}"}) as session,
+        session.post(
+            f"https://discord.com/api/v10/channels/{place.general.id}/messages",
+            json={"content": "press", "components": components},
+        ) as answer,
+    ):
+        assert answer.status == 400
+        assert refusal in await answer.text()
+    assert not fake.posts
+
+
+async def test_buttons_stay_until_they_are_edited_away(client: discord.Client, fake: FakeDiscord) -> None:
+    sent = await general(client).send("press", view=view(discord.ui.Button(label="A", custom_id="a")))
+    await sent.edit(content="press!")
+    assert list(fake.posts[0].buttons) == ["A"]
+    await sent.edit(view=None)
+    assert fake.posts[0].buttons == {}
+
+
+async def test_files_are_uploaded_kept_and_served(client: discord.Client, fake: FakeDiscord, place: Place) -> None:
+    sent = await general(client).send(file=discord.File(io.BytesIO(b"one"), "one.txt"))
+    (first,) = sent.attachments
+    assert (first.filename, first.size, first.content_type) == ("one.txt", 3, "text/plain")
+    assert await first.read() == b"one"
+    await sent.edit(attachments=[first, discord.File(io.BytesIO(b"two"), "two")])
+    assert fake.posts[0].files == {"one.txt": b"one", "two": b"two"}
+    await sent.edit(content="words", attachments=[])
+    assert fake.posts[0].files == {}
+
+    fake.file_limit = 2
+    with pytest.raises(discord.HTTPException, match="40005"):
+        await general(client).send(file=discord.File(io.BytesIO(b"one"), "one.txt"))
+    with pytest.raises(discord.HTTPException, match="10 or fewer"):
+        await general(client).send(files=[discord.File(io.BytesIO(b"x"), "x") for _ in range(11)])
+    place.general.denied.add("attach_files")
+    with pytest.raises(discord.Forbidden, match="50013"):
+        await general(client).send("words", file=discord.File(io.BytesIO(b"x"), "x"))
+
+
+async def test_an_interaction_is_answered_once_and_in_time(
+    client: discord.Client, fake: FakeDiscord, place: Place
+) -> None:
+    await general(client).send("press", view=view(discord.ui.Button(label="A", custom_id="a")))
+
+    async def pressed() -> discord.Interaction:
+        waiting = asyncio.ensure_future(client.wait_for("interaction", timeout=10))
+        await asyncio.sleep(0)  # wait_for listens from here on
+        await fake.press(fake.posts[0], place.ada, "A")
+        interaction = await waiting
+        assert isinstance(interaction, discord.Interaction)
+        return interaction
+
+    async def answered(interaction: discord.Interaction, **answer: Any) -> int:
+        url = f"https://discord.com/api/v10/interactions/{interaction.id}/{interaction.token}/callback"
+        async with (
+            aiohttp.ClientSession(connector=fake.connector()) as session,
+            session.post(url, json=answer) as response,
+        ):
+            body = await response.json()
+        return int(body.get("code", 0))
+
+    in_time, late, wrong = await pressed(), await pressed(), await pressed()
+    await in_time.response.defer()
+    assert await answered(in_time, type=6) == 40060
+    fake.interactions[late.id].expired = True
+    with pytest.raises(discord.NotFound, match="10062"):
+        await late.response.defer()
+    assert await answered(wrong, type=1) == 50035
+    for modal in (
+        {"title": "", "custom_id": "x", "components": [{"type": 18, "label": "y"}]},
+        {"title": "x" * 46, "custom_id": "x", "components": [{"type": 18, "label": "y"}]},
+        {"title": "x", "custom_id": "", "components": [{"type": 18, "label": "y"}]},
+        {"title": "x", "custom_id": "x", "components": []},
+        {"title": "x", "custom_id": "x", "components": [{"type": 18, "label": ""}]},
+    ):
+        assert await answered(wrong, type=9, data=modal) == 50035
+    await wrong.response.send_modal(a_window())
+    assert fake.interactions[wrong.id].modal
+
+
+async def test_a_window_is_sent_off_and_opens_no_other(client: discord.Client, fake: FakeDiscord, place: Place) -> None:
+    interactions: asyncio.Queue[discord.Interaction] = asyncio.Queue()
+
+    @client.event
+    async def on_interaction(interaction: discord.Interaction) -> None:
+        interactions.put_nowait(interaction)
+
+    await general(client).send("press", view=view(discord.ui.Button(label="A", custom_id="a")))
+    pressed = await fake.press(fake.posts[0], place.ada, "A")
+    await (await interactions.get()).response.send_modal(a_window())
+    await fake.submit(pressed, "because")
+    submitted = await interactions.get()
+
+    assert submitted.type is discord.InteractionType.modal_submit
+    assert submitted.user.id == place.ada.id
+    assert "because" in str(submitted.data)
+    with pytest.raises(discord.HTTPException, match="50035"):
+        await submitted.response.send_modal(a_window())
+    await submitted.response.defer()
+
+
+def a_window() -> discord.ui.Modal:
+    modal = discord.ui.Modal(title="Why?", custom_id="why")
+    modal.add_item(discord.ui.Label(text="Why?", component=discord.ui.TextInput()))
+    modal.stop()
+    return modal
+
+
+async def test_reactions_edits_and_deletions_are_told_as_far_as_intents_go(fake: FakeDiscord, place: Place) -> None:
+    told: dict[str, list[str]] = {}
+    for name, intents in (
+        ("all", INTENTS),
+        ("guild", discord.Intents(guilds=True, guild_messages=True, guild_reactions=True, message_content=True)),
+        ("no reactions", discord.Intents(guilds=True, messages=True, message_content=True)),
+    ):
+        heard = told[name] = []
+        async with discord.Client(intents=intents, connector=fake.connector(), **HURRY) as client:
+            for event in ("raw_reaction_add", "raw_reaction_remove", "raw_message_edit", "raw_message_delete"):
+
+                async def hear(_: Any, event: str = event) -> None:
+                    heard.append(event.removeprefix("raw_"))  # noqa: B023 - heard before the next turn
+
+                hear.__name__ = f"on_{event}"
+                client.event(hear)
+            done = asyncio.Event()
+
+            @client.event
+            async def on_message(message: discord.Message, done: asyncio.Event = done) -> None:
+                if message.content == "done":
+                    done.set()
+
+            connection = asyncio.create_task(client.start(fake.token))
+            await fake.until(lambda: len(fake.gateway.live) == 1)
+            await client.wait_until_ready()
+            for channel in (place.general, fake.dm(place.ada)):
+                said = await fake.say(channel, place.ada, "hi")
+                await fake.react(said, place.bob, "👍")
+                await fake.unreact(said, place.bob, "👍")
+                await fake.edit(said, "hello")
+                await fake.delete(said)
+            await fake.say(place.general, place.ada, "done")
+            await done.wait()
+        await connection
+        await fake.until(lambda: not fake.gateway.live)
+
+    everything = ["reaction_add", "reaction_remove", "message_edit", "message_delete"]
+    assert told == {"all": everything * 2, "guild": everything, "no reactions": everything[2:] * 2}
+
+
+async def test_the_cdn_serves_what_was_uploaded_on_its_own_hosts(fake: FakeDiscord, place: Place) -> None:
+    message = await fake.say(place.general, place.ada, "look", files={"a.txt": b"words"})
+    url = message.attachments[0]["url"]
+    async with aiohttp.ClientSession(connector=fake.connector()) as session:
+        for address, status in (
+            (url, 200),
+            (url.replace("cdn.discordapp.com", "media.discordapp.net"), 200),
+            (url.replace("a.txt", "b.txt"), 404),
+            (url.replace("cdn.discordapp.com", "discord.com"), 404),
+        ):
+            async with session.get(address) as answer:
+                assert answer.status == status
 
 
 async def test_pings_follow_the_allowed_mentions(client: discord.Client, fake: FakeDiscord, place: Place) -> None:
