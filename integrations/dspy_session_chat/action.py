@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from dspy_session.conversation.key import ConversationKey
 from dspy_session.errors import SessionError
 from dspy_session_chat.inbound import Author, Inbound, user_of
+from dspy_session_chat.written import known_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,13 @@ class Press:
         button: Which one: a ``Button.action``.
         about: What it is about, a ``Button.about``: the id of a turn or of a message.
         text: What was written with it, where the platform asks (the reason of a thumb down).
+        message_id: The platform's id of the message that it is under, as ``Posted`` has it; empty if unknown.
     """
 
     button: str
     about: str = ""
     text: str = ""
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +141,19 @@ def event_from_json(written: Mapping[str, Any]) -> Event:
     kind = written.get("kind")
     if kind is None:
         return Inbound.from_json(written)
-    deed = _DEEDS.get(kind)
+    deed = _DEEDS.get(kind) if isinstance(kind, str) else None
     if deed is None:
-        raise SessionError(f"a waiting event is of the unknown kind {kind!r}: it is of a newer version")
+        raise SessionError(f"a waiting event is of the unknown kind {kind!r:.80}: it is of a newer version")
+    fields = known_fields(Action, written)
     try:
         return Action(
-            key=ConversationKey.parse(written["key"]),
-            event_id=written["event_id"],
-            author=Author.from_json(written["author"]),
-            sent_at=datetime.fromisoformat(written["sent_at"]),
-            deed=deed(**{name: value for name, value in written["deed"].items() if name in deed.__slots__}),
-            channel_name=written.get("channel_name", ""),
-            reply_to=written.get("reply_to", {}),
+            key=ConversationKey.parse(fields["key"]),
+            event_id=fields["event_id"],
+            author=Author.from_json(fields["author"]),
+            sent_at=datetime.fromisoformat(fields["sent_at"]),
+            deed=deed(**known_fields(deed, fields["deed"])),
+            channel_name=fields.get("channel_name", ""),
+            reply_to=fields.get("reply_to", {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SessionError(f"a waiting event is damaged: {error!r}") from error
+        raise SessionError(f"a waiting event is damaged: {error!r:.200}") from error

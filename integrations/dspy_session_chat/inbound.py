@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from dspy_session.conversation.key import ConversationKey
+from dspy_session.errors import SessionError
+from dspy_session_chat.written import known_fields
 
 Addressed = Literal["direct", "mention", "thread", "ambient"]
 """How a message reaches the bot: in a DM, by a mention, in a thread that the bot is in, or not addressed to it."""
@@ -34,9 +36,16 @@ class Author:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Author:
-        """Who ``asdict`` wrote; what a newer version wrote besides is left out."""
-        fields = {name: value for name, value in written.items() if name in cls.__slots__}
-        return cls(**{**fields, "roles": tuple(fields.get("roles", ()))})
+        """Who ``asdict`` wrote; what a newer version wrote besides is left out.
+
+        Raises:
+            SessionError: It is no author.
+        """
+        fields = known_fields(cls, written)
+        roles = fields.get("roles", ())
+        if not isinstance(roles, (list, tuple)) or not all(isinstance(role, str) for role in roles):
+            raise SessionError("what was written of author is damaged: roles must be a list of texts")
+        return cls(**{**fields, "roles": tuple(roles)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +104,27 @@ class Inbound:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Inbound:
-        """The message that ``to_json`` wrote; what a newer version wrote besides is left out."""
-        fields = {name: value for name, value in written.items() if name in cls.__slots__}
-        fields["key"] = ConversationKey.parse(fields["key"])
-        fields["sent_at"] = datetime.fromisoformat(fields["sent_at"])
-        fields["author"] = Author.from_json(fields["author"])
-        fields["attachments"] = tuple(Attachment(**attachment) for attachment in fields["attachments"])
-        return cls(**fields)
+        """The message that ``to_json`` wrote; what a newer version wrote besides is left out.
+
+        Raises:
+            SessionError: It is none.
+        """
+        fields = known_fields(cls, written)
+        try:
+            fields["key"] = ConversationKey.parse(fields["key"])
+            fields["sent_at"] = datetime.fromisoformat(fields["sent_at"])
+            fields["author"] = Author.from_json(fields["author"])
+            files = (known_fields(Attachment, attachment) for attachment in fields.get("attachments", ()))
+            fields["attachments"] = tuple(Attachment(**file) for file in files)
+            if fields["addressed"] not in get_args(Addressed):
+                raise ValueError(fields["addressed"])  # noqa: TRY301  # said like all else that is damaged
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SessionError(f"a waiting message is damaged: {error!r:.200}") from error
 
 
 def user_of(key: ConversationKey, author: Author) -> str:
     """An author in a conversation, told from every other user of every platform: ``"slack:T1:U1"``."""
-    return ":".join(quote(part, safe="") for part in (key.platform, author.workspace, author.id))
+    return ":".join(
+        quote(part, safe="", errors="surrogatepass") for part in (key.platform, author.workspace, author.id)
+    )
