@@ -13,6 +13,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
+from dspy_session_chat.overflow import FILE_NAME, NOTICE
 from dspy_session_chat.platform import Post, Posted
 from dspy_session_chat.reply import Button, ReplyFile
 from dspy_session_slack.answer import answer_texts
@@ -24,11 +25,6 @@ from dspy_session_slack.threads import Threads
 from dspy_session_slack.uploads import show, upload
 
 _log = logging.getLogger(__name__)
-
-WHOLE = "answer.md"
-"""The file that has an answer of too many messages."""
-
-WHOLE_IS_THERE = f"_… The whole answer is in the file {WHOLE}._"
 
 NOTHING_YET = "…"
 """Stands in a message that has nothing to say yet: Slack takes none that is empty."""
@@ -78,7 +74,7 @@ class Posting:
         ids = await self._show(post, texts[: len(texts) - len(rest)])
         if uploaded:
             try:
-                await show(self._client, uploaded, channel, thread, WHOLE_IS_THERE if rest else "")
+                await show(self._client, uploaded, channel, thread, NOTICE if rest else "")
             except PlatformError as error:
                 _log.warning("The files of an answer were not posted: %s", error)
                 said_instead = [*rest, *to_messages(_lacking(post.reply.files))]
@@ -191,7 +187,7 @@ def _place(inbound: Event) -> tuple[str, str | None]:
 def _files(post: Post, *, whole: bool) -> list[ReplyFile]:
     files = list(post.reply.files)
     if whole:
-        files.append(ReplyFile(WHOLE, "text/markdown", post.text.encode("utf-8", "replace")))
+        files.append(ReplyFile(FILE_NAME, "text/markdown", post.text.encode("utf-8", "replace")))
     return files
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -34,6 +35,14 @@ def client_of(slack: FakeSlack, token: str | None = None) -> AsyncWebClient:
         ("conversations.history", {"channel": "C0ELSEWHERE"}, "not_in_channel"),
         ("conversations.info", {"channel": "C0NOWHERE"}, "channel_not_found"),
         ("reactions.add", {"channel": GENERAL, "timestamp": "1.1", "name": "eyes"}, "message_not_found"),
+        ("chat.postEphemeral", {"channel": GENERAL, "user": "U0NOBODY", "text": "hi"}, "user_not_in_channel"),
+        ("chat.postEphemeral", {"channel": GENERAL, "user": ANN, "text": " "}, "no_text"),
+        ("chat.getPermalink", {"channel": GENERAL, "message_ts": "1.1"}, "message_not_found"),
+        ("conversations.replies", {"channel": GENERAL, "ts": "1.1", "limit": 0}, "thread_not_found"),
+        ("conversations.history", {"channel": GENERAL, "limit": 1_001}, "invalid_limit"),
+        ("views.open", {"trigger_id": "made-up", "view": "{}"}, "invalid_arguments"),
+        ("files.getUploadURLExternal", {"filename": "a.txt", "length": 0}, "invalid_arguments"),
+        ("files.completeUploadExternal", {"files": '[{"id": "F1"}]', "channel_id": GENERAL}, "file_not_found"),
         ("no.such.method", {}, "unknown_method"),
     ],
 )
@@ -42,6 +51,104 @@ async def test_it_refuses(slack: FakeSlack, method: str, arguments: dict[str, An
         await client_of(slack).api_call(method, json=arguments)
 
     assert raised.value.response["error"] == code
+
+
+def section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def actions(*elements: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "actions", "elements": list(elements)}
+
+
+def button(number: int = 0, label: str = "Go", **more: Any) -> dict[str, Any]:
+    text = {"type": "plain_text", "text": label}
+    return {"type": "button", "action_id": f"go-{number}", "value": "go", "text": text, **more}
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [section("a")] * 51,
+        [section("x" * 3_001)],
+        [section("")],
+        [actions()],
+        [actions(*map(button, range(26)))],
+        [actions(button(), button())],
+        [actions(button(label="x" * 76))],
+        [actions(button(value="x" * 2_001))],
+        [actions(button(action_id="x" * 256))],
+        [actions(button(style="good"))],
+        [{"type": "spoiler"}],
+    ],
+)
+async def test_it_refuses_blocks_that_slack_would_not_show(slack: FakeSlack, blocks: list[dict[str, Any]]):
+    said = await client_of(slack).chat_postMessage(channel=GENERAL, text="hi")
+
+    for method, place in (("chat.postMessage", {}), ("chat.update", {"ts": said["ts"]})):
+        with pytest.raises(SlackApiError, match="invalid_blocks"):
+            await client_of(slack).api_call(method, json={"channel": GENERAL, "text": "hi", "blocks": blocks, **place})
+
+
+async def test_an_edit_leaves_blocks_that_it_does_not_name(slack: FakeSlack):
+    client = client_of(slack)
+    ts = (await client.chat_postMessage(channel=GENERAL, text="hi", blocks=[section("hi"), actions(button())]))["ts"]
+
+    await client.chat_update(channel=GENERAL, ts=ts, text="ho")
+    assert [(each.text, each.buttons) for each in slack.shown(GENERAL)] == [("hi", ("Go",))]
+    await client.chat_update(channel=GENERAL, ts=ts, text="ho", blocks=[])
+    assert [(each.text, each.buttons) for each in slack.shown(GENERAL)] == [("ho", ())]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": {"type": "plain_text", "text": "x" * 25}},
+        {"private_metadata": "x" * 3_001},
+        {"submit": None},
+        {"blocks": [{"type": "input", "label": {"type": "plain_text", "text": "x" * 2_001}}]},
+    ],
+)
+async def test_it_refuses_modals_that_slack_would_not_open(slack: FakeSlack, changes: dict[str, Any]):
+    trigger = slack.triggers.new()
+    plain = {"type": "plain_text", "text": "Why?"}
+    view = {"type": "modal", "title": plain, "submit": plain, "blocks": [{"type": "input", "label": plain}]}
+
+    with pytest.raises(SlackApiError, match="invalid_arguments"):
+        await client_of(slack).views_open(trigger_id=trigger, view={**view, **changes})
+
+
+async def test_a_modal_is_opened_once_and_soon(slack: FakeSlack):
+    client, plain = client_of(slack), {"type": "plain_text", "text": "Why?"}
+    view = {"type": "modal", "title": plain, "submit": plain, "blocks": [{"type": "input", "label": plain}]}
+    used, old = slack.triggers.new(), slack.triggers.new()
+    await client.views_open(trigger_id=used, view=view)
+    slack.triggers.expire()
+
+    for trigger in (used, old):
+        with pytest.raises(SlackApiError, match="expired_trigger_id"):
+            await client.views_open(trigger_id=trigger, view=view)
+    assert len(slack.views) == 1
+
+
+async def test_what_was_announced_longer_than_it_is_is_no_file(slack: FakeSlack):
+    client = client_of(slack)
+    place = await client.files_getUploadURLExternal(filename="a.txt", length=5)
+    async with ClientSession() as session, session.post(place["upload_url"], data=b"four") as answer:
+        assert answer.status == 400
+
+    with pytest.raises(SlackApiError, match="file_not_found"):
+        await client.files_completeUploadExternal(files=[{"id": place["file_id"]}], channel_id=GENERAL)
+
+
+async def test_messages_are_read_back_up_to_a_time(slack: FakeSlack):
+    times = [(await slack.say(text, channel=ANNS_DM, user=ANN))["ts"] for text in ("one", "two", "three")]
+    client = client_of(slack)
+
+    before = await client.conversations_history(channel=ANNS_DM, latest=times[1])
+    until = await client.conversations_history(channel=ANNS_DM, latest=times[1], inclusive=True)
+    assert [message["text"] for message in before["messages"]] == ["one"]
+    assert [message["text"] for message in until["messages"]] == ["two", "one"]
 
 
 @pytest.mark.parametrize(("token", "code"), [("", "not_authed"), ("xoxb-other", "invalid_auth")])

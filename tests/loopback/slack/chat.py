@@ -108,7 +108,7 @@ async def post_message(slack: FakeSlack, call: Call) -> dict[str, Any]:
         message["blocks"] = blocks
     slack.workspace.write(channel, message)
     slack.posted(Post(channel.id, message["ts"], message["text"], message.get("thread_ts"), call))
-    slack.announce(channel, message)
+    slack.news.written(channel, message)
     return {"channel": channel.id, "ts": message["ts"], "message": message}
 
 

@@ -14,10 +14,11 @@ from tests.loopback.slack.calls import METHODS, Call, Method, Refused
 from tests.loopback.slack.chat import Post
 from tests.loopback.slack.faults import Fault, Faults
 from tests.loopback.slack.files import File
+from tests.loopback.slack.news import News
 from tests.loopback.slack.shown import Shown
 from tests.loopback.slack.socket_mode import Ack, Delivery, SocketMode
 from tests.loopback.slack.views import Triggers
-from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message, User, Workspace
+from tests.loopback.slack.workspace import TEAM_ID, Channel, Message, User, Workspace
 
 T = TypeVar("T")
 
@@ -41,7 +42,6 @@ EVENTS = frozenset(
         *("reaction_added", "reaction_removed"),
     }
 )
-_SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "mpim": "message.mpim", "im": "message.im"}
 
 PATIENCE = 5.0
 """Seconds that a test waits for something before it fails."""
@@ -71,7 +71,6 @@ class FakeSlack:
         self.app_token = "xapp-1-loopback-secret"
         self.bot = BOT
         self.scopes = {"bot": frozenset(bot_scopes), "app": frozenset(app_scopes)}
-        self.events = frozenset(events)
         self.workspace = Workspace()
         everyone = {user.id for user in (ANN, BEN, BOT, OTHER_BOT)}
         self.workspace.add(
@@ -83,6 +82,7 @@ class FakeSlack:
             Channel("D0BEN", "im", members={BEN.id, BOT.id}),
         )
         self.sockets = SocketMode(ack_timeout)
+        self.news = News(self.workspace, self.sockets, self.bot, frozenset(events))
         self.calls: list[Call] = []
         self.reached: set[str] = set()
         self.posts: list[Post] = []
@@ -94,7 +94,7 @@ class FakeSlack:
         self._faults = Faults()
         self._new_posts: asyncio.Queue[Post] = asyncio.Queue()
         self._new_views: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._event_numbers = count(1)
+        self._client_numbers = count(1)
         application = web.Application()
         application.router.add_route("*", "/api/{method}", self._answer)
         application.router.add_get("/link/", self._link)
@@ -148,10 +148,10 @@ class FakeSlack:
                 "bot_profile": {"id": author.bot_id, "name": author.display_name},
             }
         else:
-            message["client_msg_id"] = f"client-{next(self._event_numbers)}"
+            message["client_msg_id"] = f"client-{next(self._client_numbers)}"
         place = self.workspace.channels[channel]
         self.workspace.write(place, message)
-        self.announce(place, message)
+        self.news.written(place, message)
         return message
 
     async def edit(self, message: Message, text: str, *, channel: str) -> None:
@@ -164,14 +164,15 @@ class FakeSlack:
 
     async def unfurl(self, message: Message, *, channel: str) -> None:
         """Slack shows what a link in a message leads to, and tells of it as of a change."""
-        self._tell_changed(self.workspace.channels[channel], message, {**message, "attachments": [{"title": "A page"}]})
+        shown = {**message, "attachments": [{"title": "A page"}]}
+        self.news.changed(self.workspace.channels[channel], message, shown)
 
     async def react(self, name: str, *, channel: str, ts: str, user: str, added: bool = True) -> Delivery | None:
         """Someone puts an emoji under a message, or with ``added=False`` takes it away."""
         message = self.workspace.channels[channel].message(ts) or {}
         event = {"type": "reaction_added" if added else "reaction_removed", "user": user, "reaction": name}
         event |= {"item": {"type": "message", "channel": channel, "ts": ts}, "item_user": message.get("user")}
-        return await self.send(event) if event["type"] in self.events else None
+        return await self.send(event) if event["type"] in self.news.events else None
 
     async def upload(self, name: str, data: bytes, media_type: str = "text/plain") -> dict[str, Any]:
         """A file of a person's, for ``say(…, files=[…], subtype="file_share")``."""
@@ -195,7 +196,7 @@ class FakeSlack:
 
     async def send(self, event: dict[str, Any]) -> Delivery:
         """Any other event happens."""
-        return self._deliver({"event_ts": self.workspace.now(), **event})
+        return self.news.happened({"event_ts": self.workspace.now(), **event})
 
     async def redeliver(self, delivery: Delivery) -> None:
         """Slack sends an event that it sent before."""
@@ -270,74 +271,30 @@ class FakeSlack:
         self.views.append(view)
         self._new_views.put_nowait(view)
 
-    def exchange(self, trigger: str) -> None:
-        self.triggers.exchange(trigger)
-
     def new_file(self, name: str, length: int) -> File:
         file = File(f"F{len(self.files) + 1:08d}", name, length)
         self.files[file.id] = file
         return file
 
-    def announce(self, channel: Channel, message: Message) -> None:
-        """Tell the app about a new message: once as a message and, where it is mentioned, once more as a mention."""
-        about = {"channel": channel.id, "event_ts": message["ts"]}
-        # A thread's root carries facts about its replies in the API, but not in the event that announced it.
-        event = {name: value for name, value in message.items() if name != "reply_count"} | about
-        self._tell(channel, event)
-        mentioned = f"<@{self.bot.id}>" in message["text"] or f"<@{self.bot.id}|" in message["text"]
-        if mentioned and channel.kind != "im" and message["user"] != self.bot.id:
-            self._tell(channel, event | {"type": "app_mention"})
-
     def change(self, channel: Channel, message: Message, text: str) -> None:
         before = dict(message)
         message["text"] = text
         message["edited"] = {"user": message["user"], "ts": self.workspace.now()}
-        self._tell_changed(channel, before, message)
+        self.news.changed(channel, before, message)
 
     def remove(self, channel: Channel, message: Message) -> None:
-        before = dict(message)
-        if message.get("reply_count"):  # the thread under it stays
-            message |= {"subtype": "tombstone", "text": "This message was deleted.", "user": "USLACKBOT"}
-            self._tell_changed(channel, before, message)
+        if not message.get("reply_count"):
+            channel.messages.remove(message)
+            self.news.deleted(channel, message)
             return
-        channel.messages.remove(message)
-        deleted = {"type": "message", "subtype": "message_deleted", "hidden": True, "channel": channel.id}
-        deleted |= {"previous_message": before, "deleted_ts": message["ts"], "ts": self.workspace.now()}
-        self._tell(channel, deleted | {"event_ts": deleted["ts"]})
-
-    def _tell_changed(self, channel: Channel, before: Message, now: Message) -> None:
-        changed = {"type": "message", "subtype": "message_changed", "hidden": True, "channel": channel.id}
-        changed |= {"message": dict(now), "previous_message": dict(before), "ts": self.workspace.now()}
-        self._tell(channel, changed | {"event_ts": changed["ts"]})
+        before = dict(message)
+        message |= {"subtype": "tombstone", "text": "This message was deleted.", "user": "USLACKBOT"}
+        self.news.changed(channel, before, message)  # the thread under it stays
 
     def need_scope(self, *scopes: str, token: str = "bot") -> None:
         provided = self.scopes[token]
         if scopes and provided.isdisjoint(scopes):
             raise Refused("missing_scope", needed=",".join(sorted(scopes)), provided=",".join(sorted(provided)))
-
-    def _tell(self, channel: Channel, event: dict[str, Any]) -> None:
-        subscription = "app_mention" if event["type"] == "app_mention" else _SUBSCRIPTIONS[channel.kind]
-        if self.bot.id not in channel.members or subscription not in self.events:
-            return
-        # Slack names the kind of channel in message events alone.
-        self._deliver(event if subscription == "app_mention" else event | {"channel_type": channel.kind})
-
-    def _deliver(self, event: dict[str, Any]) -> Delivery:
-        number = next(self._event_numbers)
-        installed = {"enterprise_id": None, "team_id": TEAM_ID, "user_id": self.bot.id, "is_bot": True}
-        return self.sockets.deliver(
-            {
-                "token": "verification-token",
-                "team_id": TEAM_ID,
-                "api_app_id": APP_ID,
-                "event": event,
-                "type": "event_callback",
-                "event_id": f"Ev{number:08d}",
-                "event_time": int(float(event["event_ts"])),
-                "authorizations": [installed],
-                "is_ext_shared_channel": False,
-            }
-        )
 
     # The server
 

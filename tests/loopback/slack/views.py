@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @method("views.open")
 async def open_view(slack: FakeSlack, call: Call) -> dict[str, Any]:
-    slack.exchange(call["trigger_id"])
+    slack.triggers.exchange(call["trigger_id"])
     view = call.args["view"]
     view = json.loads(view) if isinstance(view, str) else dict(view)
     check_view(view)
