@@ -68,6 +68,8 @@ class Threads:
     async def includes(self, event: Mapping[str, Any], bot: BotUser) -> bool:
         """Whether the bot is in the thread that ``event`` replies in.
 
+        For the sake of another bot Slack is not asked: some reply to every alarm, in threads where nobody wants us.
+
         Raises:
             PlatformError: Slack would not say for now; ask again later.
         """
@@ -75,6 +77,8 @@ class Threads:
         if event.get("parent_user_id") == bot.user_id:
             self.join(*place)
         known = self._known.get(place)
+        if known is None and is_from_bot(event):
+            return False
         if known is None:
             found = await self._read(*place, bot)
             # The bot may have joined while Slack was being asked.

@@ -11,7 +11,7 @@ import pytest
 from dspy_session_chat.inbound import Inbound
 from tests.chat.places import saying
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, refused, server_error
-from tests.slack.talk import ANN, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running, some_inbound
+from tests.slack.talk import ANN, BEN, GENERAL, MENTION, OTHER_BOT, Echo, echoing, platform_of, running, some_inbound
 
 
 async def opened(slack: FakeSlack) -> str:
@@ -100,6 +100,23 @@ async def test_a_mention_brings_the_bot_into_a_thread_it_was_not_in(slack: FakeS
         await slack.next_post()
 
     assert echo.texts == ["where?", "and when?"]
+
+
+async def test_a_bot_in_a_thread_is_heard_without_asking_slack(slack: FakeSlack):
+    thread = await opened(slack)
+
+    async with echoing(slack) as echo:
+        for text in ("build 7 failed", "build 8 failed"):
+            await slack.say(text, channel=GENERAL, user=OTHER_BOT, thread_ts=thread)
+            await slack.settled()
+        assert slack.called("conversations.replies") == []
+        await slack.say("what now?", channel=GENERAL, user=BEN, thread_ts=thread)
+        await slack.next_post()
+        await slack.say("build 9 failed", channel=GENERAL, user=OTHER_BOT, thread_ts=thread)
+        await slack.settled()
+
+    assert echo.texts == ["what now?"]
+    assert [each.addressed for each in echo.overheard] == ["ambient", "ambient", "thread"]
 
 
 async def test_it_is_found_deep_in_a_long_thread(slack: FakeSlack):
