@@ -38,7 +38,8 @@ class Exchange:
         turn: The id of the turn that it became; empty until then.
         answer: The message id of the answer, as ``Posted`` has it; empty until there is one.
         beneath: What the answer has besides words, as ``beneath`` writes it.
-        score: What was said of the answer.
+        verdicts: What was said of the answer: the score by the id of who gave it.
+        stopped: Why the answer ends before its end; empty when it is whole.
         remembered: False once the turn was taken back: the agent sees it no more.
         reactions: Under the answer, by emoji: the ids of those who put it there.
     """
@@ -58,7 +59,8 @@ class Exchange:
     turn: str = ""
     answer: str = ""
     beneath: dict[str, Any] = field(default_factory=dict)
-    score: float | None = None
+    verdicts: dict[str, float] = field(default_factory=dict)
+    stopped: str = ""
     remembered: bool = True
     reactions: dict[str, list[str]] = field(default_factory=dict)
 
@@ -67,7 +69,8 @@ class Exchange:
         """The exchange that became ``turn``."""
         at = None if turn.created_at is None else turn.created_at.timestamp()
         exchange = cls(turn.id, message_in(turn, fields), at, phase="answered", turn=turn.id)
-        exchange.answer, exchange.score, exchange.beneath = answer_id(turn.id), turn.score, under_turn(turn.id)
+        exchange.answer, exchange.beneath = answer_id(turn.id), under_turn(turn.id)
+        exchange.verdicts, exchange.stopped = verdicts_on(turn), turn.stopped
         try:
             exchange.html = to_html(fields.text(turn.outputs) or NO_ANSWER)
         except ConfigurationError as error:  # another agent's turn, or one that returns now this, now that
@@ -108,6 +111,11 @@ class Exchange:
 def answer_id(of: str) -> str:
     """The message id of an answer: the same after a restart when ``of`` is a turn's id."""
     return f"{of}-answer"
+
+
+def verdicts_on(turn: Turn) -> dict[str, float]:
+    """What everybody says of a turn, by their id on the page."""
+    return {said.by.rpartition(":")[2]: said.score for said in turn.feedback if said.score is not None}
 
 
 def message_in(turn: Turn, fields: AgentFields) -> str:

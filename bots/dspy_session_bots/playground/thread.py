@@ -8,13 +8,13 @@ from typing import Any
 
 from dspy_session import SessionState, Turn
 from dspy_session_bots.playground import turn_log
-from dspy_session_bots.playground.exchange import Exchange, message_in
+from dspy_session_bots.playground.exchange import Exchange, message_in, verdicts_on
 from dspy_session_chat.fields import AgentFields
 
 SHOWN = 200
 """Exchanges and turns that a page shows, the newest; the agent remembers what it was told to remember."""
 LONGEST_TITLE = 60
-CHANGEABLE = ("message", "inputs", "outputs", "score")
+CHANGEABLE = ("message", "inputs", "outputs", "score", "feedback")
 """What of a line of the turn log may change later."""
 
 
@@ -178,7 +178,7 @@ def _renew(exchange: Exchange, turn: Turn | None, line: dict[str, Any] | None, f
     exchange.remembered = turn is not None
     if turn is None:
         return
-    exchange.score = turn.score
+    exchange.verdicts, exchange.stopped = verdicts_on(turn), turn.stopped
     now = turn_log.entry(turn, message_in(turn, fields))
     if line is not None and now["inputs"] != line["inputs"]:
         exchange.text, exchange.edited = message_in(turn, fields), True

@@ -208,7 +208,7 @@ class Threads:
             "",
         )
         exchange.turn, exchange.answer = reply.turn_id or exchange.turn, message_id
-        exchange.beneath, exchange.score = beneath(reply, self._keep), None
+        exchange.beneath, exchange.verdicts = beneath(reply, self._keep), {}
         self._show(thread, exchange)
         return message_id
 
@@ -221,6 +221,10 @@ class Threads:
             if thread.log(entry):
                 self.feed.publish("turn", entry, thread.id)
                 self._list(thread.id, event.occurred_at.timestamp(), title_of(message))
+            exchange = thread.exchange(event.event_id)
+            if exchange is not None and event.turn.stopped:
+                exchange.stopped = event.turn.stopped
+                self._show(thread, exchange)
 
     def _settle(self, thread: Thread, begun: Exchange) -> None:
         if begun.deed:

@@ -7,6 +7,7 @@ from typing import Any
 from dspy_session import Turn
 from dspy_session.codec import to_json
 from dspy_session.errors import UnsupportedValueError
+from dspy_session.feedback import Feedback
 
 LONGEST_TEXT = 4000
 """Characters of one text that are shown: an image in a field is megabytes of base64."""
@@ -29,9 +30,18 @@ def entry(turn: Turn, message: str, model: str = "") -> dict[str, Any]:
         "inputs": {name: _shown(value) for name, value in turn.inputs.items()},
         "outputs": {name: _shown(value) for name, value in turn.outputs.items()},
         "score": _shown(turn.score),
+        "feedback": [feedback(said) for said in turn.feedback],
+        "stopped": turn.stopped,
         "model": model,
         "remembered": True,
     }
+
+
+def feedback(said: Feedback) -> dict[str, Any]:
+    """What was said of a turn, as JSON values, less what is empty."""
+    facts = {"by": said.by, "score": said.score, "text": _shortened(said.text), "source": said.source}
+    facts |= {"signal": said.signal, "at": None if said.at is None else said.at.timestamp()}
+    return {name: value for name, value in facts.items() if value not in (None, "")}
 
 
 def _shown(value: Any) -> Any:

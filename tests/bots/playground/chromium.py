@@ -31,8 +31,17 @@ FLAGS = (
 PATIENCE = 20.0
 """Seconds after which what the page should show is not coming any more."""
 
-_KEYS = {"Enter": {"windowsVirtualKeyCode": 13, "text": "\r"}, "Escape": {"windowsVirtualKeyCode": 27}}
-SHIFT = 8
+_KEYS = {
+    "Enter": {"windowsVirtualKeyCode": 13, "text": "\r"},
+    "Escape": {"windowsVirtualKeyCode": 27},
+    "Tab": {"windowsVirtualKeyCode": 9},
+    "ArrowUp": {"windowsVirtualKeyCode": 38},
+    "ArrowRight": {"windowsVirtualKeyCode": 39},
+    "ArrowDown": {"windowsVirtualKeyCode": 40},
+    "?": {"code": "Slash", "text": "?"},
+    **{letter: {"code": f"Key{letter.upper()}"} for letter in "kstu"},
+}
+ALT, CTRL, SHIFT = 1, 2, 8
 
 
 def executable() -> str:
@@ -166,4 +175,9 @@ class Tab:
     async def press(self, key: str, modifiers: int = 0) -> None:
         press = {"key": key, "code": key, "modifiers": modifiers, **_KEYS[key]}
         await self.command("Input.dispatchKeyEvent", type="keyDown", **press)
-        await self.command("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, modifiers=modifiers)
+        await self.command("Input.dispatchKeyEvent", type="keyUp", **{**press, "text": ""})
+
+    async def prefer(self, **features: str) -> None:
+        """Let the system prefer something: ``prefers_color_scheme="dark"``."""
+        wanted = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        await self.command("Emulation.setEmulatedMedia", features=wanted)

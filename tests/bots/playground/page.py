@@ -82,7 +82,7 @@ async def overheard(does: Does = nothing, agent: dspy.Module | None = None, **op
 
             async def receive(event: Event) -> None:
                 await does(visitor, event)
-                visitor.received.append(event)
+                visitor.take(event)
 
             playground.use_conversations(conversations)
             with dspy.context(lm=lm):
@@ -108,7 +108,19 @@ class Visitor:
         self.playground = playground
         self.conversations = conversations
         self.received: list[Event] = []
+        self._more = asyncio.Event()
         self.origin = playground.url.removesuffix("/")
+
+    def take(self, event: Event) -> None:
+        """Note an event that was handed over."""
+        self.received.append(event)
+        self._more.set()
+
+    async def until_received(self, enough: Callable[[list[Event]], bool]) -> None:
+        """Wait until what was handed over is enough."""
+        while not enough(self.received):
+            self._more.clear()
+            await self._more.wait()
 
     @contextlib.asynccontextmanager
     async def page(self, thread: str = "one") -> AsyncIterator[Page]:

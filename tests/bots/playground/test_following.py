@@ -7,7 +7,7 @@ import asyncio
 from dspy_session_bots.playground.following import Following
 from dspy_session_bots.playground.key import conversation_key
 from dspy_session_chat import Action, Command, Event, Inbound, Post, Press, Reply
-from tests.bots.playground.page import ANN, Visitor, overheard
+from tests.bots.playground.page import ANN, BEN, Visitor, overheard
 
 
 async def obeys(visitor: Visitor, event: Event) -> None:
@@ -30,16 +30,21 @@ async def obeys(visitor: Visitor, event: Event) -> None:
             await conversations.forget(key)
 
 
-async def test_a_score_is_shown_and_is_there_after_a_reload():
+async def test_what_people_say_of_an_answer_is_shown_and_is_there_after_a_reload():
     async with overheard(obeys) as visitor, visitor.page() as page:
         turn = (await page.answer(await visitor.say("Hello", author=ANN)))["turn"]
         await visitor.act("press", button="good", about=turn)
-        scored = await page.until("exchange", lambda exchange: exchange["score"] is not None)
-        line = await page.until("turn")
+        await page.until("exchange", lambda exchange: exchange["verdicts"] == {"ann": 1.0})
+        await page.until("turn", lambda line: line["score"] == 1.0)
+        await visitor.act("press", button="bad", about=turn, text="rude", author=BEN)
+        await page.until("exchange", lambda exchange: exchange["verdicts"] == {"ann": 1.0, "ben": 0.0})
+        line = await page.until("turn", lambda line: line["score"] == 0.5)
         (shown,) = await visitor.exchanges()
-        await visitor.act("press", button="bad", about=turn, text="rude")
-        worse = await page.until("exchange", lambda exchange: exchange["score"] != 1.0)
-    assert (scored["score"], line["score"], shown["score"], worse["score"]) == (1.0, 1.0, 1.0, 0.0)
+    assert shown["verdicts"] == {"ann": 1.0, "ben": 0.0}
+    assert [(said["by"], said["score"], said.get("text")) for said in line["feedback"]] == [
+        ("ann", 1.0, None),
+        ("ben", 0.0, "rude"),
+    ]
 
 
 async def test_what_was_taken_back_is_shown_as_such():

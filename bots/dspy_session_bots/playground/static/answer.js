@@ -7,6 +7,11 @@ import { openTurn, turnIndex } from "/static/inspector.js";
 import { nameOf, person } from "/static/people.js";
 import { fillReactions } from "/static/reactions.js";
 
+const STOPPED = {
+  stopped: "Stopped. The agent remembers what it had said.",
+  interrupted: "Interrupted by the next message.",
+  timeout: "Out of time.",
+};
 const shown = new WeakMap(); // prose → the HTML that it was filled with
 
 /** An element for the answer of an exchange; `fillAnswer` fills it. */
@@ -16,7 +21,7 @@ export function answerPlace() {
     { class: "answer" },
     make("div", { class: "prose" }),
     make("div", { class: "beneath" }),
-    make("p", { class: "forgotten" }, "The agent does not remember this any more."),
+    make("p", { class: "remark" }),
     make(
       "div",
       { class: "below" },
@@ -31,14 +36,15 @@ export function answerPlace() {
 
 /** Show the answer of an exchange, as far as it is. */
 export function fillAnswer(place, exchange, thread) {
-  const [prose, beneath, forgotten, below, asks] = place.children;
+  const [prose, beneath, remark, below, asks] = place.children;
   const [status, buttons, reactions, toTurn] = below.children;
   const secret = Boolean(exchange.beneath.private) && exchange.author !== "" && exchange.author !== person().id;
   fillProse(prose, secret ? "" : exchange.html);
   redraw(beneath, { ...exchange.beneath, buttons: null, secret, who: nameOf(exchange.author, exchange.name) }, beneathView);
   status.hidden = !(exchange.phase === "waiting" || exchange.phase === "working");
   status.lastElementChild.textContent = statusText(exchange);
-  forgotten.hidden = exchange.remembered;
+  remark.textContent = remarkOn(exchange);
+  remark.hidden = !remark.textContent;
   fillButtons(buttons, asks, secret ? { ...exchange, beneath: {} } : exchange, thread);
   fillReactions(reactions, secret ? { ...exchange, answer: "" } : exchange, thread);
   const index = turnIndex(exchange.turn);
@@ -53,6 +59,11 @@ function fillProse(prose, html) {
   shown.set(prose, html);
   fillWithAnswer(prose, html);
   for (const wide of prose.querySelectorAll("pre, table")) wide.tabIndex = 0; // scrolled with the keyboard too
+}
+
+function remarkOn({ remembered, stopped, phase }) {
+  if (!remembered) return "The agent does not remember this any more.";
+  return phase === "answered" ? (STOPPED[stopped] ?? "") : "";
 }
 
 function statusText(exchange) {

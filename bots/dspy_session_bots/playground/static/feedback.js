@@ -12,7 +12,8 @@ export function verdict(exchange, who) {
   return { is, hope: (wanted) => hopes.set(key, { is: wanted, seen: known }) };
 }
 
-function knownVerdict({ score }) {
-  if (score === null || score === undefined) return "";
+function knownVerdict({ verdicts }, who) {
+  const score = verdicts[who];
+  if (score === undefined) return "";
   return score >= 0.5 ? "good" : "bad";
 }

@@ -46,9 +46,10 @@ function turnView(turn) {
     recorded: turn.at === null ? "" : fullTime(turn.at),
     model: turn.model,
     score: turn.score,
+    stopped: turn.stopped,
     history: turn.history,
   };
-  const marks = [`history ${turn.history}`, scoreText(turn.score), turn.remembered ? "" : "taken back"];
+  const marks = [`history ${turn.history}`, scoreText(turn.score), turn.stopped, turn.remembered ? "" : "taken back"];
   return make(
     "li",
     { id: `turn-${turn.id}`, "data-remembered": turn.remembered },

@@ -80,6 +80,8 @@ function askForName() {
   box.select();
 }
 
-place.addEventListener("change", (event) => choose(event.target.value));
+place.addEventListener("change", (event) => {
+  if (event.target.type === "radio") choose(event.target.value);
+});
 rename.addEventListener("click", askForName);
 draw();
