@@ -107,7 +107,7 @@ class Reactions:
             sent_at=since,
             deed=Reaction(emoji, message_id, added),
             channel_name=channel_name(channel),
-            reply_to=_reply_under(channel, event.message_id),
+            reply_to=_reply_under(channel, event.guild_id, event.message_id),
         )
 
 
@@ -127,7 +127,7 @@ def press_of(interaction: discord.Interaction, name: ButtonName) -> Action | Non
         sent_at=interaction.created_at,
         deed=Press(name.action, name.about, answer_in(interaction.data) if answer else ""),
         channel_name=channel_name(channel),
-        reply_to=_reply_under(channel, None if under is None else under.id),
+        reply_to=_reply_under(channel, interaction.guild_id, None if under is None else under.id),
     )
 
 
@@ -143,9 +143,10 @@ def _channel(client: discord.Client, channel_id: int, guild_id: int | None) -> C
     return client.get_channel(channel_id) or client.get_partial_messageable(channel_id, guild_id=guild_id)
 
 
-def _reply_under(channel: Channel, message_id: int | None) -> dict[str, Any]:
-    quotes = not isinstance(channel, discord.Thread | discord.DMChannel)
-    return Destination(channel.id, message_id if quotes else None).as_dict()
+def _reply_under(channel: Channel, guild_id: int | None, message_id: int | None) -> dict[str, Any]:
+    """Where an answer goes; among other talk it quotes what it is about."""
+    among_others = guild_id is not None and not isinstance(channel, discord.Thread)
+    return Destination(channel.id, message_id if among_others else None).as_dict()
 
 
 def _emoji(emoji: discord.PartialEmoji) -> str:

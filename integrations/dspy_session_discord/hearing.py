@@ -88,7 +88,10 @@ class Hearing:
         asking = bool(name.asks) and interaction.type is discord.InteractionType.component
         # Side by side: Discord waits for three seconds, and who presses Stop should not wait for Discord.
         self._start(_acknowledge(interaction, name if asking else None), f"{interaction.id}-acknowledged")
-        self._hand_over(press_of(interaction, name))
+        press = press_of(interaction, name)
+        if press is None:
+            _log.warning("button press %s is lost: Discord does not say where it was", interaction.id)
+        self._hand_over(press)
 
     def _guarded(self, take: Callable[[Any, int], None]) -> Callable[[Any], None]:
         def guarded(event: Any) -> None:

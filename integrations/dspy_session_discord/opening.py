@@ -9,6 +9,7 @@ from dspy_session_chat.platform import Opened
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.key import key_in
 from dspy_session_discord.markup import shorten
+from dspy_session_discord.posting import fresh_nonce
 from dspy_session_discord.translate import THREAD_NAME_LIMIT
 
 NO_THREADS = "Discord has no threads here: they are opened in text channels of a server"
@@ -34,7 +35,9 @@ async def open_thread(client: discord.Client, beside: int, title: str) -> Opened
         opened = await channel.create_thread(name=name, content=name, allowed_mentions=nobody, suppress_embeds=True)
         thread = opened.thread
     elif isinstance(channel, discord.TextChannel):
-        starter = await channel.send(name, allowed_mentions=nobody, suppress_embeds=True, silent=True)
+        starter = await channel.send(
+            name, allowed_mentions=nobody, suppress_embeds=True, silent=True, nonce=fresh_nonce()
+        )
         thread = await starter.create_thread(name=name)
     else:
         raise PlatformError(NO_THREADS)

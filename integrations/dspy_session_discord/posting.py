@@ -30,6 +30,9 @@ MOST_FILES = 10
 UNKNOWN_MESSAGE = 10008
 """Discord's error code: the message is gone."""
 
+THREAD_ARCHIVED = 50083
+"""Discord's error code: nothing can be changed in the thread until somebody writes in it."""
+
 _NO_FILES = (403, 413)
 """Statuses of refusals that may be for the files alone: the bot may not attach any, or they are too large."""
 
@@ -136,16 +139,18 @@ def fresh_nonce() -> str:
 
 
 async def _put(place: Place, message: Written, shown: str | None) -> str:
-    """Change the message that is shown, or send it when there is none or somebody deleted it; its id."""
-    if shown is not None:
-        try:
-            await change(place, shown, message)
-        except discord.NotFound as error:
-            if error.code != UNKNOWN_MESSAGE:
-                raise
-        else:
-            return shown
-    return await send(place, message)
+    """Change the message that is shown, or send it when there is none or it cannot be changed any more; its id."""
+    if shown is None:
+        return await send(place, message)
+    try:
+        await change(place, shown, message)
+    except discord.HTTPException as error:
+        if error.code not in (UNKNOWN_MESSAGE, THREAD_ARCHIVED):
+            raise
+        sent = await send(place, message)  # which opens the thread again
+        await _take_away(place, shown)
+        return sent
+    return shown
 
 
 async def _take_away(place: Place, message_id: str) -> None:

@@ -9,6 +9,7 @@ from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Action, Deletion, Edit, Reaction, event_from_json
 from dspy_session_chat.inbound import Author, Inbound
 from dspy_session_discord import Discord
+from dspy_session_discord.destination import Destination
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Keep, own, running
 from tests.loopback.discord import Channel, FakeDiscord
@@ -149,6 +150,7 @@ async def test_a_reaction_in_a_thread_and_in_a_direct_message_names_the_conversa
     assert in_thread.key == in_channel(place, thread.id)
     assert in_dm.key == ConversationKey("discord", "", str(dm.id))
     assert in_dm.author.id == str(place.ada.id)
+    assert [Destination.from_dict(one.reply_to).message for one in (in_thread, in_dm)] == [None, None]
 
 
 async def test_reactions_to_what_others_wrote_are_not_told_where_discord_says_so(
@@ -183,11 +185,8 @@ async def test_a_reaction_that_is_put_there_again_is_another_one(fake: FakeDisco
     assert len(set(ids)) == 4
 
 
-@pytest.mark.parametrize("missing", ["message_content"])
-async def test_an_edit_that_discord_keeps_the_text_of_is_not_told(
-    fake: FakeDiscord, place: Place, missing: str
-) -> None:
-    setattr(fake, missing, False)
+async def test_an_edit_that_discord_keeps_the_text_of_is_not_told(fake: FakeDiscord, place: Place) -> None:
+    fake.message_content = False
     keep = Keep()
     async with running(own(fake), keep, fake):
         said = await fake.say(place.general, place.ada, "secret")

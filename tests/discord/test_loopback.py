@@ -161,7 +161,10 @@ def rows(*labels: str) -> list[dict[str, Any]]:
         (rows(""), "between 1 and 100"),
         (rows("x" * 101), "between 1 and 100"),
         ([{"type": 1, "components": []}], "between 1 and 5"),
-        ([{"type": 1, "components": [{"type": 2, "style": 5, "url": "https://example.com", "label": "x"}]}], "not one of"),
+        (
+            [{"type": 1, "components": [{"type": 2, "style": 5, "url": "https://a.example", "label": "x"}]}],
+            "not one of",
+        ),
         ([{"type": 1, "components": [{"type": 2, "style": 1, "label": "x"}]}], "between 1 and 100"),
     ],
 )

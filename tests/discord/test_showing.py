@@ -71,6 +71,22 @@ async def test_what_somebody_deleted_meanwhile_is_posted_anew(fake: FakeDiscord,
     assert (message.content, posted.message_ids) == ("hello", (str(message.id),))
 
 
+async def test_a_thread_that_is_archived_meanwhile_gets_the_answer_all_the_same(
+    fake: FakeDiscord, place: Place
+) -> None:
+    keep, platform = Keep(), own(fake)
+    async with running(platform, keep, fake):
+        await fake.say(place.general, place.ada, f"{fake.bot.mention} hi")
+        inbound = await keep.next()
+        shown = await platform.begin(inbound, "one moment", [STOP])
+        thread = fake.posts[0].channel
+        thread.archived = True
+        posted = await platform.post(replace(saying(inbound, "hello"), shown=(shown,)))
+
+    (message,) = thread.visible
+    assert (message.content, posted.message_ids) == ("hello", (str(message.id),))
+
+
 async def test_what_another_process_has_shown_is_completed(fake: FakeDiscord, place: Place) -> None:
     keep, platform = Keep(), own(fake)
     async with running(platform, keep, fake):

@@ -26,6 +26,7 @@ MISSING_ACCESS = (403, 50001, "Missing Access")
 EMPTY_MESSAGE = (400, 50006, "Cannot send an empty message")
 CLOSED_DMS = (403, 50007, "Cannot send messages to this user")
 MISSING_PERMISSIONS = (403, 50013, "Missing Permissions")
+THREAD_ARCHIVED = (400, 50083, "Thread is archived")
 WRONG_CHANNEL_TYPE = (400, 50024, "Cannot execute action on this channel type")
 THREAD_EXISTS = (400, 160004, "A thread has already been created for this message")
 

@@ -15,6 +15,7 @@ from tests.loopback.discord.refusal import (
     EMPTY_MESSAGE,
     MISSING_ACCESS,
     MISSING_PERMISSIONS,
+    THREAD_ARCHIVED,
     THREAD_EXISTS,
     UNAUTHORIZED,
     UNKNOWN_CHANNEL,
@@ -214,6 +215,7 @@ class Rest:
             components=components.checked(body.get("components") or []),
         )
         self._attach(message, body, files)
+        channel.archived = False
         if (reference := body.get("message_reference")) is not None:
             message.reply_to = self._quoted(reference)
             message.type = 0 if message.reply_to is None else 19
@@ -236,6 +238,8 @@ class Rest:
         message = self._find_message(request)
         if message.author is not self._discord.bot:
             raise ApiError(403, 50005, "Cannot edit a message authored by another user")
+        if message.channel.archived:
+            raise ApiError(*THREAD_ARCHIVED)
         body, files = await uploads.read(request, self._discord.file_limit)
         self._must_be_able_to_attach(message.channel, files)
         content = _content(body) if "content" in body else message.content
