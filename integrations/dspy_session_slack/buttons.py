@@ -51,7 +51,7 @@ def button_of(element: Mapping[str, Any]) -> Button | None:
         return None
     try:
         action, about, asks = json.loads(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     if not all(isinstance(each, str) for each in (action, about, asks)):
         return None

@@ -122,7 +122,7 @@ def answered(body: Mapping[str, Any], bot: BotUser, names: Mapping[str, str], no
     text = _answer(view)
     try:
         name, about, place = json.loads(view["private_metadata"])
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return None
     if author is None or not text.strip() or not isinstance(place, dict) or not _is_place(place):
         return None

@@ -58,6 +58,11 @@ def test_what_slack_would_not_take_is_left_out(caplog: pytest.LogCaptureFixture)
     assert elements(Button("wide", "w" * 100))[0]["text"]["text"] == "w" * 75
 
 
+@pytest.mark.parametrize("value", ["", "x", "7", "[]", '["good"]', '["good",1,""]', '{"good":"t1"}', "[" * 5_000])
+def test_what_was_not_made_here_is_none_of_ours(value: str):
+    assert button_of({"action_id": "dspy-session:button:0", "value": value}) is None
+
+
 anything = st.none() | st.integers() | st.text() | st.lists(st.text(), max_size=3)
 element = st.fixed_dictionaries(
     {}, optional={"action_id": st.just("dspy-session:button:0") | anything, "value": anything, "text": anything}
@@ -188,7 +193,14 @@ async def test_a_joined_app_keeps_its_own_buttons(slack: FakeSlack):
         await ack()
         theirs.append(action["value"])
 
+    answered_theirs: list[str] = []
+
+    async def on_answer(ack: Any, view: dict[str, Any]) -> None:
+        await ack()
+        answered_theirs.append(view["callback_id"])
+
     app.action("order")(on_press)
+    app.view("order-form")(on_answer)
     platform = Slack(app=app, app_token=slack.app_token, ping_interval=0.5)
     rated = Rated(platform)
     order = {"type": "button", "action_id": "order", "value": "soup", "text": {"type": "plain_text", "text": "Order"}}
@@ -198,8 +210,10 @@ async def test_a_joined_app_keeps_its_own_buttons(slack: FakeSlack):
             channel=ANNS_DM, text="menu", blocks=[{"type": "actions", "elements": [order]}]
         )
         await slack.press("Order", channel=ANNS_DM, ts=menu["ts"], user=ANN)
+        await slack.submit({"type": "modal", "callback_id": "order-form", "blocks": []}, None, user=ANN)
         await slack.press("👍", channel=ANNS_DM, ts=slack.posts[0].ts, user=ANN)
         await slack.settled()
 
     assert theirs == ["soup"]
+    assert answered_theirs == ["order-form"]
     assert [action.deed for action in rated.actions] == [Press("good", "t1")]

@@ -121,6 +121,20 @@ async def test_edits_and_deletions_come_as_what_they_are(slack: FakeSlack):
     assert {action.author.name for action in echo.actions} == {"Ann"}
 
 
+async def test_in_a_thread_that_the_bot_is_in_new_names_are_looked_up(slack: FakeSlack):
+    async with echoing(slack) as echo:
+        asked = await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
+        await slack.next_post()
+        said = await slack.say("and then?", channel=GENERAL, user=ANN, thread_ts=asked["ts"])
+        await slack.next_post()
+        await slack.edit(said, f"and then, with <@{BEN}>?", channel=GENERAL)
+        await slack.settled()
+
+    (action,) = echo.actions
+    assert action.deed == Edit(f"{GENERAL}:{said['ts']}", "and then, with @Ben?")
+    assert action.key == echo.received[0].key
+
+
 async def test_in_a_dm_too(slack: FakeSlack):
     async with echoing(slack) as echo:
         said = await slack.say("hello", channel=ANNS_DM, user=ANN)

@@ -146,6 +146,14 @@ async def test_the_words_come_without_buttons_rather_than_not_at_all(slack: Fake
     assert shown(slack) == [("Nine.", ())]
 
 
+async def test_another_refusal_has_nothing_to_do_with_the_buttons(slack: FakeSlack):
+    slack.fail("chat.postMessage", refused("is_archived"))
+
+    with pytest.raises(PlatformError, match="is archived"):
+        await platform_of(slack).post(Post(INBOUND, Reply("Nine.", buttons=(GOOD,))))
+    assert len(slack.called("chat.postMessage")) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "seen"),
     [({"channel": GENERAL}, True), ({"channel": ANNS_DM}, False)],
