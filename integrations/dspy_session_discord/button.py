@@ -97,11 +97,14 @@ def view_of(buttons: Sequence[Button]) -> discord.ui.View | None:
         return None
     if len(buttons) > MOST_BUTTONS:
         raise ConfigurationError(f"a message in Discord has {MOST_BUTTONS} buttons at most; got {len(buttons)}")
+    named = {str(ButtonName.of(button)): button for button in buttons}
+    if len(named) < len(buttons):
+        raise ConfigurationError("two buttons of a message do the same; give them different actions or subjects")
     view = discord.ui.View(timeout=None)
-    for button in buttons:
+    for name, button in named.items():
         style = _STYLES.get(button.style, discord.ButtonStyle.secondary)
         label = shorten(button.label, LABEL_LIMIT) or button.action
-        view.add_item(discord.ui.Button(style=style, label=label, custom_id=str(ButtonName.of(button))))
+        view.add_item(discord.ui.Button(style=style, label=label, custom_id=name))
     view.stop()
     return view
 

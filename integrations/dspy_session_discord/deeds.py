@@ -77,7 +77,7 @@ class Reactions:
     """
 
     def __init__(self) -> None:
-        self._last: OrderedDict[tuple[int, int, str], tuple[bool, datetime]] = OrderedDict()
+        self._last: OrderedDict[str, tuple[bool, datetime]] = OrderedDict()
 
     def told(self, event: discord.RawReactionActionEvent, client: discord.Client, at: datetime) -> Action | None:
         """The reaction that ``event`` tells of at the time ``at``; None when it is the bot's own or not to a message
@@ -89,26 +89,28 @@ class Reactions:
         added, emoji = event.event_type == "REACTION_ADD", _emoji(event.emoji)
         if not emoji:
             return None
-        # Two custom emoji may share a name.
-        which = (event.message_id, event.user_id, str(event.emoji.id or emoji))
+        which = f"{event.message_id}-{event.user_id}-{event.emoji.id or emoji}"  # two custom emoji may share a name
+        since = self._since(which, added, at)
+        channel = _channel(client, event.channel_id, event.guild_id)
+        user = event.member or client.get_user(event.user_id)
+        return Action(
+            key=key_in(channel, str(event.guild_id or "")),
+            event_id=f"{which}-{'added' if added else 'removed'}-{_milliseconds(since)}",
+            author=Author(str(event.user_id), "") if user is None else author_of(user),
+            sent_at=since,
+            deed=Reaction(emoji, str(event.message_id), added),
+            channel_name=channel_name(channel),
+            reply_to=_reply_under(channel, event.guild_id, event.message_id),
+        )
+
+    def _since(self, which: str, added: bool, at: datetime) -> datetime:
+        """When that reaction came to be there, or to be gone."""
         before = self._last.pop(which, None)
         since = before[1] if before is not None and before[0] == added else at
         self._last[which] = (added, since)
         if len(self._last) > REMEMBERED_REACTIONS:
             self._last.popitem(last=False)
-        channel = _channel(client, event.channel_id, event.guild_id)
-        user = event.member or client.get_user(event.user_id)
-        message_id = str(event.message_id)
-        state = "added" if added else "removed"
-        return Action(
-            key=key_in(channel, str(event.guild_id or "")),
-            event_id=f"{'-'.join(map(str, which))}-{state}-{_milliseconds(since)}",
-            author=Author(str(event.user_id), "") if user is None else author_of(user),
-            sent_at=since,
-            deed=Reaction(emoji, message_id, added),
-            channel_name=channel_name(channel),
-            reply_to=_reply_under(channel, event.guild_id, event.message_id),
-        )
+        return since
 
 
 def press_of(interaction: discord.Interaction, name: ButtonName) -> Action | None:
@@ -151,7 +153,8 @@ def _reply_under(channel: Channel, guild_id: int | None, message_id: int | None)
 
 def _emoji(emoji: discord.PartialEmoji) -> str:
     """The emoji itself without skin tone, or the name of one that a server has made; empty when that is gone."""
-    return _SKIN_TONES.sub("", emoji.name or "") if emoji.is_unicode_emoji() else emoji.name or ""
+    name = emoji.name or ""
+    return _SKIN_TONES.sub("", name) if emoji.is_unicode_emoji() else name
 
 
 def _milliseconds(time: datetime) -> int:

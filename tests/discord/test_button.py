@@ -59,6 +59,8 @@ async def test_what_cannot_be_shown_is_said() -> None:
     assert view_of([]) is None
     with pytest.raises(ConfigurationError, match="25 buttons at most; got 26"):
         view_of([Button("a", "A", str(number)) for number in range(26)])
+    with pytest.raises(ConfigurationError, match="two buttons of a message do the same"):
+        view_of([Button("a", "A"), Button("a", "B")])
     with pytest.raises(ConfigurationError, match="give it a short word"):
         view_of([Button("a" * 100, "A")])
 
