@@ -33,11 +33,13 @@ class Changing:
         conversations: Where it is kept.
         hold: The conversation.
         settled: The message that is answered by the change; None for none.
+        also: Ids of further messages in the inbox that are done with it.
     """
 
     conversations: Conversations
     hold: Hold
     settled: Settled | None = None
+    also: tuple[str, ...] = ()
 
     async def reset(self) -> None:
         """Start it again."""
@@ -132,7 +134,7 @@ class Changing:
         return found
 
     async def _write(self, change: journal.Change, *events: ChangeEvent) -> None:
-        await self.conversations.write(self.hold, change, events, self.settled)
+        await self.conversations.write(self.hold, change, events, self.settled, also=self.also)
         if change.entries:
             self.hold.restored = None
 

@@ -275,22 +275,29 @@ class Conversations:
         Raises:
             SessionError: The new conversation exists already.
         """
-        if str(key) == str(new_key):
-            raise SessionError(f"the conversation {str(key)!r} cannot be forked into itself")
         await self.open()
         async with self.holds.hold(str(key)) as source:
-            entries = [entry async for entry in self.store.entries(str(key))]
-            if not entries:
-                return
-            marks = source.known.marks
+            await self.fork_held(source, new_key)
+
+    async def fork_held(self, source: Hold, new_key: Key) -> None:
+        """Let a new conversation start from where one is that is held already.
+
+        Raises:
+            SessionError: The new conversation exists already.
+        """
+        if source.key == str(new_key):
+            raise SessionError(f"the conversation {source.key!r} cannot be forked into itself")
+        entries = [entry async for entry in self.store.entries(source.key)]
+        if not entries:
+            return
         async with self.holds.hold(str(new_key)) as hold:
             if hold.known.length:
                 raise StaleJournalError(f"the conversation {str(new_key)!r} exists already")
             at = self.clock()
             hold.known.state.initial_history = None  # it begins as the other one did
-            forked = journal.note("forked", {"from": str(key)}, hold.known, at).entries
-            told = event(hold, "conversation.forked", at, from_key=str(key))
-            await self.write(hold, Change((*entries, *forked), marks), [told])
+            forked = journal.note("forked", {"from": source.key}, hold.known, at).entries
+            told = event(hold, "conversation.forked", at, from_key=source.key)
+            await self.write(hold, Change((*entries, *forked), source.known.marks), [told])
             hold.restored = None
 
     async def list(self, prefix: str = "") -> Sequence[ConversationInfo]:
@@ -333,9 +340,9 @@ class Conversations:
 
     # --- for the turns and the runtime --------------------------------------------------------------------------------
 
-    def changing(self, hold: Hold, settled: Settled | None = None) -> Changing:
+    def changing(self, hold: Hold, settled: Settled | None = None, also: Sequence[str] = ()) -> Changing:
         """A conversation that is held, to be changed, with the message that is answered by the change."""
-        return Changing(self, hold, settled)
+        return Changing(self, hold, settled, tuple(also))
 
     async def write(
         self,

@@ -259,7 +259,7 @@ def _conversation(key: str) -> dict[str, str | None]:
         "key": key,
         "platform": address.platform,
         "workspace": address.workspace,
-        "channel": address.channel,
+        "channel": address.channel or None,
         "thread": address.thread,
     }
 

@@ -8,12 +8,15 @@ from urllib.parse import quote, unquote
 from dspy_session.errors import InvalidKeyError
 
 _SAFE = "-._~@"
-_PARTS = ("platform", "workspace", "channel", "thread")
+_PARTS = ("platform", "workspace", "channel", "thread", "user")
+_MAY_BE_MISSING = ("thread", "user")
+_USER = "="
+"""Stands before a user, and is never left as it is in another part."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationKey:
-    """The address of one conversation: a thread, a channel or a DM on one platform.
+    """The address of one conversation: a thread, a channel or a DM on one platform, or what one user says there.
 
     ``str(key)`` is printable and parses back to an equal key; two different keys never print alike, because each
     part is percent-encoded before the parts are joined with ``:``.
@@ -21,11 +24,14 @@ class ConversationKey:
     Args:
         platform: Lower-case name of the platform, for example ``"slack"``.
         workspace: The platform's id of the workspace or server; empty where the platform has none (a Discord DM).
-        channel: The platform's id of the channel or DM.
+        channel: The platform's id of the channel or DM; empty for all that ``user`` says, wherever that is.
         thread: The platform's id of the thread, or None for a conversation that is a whole channel or DM.
+        user: The platform's id of the only user whose conversation it is; None for one that people share.
 
     >>> str(ConversationKey("slack", "T1", "C1", "1700000000.000100"))
     'slack:T1:C1:1700000000.000100'
+    >>> str(ConversationKey("slack", "T1", "C1", user="U1")), str(ConversationKey("slack", "T1", "", user="U1"))
+    ('slack:T1:C1:=U1', 'slack:T1::=U1')
     >>> ConversationKey.parse("slack:T1:C1").thread is None
     True
     """
@@ -34,13 +40,15 @@ class ConversationKey:
     workspace: str
     channel: str
     thread: str | None = None
+    user: str | None = None
 
     def __post_init__(self) -> None:
         for name in _PARTS:
             part = getattr(self, name)
-            if part is None and name == "thread":
+            if part is None and name in _MAY_BE_MISSING:
                 continue
-            if not isinstance(part, str) or (not part and name != "workspace"):
+            may_be_empty = name == "workspace" or (name == "channel" and self.user is not None and self.thread is None)
+            if not isinstance(part, str) or not (part or may_be_empty):
                 raise InvalidKeyError(f"a conversation key needs a non-empty text for {name!r}, got {part!r}")
             try:
                 part.encode()
@@ -51,7 +59,8 @@ class ConversationKey:
         parts = [self.platform, self.workspace, self.channel]
         if self.thread is not None:
             parts.append(self.thread)
-        return ":".join(quote(part, safe=_SAFE) for part in parts)
+        printed = ":".join(quote(part, safe=_SAFE) for part in parts)
+        return printed if self.user is None else f"{printed}:{_USER}{quote(self.user, safe=_SAFE)}"
 
     @classmethod
     def parse(cls, text: str) -> ConversationKey:
@@ -61,10 +70,15 @@ class ConversationKey:
             InvalidKeyError: ``text`` is not what ``str(key)`` prints for any key.
         """
         parts = text.split(":")
+        user = parts.pop()[len(_USER) :] if parts[-1].startswith(_USER) else None
         if len(parts) not in (3, 4):
-            raise InvalidKeyError(f"{text!r} is no conversation key: expected platform:workspace:channel[:thread]")
+            raise InvalidKeyError(
+                f"{text!r} is no conversation key: expected platform:workspace:channel[:thread][:=user]"
+            )
         try:
-            key = cls(*(unquote(part, errors="strict") for part in parts))
+            platform, workspace, channel, *thread = (unquote(part, errors="strict") for part in parts)
+            user = None if user is None else unquote(user, errors="strict")
+            key = cls(platform, workspace, channel, thread[0] if thread else None, user)
         except UnicodeDecodeError:
             raise InvalidKeyError(f"{text!r} is no conversation key: its escapes are not UTF-8") from None
         if str(key) != text:

@@ -23,7 +23,23 @@ from dspy_session.turn import Besides, Record, Turn
 TURN, SEED, MEMORY = "turn", "seed", "memory"
 FORGOTTEN = "forgotten"
 _KNOWN = frozenset(
-    {TURN, SEED, MEMORY, FORGOTTEN, "cleared", "reset", "undo", "forked", "failed", "score", "signal", "edit", "aside"}
+    {
+        TURN,
+        SEED,
+        MEMORY,
+        FORGOTTEN,
+        "cleared",
+        "reset",
+        "undo",
+        "forked",
+        "failed",
+        "score",
+        "signal",
+        "edit",
+        "aside",
+        "asked",
+        "decided",
+    }
 )
 
 

@@ -51,10 +51,10 @@ class Job:
         """
         return await self.conversations.taken(self.hold, request)
 
-    async def changing(self, settled: Settled | None = None) -> Changing:
-        """The conversation, to be changed, with the message that is answered by that."""
+    async def changing(self, settled: Settled | None = None, *, also: Sequence[str] = ()) -> Changing:
+        """The conversation, to be changed, with the message that is answered by that and others that are done too."""
         await self.conversations.holds.ready(self.hold)
-        return self.conversations.changing(self.hold, settled)
+        return self.conversations.changing(self.hold, settled, also)
 
     async def pending(self) -> Sequence[Arrival]:
         """What has come in this conversation and is not answered, this message among it, by the time it was sent."""

@@ -138,7 +138,7 @@ class TakenTurn:
         """
         async with self._hold.writing:
             known, at = self._hold.known, self._conversations.clock()
-            change = note("failed", body, known, at)
+            change = note("failed", body, known, at, author=self._request.user or self._request.author)
             settled = self._settled(reply)
             await self._conversations.write(self._hold, change, (), settled, also=self._request.also)
         self.reply = reply

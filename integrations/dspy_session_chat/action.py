@@ -107,6 +107,7 @@ class Action:
         deed: What was done.
         channel_name: The channel's name as people see it; empty in a DM.
         reply_to: Where an answer goes, in the platform's own words (JSON values only), read by that platform alone.
+        direct: True in a DM.
     """
 
     key: ConversationKey
@@ -116,6 +117,7 @@ class Action:
     deed: Deed
     channel_name: str = ""
     reply_to: dict[str, Any] = field(default_factory=dict)
+    direct: bool = False
 
     @property
     def user(self) -> str:
@@ -154,6 +156,7 @@ def event_from_json(written: Mapping[str, Any]) -> Event:
             deed=deed(**known_fields(deed, fields["deed"])),
             channel_name=fields.get("channel_name", ""),
             reply_to=fields.get("reply_to", {}),
+            direct=bool(fields.get("direct", False)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SessionError(f"a waiting event is damaged: {error!r:.200}") from error

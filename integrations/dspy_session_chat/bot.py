@@ -4,50 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 import dspy
-from dspy.streaming import StatusMessage, StreamResponse
 
-from dspy_session import ConfigurationError, Session, SessionError, Turn
-from dspy_session.conversation import Conversations, DurableSink, Sink, TakenTurn, TurnRequest
+from dspy_session import ConfigurationError, Session, SessionError
+from dspy_session.conversation import ConversationKey, Conversations, DurableSink, Sink
 from dspy_session.conversation.holds import LEASE_SECONDS
-from dspy_session.conversation.runtime import Job, Runtime, TryLaterError
-from dspy_session.errors import PlatformUnavailableError, StaleJournalError, StoreError
-from dspy_session.stores import Arrival, Posting, SealingKey, Store
-from dspy_session_chat.action import Event
+from dspy_session.conversation.runtime import Runtime
+from dspy_session.stores import Posts, SealingKey, Store
+from dspy_session_chat.access import Access
+from dspy_session_chat.action import Action, Event, Press, Reaction
+from dspy_session_chat.answering import Means
+from dspy_session_chat.attachments import FileLimits
+from dspy_session_chat.commands import BotCommand, Commands, Handler
+from dspy_session_chat.desk import Desk
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.fields import AgentFields
-from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.platform import (
-    CanStream,
-    CanType,
-    NeedsConversations,
-    Platform,
-    Post,
-    Receive,
-    ReplyStream,
-    by_name,
-)
-from dspy_session_chat.reply import Reply
+from dspy_session_chat.forms import Forms
+from dspy_session_chat.gate import Gate
+from dspy_session_chat.limits import Limits, shortened
+from dspy_session_chat.manners import Manners, is_heard, scoped
+from dspy_session_chat.outward import outward
+from dspy_session_chat.platform import NeedsCommands, NeedsConversations, Platform, Receive, by_name
+from dspy_session_chat.posting import Poster
+from dspy_session_chat.prices import models_of
+from dspy_session_chat.ratings import SCORES, Ratings
+from dspy_session_chat.steps import shorten
+from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 3
-"""How often a message is begun to be answered: one that ends each process that tries must not end all of them."""
-POST_TRIES = 12
-"""How often an answer is posted at least while the platform cannot be reached."""
-POST_SECONDS = 600.0
-"""Seconds from the message on in which that is not given up: several processes are soon through with their tries."""
-SURE_SECONDS = 1.0
-"""How long a conversation that was ours needs not be asked for again while an answer is shown."""
-NO_ANSWER = "(The agent had nothing to say.)"
+RETENTION_SECONDS = 3600.0
+"""How often it is looked for what is too old."""
 
 
 class Bot:
@@ -64,6 +58,14 @@ class Bot:
         store: Where conversations are kept: a URL (``sqlite:///bot.db``, ``postgresql://…``, ``memory://``) or a store.
         keys: Keys to encrypt what people say with, as ``Conversations`` takes them.
         sinks: Told of each turn, for example a ``Webhook``.
+        manners: How it behaves among people: when it speaks up, what is one conversation, what becomes of messages
+            that come while it is at work.
+        limits: How much people may ask of it.
+        access: Who may ask.
+        files: How much of people's files is read.
+        scores: What reactions are worth: ``{"👍": 1.0, "👎": 0.0}``; the buttons are worth what these two are.
+        allow_hosts: Hosts whose images may stand in answers; those of others become links, since whoever looks at an
+            image tells its host.
         input_field: The agent's input that takes the message; only needed when it has several texts.
         output_field: The agent's output that is the reply; likewise.
         lm: The language model; what ``dspy.configure`` set if None.
@@ -85,6 +87,12 @@ class Bot:
         store: str | Store = "sqlite:///bot.db",
         keys: str | SealingKey | Sequence[str | SealingKey] | None = None,
         sinks: Sequence[Sink | DurableSink] = (),
+        manners: Manners | None = None,
+        limits: Limits | None = None,
+        access: Access | None = None,
+        files: FileLimits | None = None,
+        scores: Mapping[str, float] = SCORES,
+        allow_hosts: Collection[str] = (),
         input_field: str | None = None,
         output_field: str | None = None,
         lm: dspy.BaseLM | None = None,
@@ -98,23 +106,79 @@ class Bot:
             raise ConfigurationError(f"the agent must be a dspy.Module; got {type(agent).__name__}")
         if not platforms:
             raise ConfigurationError("the bot has no platform to live on: give platforms=[Slack(...)], for example")
-        session = agent if isinstance(agent, Session) else Session(agent)
+        manners, limits, access = manners or Manners(), limits or Limits(), access or Access()
+        session = agent if isinstance(agent, Session) else Session(agent, max_turns=limits.history_turns)
+        if limits.tool_steps is not None:
+            shorten(session, limits.tool_steps)
         self.fields = AgentFields.of(session, input_field, output_field)
         self.conversations = Conversations(
             session, store, keys=keys, sinks=sinks, agent_version=agent_version, lease_seconds=lease_seconds
         )
+        self.commands = Commands()
         self._platforms = by_name(platforms)
-        self._runtime = Runtime(
-            self.conversations, self._do, handles=lambda key: key.split(":", 1)[0] in self._platforms
+        self._manners = manners
+        self._access = access
+        self._ratings = Ratings(scores)
+        self._desk = Desk(
+            Means(
+                conversations=self.conversations,
+                poster=Poster(self.conversations, self._platforms, manners.most_posts),
+                fields=self.fields,
+                forms=Forms(
+                    self.fields,
+                    lambda text: outward(shortened(limits, text), allow_hosts),
+                    reasoning=manners.show_reasoning,
+                    table=manners.show_fields,
+                ),
+                manners=manners,
+                limits=limits,
+                access=access,
+                gate=Gate(limits, access, self.conversations.store, self.conversations.clock, models_of(session, lm)),
+                files=files or FileLimits(),
+                ratings=self._ratings,
+                commands=self.commands,
+                lm=lm,
+                now=now,
+                lease_seconds=lease_seconds,
+            )
         )
-        self._lm = lm
+        self._runtime = Runtime(
+            self.conversations, self._desk.handle, handles=lambda key: key.split(":", 1)[0] in self._platforms
+        )
         self._keep = None if keep is None else seconds_of(keep)
         self._expiring: asyncio.Task[None] | None = None
         self._grace = grace
-        self._lease_seconds = lease_seconds
-        self._now = now
         self._listening: dict[asyncio.Task[None], Platform] = {}
         self._closing = False
+
+    def command(
+        self, name: str, description: str, *, aliases: Sequence[str] = (), takes: str = "", admin: bool = False
+    ) -> Callable[[Handler], Handler]:
+        """Make a function a command of the bot.
+
+            @bot.command("weather", "What the weather is like.", takes="[where]")
+            async def weather(asked):
+                return f"It rains in {asked.text or 'London'}."
+
+        It is called with an ``Asked`` and returns what is said: Markdown, a ``Reply``, or None for nothing. Meanwhile
+        no message is answered in that conversation.
+
+        Args:
+            name: Its name: lower-case letters, digits and hyphens, 32 at most.
+            description: What it does, in one line of 100 characters at most.
+            aliases: Other names for it.
+            takes: What may be written after it, for the help.
+            admin: Whether only admins may give it.
+
+        Raises:
+            ConfigurationError: A name is taken or does not fit, or the description does not.
+        """
+
+        def add(handler: Handler) -> Handler:
+            self.commands.add(BotCommand(name, description, handler, tuple(aliases), takes, admin))
+            return handler
+
+        return add
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -150,6 +214,8 @@ class Bot:
         for name, platform in self._platforms.items():
             if isinstance(platform, NeedsConversations):
                 platform.use_conversations(self.conversations)
+            if isinstance(platform, NeedsCommands):
+                platform.use_commands(tuple(self.commands))
             listening = asyncio.create_task(platform.run(self._receiver(name)), name=f"listen-{name}")
             self._listening[listening] = platform
         if self._keep is not None:
@@ -191,145 +257,47 @@ class Bot:
         for task in done:
             await task
 
-    # --- messages -------------------------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------------------
 
     def _receiver(self, name: str) -> Receive:
-        async def receive(inbound: Event) -> None:
-            if not isinstance(inbound, Inbound) or inbound.addressed == "ambient" or inbound.author.is_bot:
-                return
+        async def receive(event: Event) -> None:
             if self._closing:
                 raise SessionError("the bot is stopping and takes no more messages")
-            arrival = Arrival(
-                key=str(inbound.key),
-                event_id=inbound.event_id,
-                payload=json.dumps({"platform": name, "message": inbound.to_json()}),
-                sent_at=inbound.sent_at.timestamp(),
-                received_at=self.conversations.clock(),
-                author=inbound.user,
-            )
-            await self._runtime.receive(arrival)
+            if not self._is_heard(event):
+                return
+            waiting = await self._placed(name, event)
+            if waiting is not None:
+                await self._runtime.receive(waiting.arrival(self.conversations.clock()))
 
         return receive
 
-    async def _do(self, job: Job) -> None:
-        """Answer a message, or post the answer that was committed before this process began."""
-        payload = json.loads(job.work.arrival.payload)
-        inbound, platform = Inbound.from_json(payload["message"]), self._platforms.get(payload["platform"])
-        if platform is None:
-            raise TryLaterError(f"the bot has no platform {payload['platform']!r} any more")
-        if job.work.reply:
-            await self._post(platform, inbound, job, job.work.reply)
-            return
-        turn = await job.turn(
-            TurnRequest(
-                key=job.hold.key,
-                inputs=self.fields.inputs(inbound, self._now()),
-                event_id=inbound.event_id,
-                author=inbound.author.id,
-                author_name=inbound.author.name,
-                user=inbound.user,
-                received=True,
-                reply=self._as_reply,
-            )
-        )
-        if job.work.attempts > ATTEMPTS:
-            reason = f"it was begun {ATTEMPTS} times, and no process came to its end"
-            await self._fail(turn, inbound, reason, None)
-        else:
-            try:
-                async with self._showing(platform, inbound) as shown:
-                    await self._answer(turn, shown, job)
-            except StaleJournalError:
-                raise
-            except StoreError:
-                if turn.committed is None:
-                    raise
-            except Exception as error:  # noqa: BLE001  # whatever failed, the person who asked must hear of it
-                await self._fail(turn, inbound, f"{type(error).__name__}", error)
-        await self._post(platform, inbound, job, turn.reply)
+    def _is_heard(self, event: Event) -> bool:
+        """Whether an event can be for the bot. Most of what a busy server brings is not, and is dropped here."""
+        if event.author.is_bot and self._access.denial(event) is not None:
+            return False
+        if isinstance(event, Action) and isinstance(event.deed, Reaction):
+            return self._ratings.of_reaction(event.deed) is not None
+        return is_heard(event, self._manners)
 
-    def _as_reply(self, outputs: Mapping[str, Any], turn: Turn | None) -> str:
-        """The answer, as it waits to be posted."""
-        text = self.fields.text(outputs) or NO_ANSWER
-        return json.dumps(Reply(text, "" if turn is None else turn.id).to_json())
-
-    async def _fail(self, turn: TakenTurn, inbound: Inbound, reason: str, error: Exception | None) -> None:
-        """Failure is an answer too: one line for the person, the rest for the log."""
-        reference = secrets.token_hex(4)
-        logger.error(
-            "No answer to %s in %s (reference %s): %s",
-            *(inbound.event_id, inbound.key, reference, reason),
-            exc_info=error,
-        )
-        text = f"Sorry, something went wrong on my side (reference {reference})."
-        failure = {"reference": reference, "error": reason, "event": inbound.event_id}
-        await turn.fail(failure, json.dumps(Reply(text).to_json()))
-
-    async def _post(self, platform: Platform, inbound: Inbound, job: Job, reply: str) -> None:
-        """Post an answer that is committed, if the conversation is still ours."""
-        await _see_that_it_is_ours(job)
-        post = Post(inbound, Reply.from_json(json.loads(reply)))
-        ids: Sequence[str] = ()
-        try:
-            ids = (await platform.post(post)).message_ids
-        except PlatformUnavailableError as error:
-            age = self.conversations.clock() - job.work.arrival.received_at
-            if job.work.attempts < POST_TRIES or age < POST_SECONDS:
-                raise TryLaterError(str(error)) from error
-            logger.exception("The answer to %s in %s was given up", inbound.event_id, inbound.key)
-        except Exception:  # the platform refuses it for good
-            logger.exception("The answer to %s in %s was not posted", inbound.event_id, inbound.key)
-        await job.posted(Posting(inbound.event_id, tuple(ids)))
-
-    async def _answer(self, turn: TakenTurn, shown: ReplyStream | None, job: Job) -> None:
-        # A server keeps no trace and no prompt history of what its users say.
-        settings: dict[str, Any] = {"disable_history": True, "trace": []}
-        if self._lm is not None:
-            settings["lm"] = self._lm
-        if shown is None:
-            with dspy.context(**settings):
-                await turn.run()
-            return
-        loop = asyncio.get_running_loop()
-        pieces, sure_until = turn.stream(self.fields.reply), loop.time() + min(SURE_SECONDS, self._lease_seconds / 4)
-        async with contextlib.aclosing(pieces):
-            with dspy.context(**settings):
-                item = await anext(pieces)
-            while True:
-                if turn.committed is None and loop.time() >= sure_until:
-                    await _see_that_it_is_ours(job)
-                    sure_until = loop.time() + min(SURE_SECONDS, self._lease_seconds / 4)
-                if isinstance(item, StreamResponse):
-                    await shown.append(item.chunk)
-                elif isinstance(item, StatusMessage):
-                    await shown.status(item.message)
-                try:
-                    item = await anext(pieces)
-                except StopAsyncIteration:
-                    return
+    async def _placed(self, name: str, event: Event) -> Waiting | None:
+        """An event with the conversation that it belongs to; None for a reaction to what is none of our answers."""
+        waiting = Waiting(name, scoped(event, self._manners), event.key)
+        deed = event.deed if isinstance(event, Action) else None
+        if not isinstance(deed, Reaction | Press) or not deed.message_id:
+            return waiting
+        store = self.conversations.store
+        found = await store.posted_as(waiting.scope, deed.message_id) if isinstance(store, Posts) else None
+        if found is None:
+            return None if isinstance(deed, Reaction) else waiting
+        return replace(waiting, event=replace(event, key=ConversationKey.parse(found.key)), turn=found.turn_id)
 
     async def _expire(self, keep: float) -> None:
         """Forget what is older than ``keep`` seconds, now and every hour."""
         while True:
             try:
                 await self.conversations.forget_before(self.conversations.clock() - keep)
-            except StoreError as error:
+            except SessionError as error:
                 logger.warning("What is too old could not be forgotten, next try in an hour: %s", error)
-            await asyncio.sleep(3600.0)
-
-    @contextlib.asynccontextmanager
-    async def _showing(self, platform: Platform, inbound: Inbound) -> AsyncIterator[ReplyStream | None]:
-        """Show that an answer is on its way, as well as the platform can."""
-        if isinstance(platform, CanStream):
-            async with platform.stream(inbound) as shown:
-                yield shown
-        elif isinstance(platform, CanType):
-            async with platform.typing(inbound):
-                yield None
-        else:
-            yield None
-
-
-async def _see_that_it_is_ours(job: Job) -> None:
-    if not await job.is_ours():
-        raise StaleJournalError(f"{job.hold.key} was taken over: another process posts the answer")
+            except Exception:  # whatever it is, it must be tried again
+                logger.exception("What is too old could not be forgotten, next try in an hour")
+            await asyncio.sleep(RETENTION_SECONDS)

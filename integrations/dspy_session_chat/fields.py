@@ -19,7 +19,7 @@ from dspy_session_chat.inbound import Inbound
 
 CONTEXT_FIELDS = ("author", "channel", "platform", "attachments", "now")
 """Inputs that are filled if the agent has them."""
-_THINKING = frozenset({"reasoning", "rationale", "trajectory"})
+THINKING = frozenset({"reasoning", "rationale", "trajectory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class AgentFields:
         reply = output_field
         if outputs is not None:
             answers = [name for name, kind in outputs.items() if _is_text(kind)]
-            answers = [name for name in answers if name not in _THINKING] or answers
+            answers = [name for name in answers if name not in THINKING] or answers
             reply = _one("output", output_field, answers, outputs)
         context = {name: inputs[name] for name in CONTEXT_FIELDS if name in inputs and name not in {message, *pictures}}
         return cls(message, reply, context, images)
@@ -112,7 +112,7 @@ class AgentFields:
                     f"the agent returned no {self.reply!r} (it returned {_listed(values) or type(result).__name__})"
                 )
             return "" if values[self.reply] is None else str(values[self.reply])
-        texts = [name for name, value in values.items() if isinstance(value, str) and name not in _THINKING]
+        texts = [name for name, value in values.items() if isinstance(value, str) and name not in THINKING]
         return str(values[_one("output", None, texts, values)])
 
 

@@ -230,6 +230,29 @@ class NeedsConversations(Protocol):
         ...
 
 
+class Named(Protocol):
+    """A command, as a platform shows it."""
+
+    @property
+    def name(self) -> str:
+        """Its name, without a slash."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it does, in one line."""
+        ...
+
+
+@runtime_checkable
+class NeedsCommands(Protocol):
+    """Shows people which commands there are."""
+
+    def use_commands(self, commands: Sequence[Named]) -> None:
+        """Called once, before ``run``."""
+        ...
+
+
 def by_name(platforms: Sequence[Platform]) -> dict[str, Platform]:
     """The platforms by names that are the same after a restart: a second one of a kind is ``"slack#2"``."""
     named: dict[str, Platform] = {}

@@ -58,22 +58,22 @@ async def test_one_agent_lives_in_slack_and_discord_and_remembers_over_a_restart
             await slack.connected()
             await discord.connected()
             asked = await slack.say("<@U0BOT> I am Ann", channel="C0GENERAL", user="U0ANN")
-            in_slack = await slack.next_post()
-            assert (in_slack.text, in_slack.thread_ts) == ("Nice to meet you.", asked["ts"])
+            await slack.until(lambda: slack.shown("C0GENERAL", asked["ts"])[-1].text == "Nice to meet you.")
             await discord.say(general, ada, f"{discord.bot.mention} I am Ada")
             in_discord = await discord.next_post()
-            assert in_discord.content == "Nice to meet you."
+            await discord.until(lambda: in_discord.content == "Nice to meet you.")
             assert in_discord.channel.is_thread
 
         async with everywhere(slack, discord, receiver, store) as bot:
             await slack.connected()
             await discord.connected()
             await slack.say("What is my name?", channel="C0GENERAL", user="U0BEN", thread_ts=asked["ts"])
-            assert (await slack.next_post()).text == "You are *Ann*."
+            await slack.until(lambda: slack.shown("C0GENERAL", asked["ts"])[-1].text == "You are *Ann*.")
             await discord.say(in_discord.channel, ada, "What is my name?")
-            assert (await discord.next_post()).content == "You are **Ada**."
+            again = await discord.next_post()
+            await discord.until(lambda: again.content == "You are **Ada**.")
             await slack.say("What is my name?", channel="D0ANN", user="U0ANN")
-            assert (await slack.next_post()).text == "You did not tell me."
+            await slack.until(lambda: slack.shown("D0ANN")[-1].text == "You did not tell me.")
 
             keys = {info.key for info in await bot.conversations.list()}
             deliveries = await receiver.arrived(5)

@@ -8,7 +8,9 @@ from dspy_session.conversation import ConversationKey
 from dspy_session.errors import InvalidKeyError, SessionError
 
 part = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-keys = st.builds(ConversationKey, part, st.one_of(st.just(""), part), part, st.none() | part)
+keys = st.builds(
+    ConversationKey, part, st.one_of(st.just(""), part), part, st.none() | part, st.none() | part
+) | st.builds(ConversationKey, part, st.one_of(st.just(""), part), st.just(""), user=part)
 
 
 @given(keys)
@@ -43,7 +45,22 @@ def test_any_text_is_a_key_or_an_error_of_ours(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "slack", "slack:T1", ":T1:C1", "slack:T1:", "slack:T1:C1:", "a:b:c:d:e", "slack:T 1:C1", "a:b:%ff"]
+    "text",
+    [
+        "",
+        "slack",
+        "slack:T1",
+        ":T1:C1",
+        "slack:T1:",
+        "slack:T1:C1:",
+        "a:b:c:d:e",
+        "a:b:",
+        "a:b:=",
+        "a:b::d:=u",
+        "=u",
+        "slack:T 1:C1",
+        "a:b:%ff",
+    ],
 )
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(InvalidKeyError) as caught:
@@ -53,7 +70,16 @@ def test_what_is_no_key_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "parts", [("", "w", "c"), ("p", "w", ""), ("p", "w", "c", ""), ("p", 7, "c"), ("p", "w", "\ud800")]
+    "parts",
+    [
+        ("", "w", "c"),
+        ("p", "w", ""),
+        ("p", "w", "c", ""),
+        ("p", 7, "c"),
+        ("p", "w", "\ud800"),
+        ("p", "w", "", "t", "u"),
+        ("p", "w", "c", None, ""),
+    ],
 )
 def test_a_key_needs_its_parts(parts: tuple[str, ...]) -> None:
     with pytest.raises(InvalidKeyError):

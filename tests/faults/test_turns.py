@@ -32,7 +32,12 @@ async def test_a_model_that_times_out_frees_the_conversation_tells_the_user_and_
     counts = await audit(town)
     assert (counts.turns, counts.failures, counts.posts, counts.deliveries) == (1, 1, 2, 1)
     (failed,) = [row for row in (await read(town.store))["entries"] if row["kind"] == "failed"]
-    assert json.loads(failed["body"]) == {"reference": reference, "error": "TimeoutError", "event": message.event_id}
+    assert json.loads(failed["body"]) == {
+        "reference": reference,
+        "error": "TimeoutError",
+        "event": message.event_id,
+        "message": json.loads(json.dumps(message.to_json())),  # so that it can be asked again
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dspy_session_bots.playground.beneath import under_turn
 from dspy_session_bots.playground.deeds import said_of
 from dspy_session_bots.playground.markdown import to_html
 from dspy_session_chat import Action, Command, Event, Inbound
-from dspy_session_chat.bot import NO_ANSWER
+from dspy_session_chat.forms import NO_ANSWER
 from dspy_session_chat.fields import AgentFields
 
 Phase = Literal["waiting", "working", "answered", "notice", "quiet"]

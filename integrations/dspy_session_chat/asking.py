@@ -1,0 +1,287 @@
+"""Asking people before a tool does something: a question with two buttons, for which the turn waits."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import inspect
+import json
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import dspy
+
+from dspy_session.conversation import journal
+from dspy_session.conversation.runtime import Job
+from dspy_session.errors import ConfigurationError, PlatformError, SessionError
+from dspy_session.redaction import redact
+from dspy_session.settings import setting
+from dspy_session.stores import Entry, Settled
+from dspy_session_chat.access import Access
+from dspy_session_chat.action import Action, Event, Press
+from dspy_session_chat.cleaning import clean_line
+from dspy_session_chat.duration import seconds_of
+from dspy_session_chat.platform import CanEdit, Post
+from dspy_session_chat.posting import Poster
+from dspy_session_chat.reply import Button, Reply
+from dspy_session_chat.waiting import Waiting
+
+logger = logging.getLogger(__name__)
+
+ASKING = "dspy_session_chat_asking"
+"""Name of the DSPy setting that holds the ``Asking`` of the turn that runs."""
+APPROVE, DENY = "approve", "deny"
+"""The actions of the two buttons."""
+ASKED, DECIDED = "asked", "decided"
+"""The journal's kinds of entries for a question and for the answer to it."""
+LONGEST_VALUE = 300
+"""Characters of an argument that a question shows."""
+
+Who = Literal["author", "admins", "anyone"]
+"""Who may decide: whoever wrote the message (and the bot's admins), the admins alone, or anybody in the conversation
+who may talk to the bot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a tool is about to do.
+
+    Args:
+        tool: Its name.
+        arguments: What it is called with.
+        who: Who may decide.
+        seconds: How long they may take.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    who: Who
+    seconds: float
+
+    def identity(self, event_id: str) -> str:
+        """Names the wish among all of a message: the same after a restart, if the agent wants the same again."""
+        values = json.dumps([event_id, self.tool, self.arguments], sort_keys=True, default=repr)
+        return hashlib.sha256(values.encode(errors="backslashreplace")).hexdigest()[:20]
+
+    def question(self) -> str:
+        """What people are asked, as Markdown; values stand in a code block, where nothing in them is a link."""
+        lines = [f"{name}: {clean_line(redact(str(value)), LONGEST_VALUE)}" for name, value in self.arguments.items()]
+        called = "\n".join(["```text", *(line.replace("```", "'''") for line in lines), "```"]) if lines else ""
+        return f"**May I use {self.tool.replace('_', ' ')}?**\n{called}".rstrip()
+
+
+def ask_first(
+    tool: Callable[..., Any] | dspy.Tool, *, who: Who = "author", timeout: str = "1h"
+) -> Callable[..., Any] | dspy.Tool:
+    """A tool that asks people before it runs.
+
+        agent = dspy.ReAct("message -> reply", tools=[search, ask_first(delete_account)])
+
+    In a bot's turn it posts what it is about to do, with buttons to approve or deny, and waits. Denied, or when nobody
+    decides in time, it does not run and the agent reads why. A restart meanwhile loses nothing: the message is answered
+    anew, and where the agent wants the same again the question stands, and its answer too.
+
+    Args:
+        tool: The tool.
+        who: Who may decide.
+        timeout: How long they may take: ``"30m"``, ``"1h"``.
+
+    Raises:
+        ConfigurationError: An option does not fit.
+        SessionError: When it is called outside of a bot's turn: there is nobody to ask.
+    """
+    if who not in ("author", "admins", "anyone"):
+        raise ConfigurationError(f"who must be one of 'author', 'admins', 'anyone'; got {who!r}")
+    seconds = seconds_of(timeout)
+    if isinstance(tool, dspy.Tool):
+        return dspy.Tool(
+            _asking_first(tool.func, str(tool.name), who, seconds),
+            name=tool.name,
+            desc=tool.desc,
+            args=tool.args,
+            arg_types=tool.arg_types,
+        )
+    return _asking_first(tool, getattr(tool, "__name__", type(tool).__name__), who, seconds)
+
+
+def _asking_first(run: Callable[..., Any], name: str, who: Who, seconds: float) -> Callable[..., Any]:
+    signature = inspect.signature(run)
+
+    @functools.wraps(run)
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        asking: Asking | None = setting(ASKING)
+        if asking is None:
+            raise SessionError(f"{name} asks people first, and outside of a bot's turn there is nobody to ask")
+        wish = Wish(name, dict(signature.bind(*args, **kwargs).arguments), who, seconds)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # in a thread of the agent's
+            refusal = asking.ask_from_a_thread(wish)
+            return run(*args, **kwargs) if refusal is None else refusal
+        return _run_if_allowed(asking, wish, lambda: run(*args, **kwargs))
+
+    return asked
+
+
+async def _run_if_allowed(asking: Asking, wish: Wish, run: Callable[[], Any]) -> Any:
+    refusal = await asking.ask(wish)
+    if refusal is not None:
+        return refusal
+    result = run()
+    return await result if inspect.isawaitable(result) else result
+
+
+@dataclass(slots=True)
+class Asking:
+    """Asks people while a turn runs.
+
+    Args:
+        job: The conversation.
+        waiting: The message that is answered.
+        poster: Posts the questions.
+        access: Who may talk to the bot at all, and who is an admin.
+    """
+
+    job: Job
+    waiting: Waiting
+    poster: Poster
+    access: Access
+    waited: float = 0.0
+    """Seconds that went by in waiting for people: they do not count as the agent's."""
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    _open: dict[str, tuple[Wish, asyncio.Future[Action | None]]] = field(default_factory=dict)
+    _since: float = 0.0
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while people are asked."""
+        return bool(self._open)
+
+    async def ask(self, wish: Wish) -> str | None:
+        """Ask; None when it is approved, else what the agent reads."""
+        if asyncio.get_running_loop() is not self._loop:
+            return await asyncio.wrap_future(self._submit(wish))
+        return await self._ask(wish)
+
+    def ask_from_a_thread(self, wish: Wish) -> str | None:
+        """Ask, and block until somebody decides."""
+        return self._submit(wish).result()
+
+    def _submit(self, wish: Wish) -> Future[str | None]:
+        asking: Coroutine[Any, Any, str | None] = self._ask(wish)
+        return asyncio.run_coroutine_threadsafe(asking, self._loop)
+
+    async def _ask(self, wish: Wish) -> str | None:
+        identity = wish.identity(self.waiting.event.event_id)
+        asked, decided = await self._past(identity)
+        if decided is None:
+            decided = await self._wait(identity, wish, asked)
+        if decided is None:
+            return f"{wish.tool} was not run: nobody approved it in time."
+        return None if decided["approved"] else f"{wish.tool} was not run: {decided['name'] or 'somebody'} denied it."
+
+    async def _wait(self, identity: str, wish: Wish, asked: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Post the question unless it stands, and wait for the answer; None when there is none in time."""
+        decision: asyncio.Future[Action | None] = self._loop.create_future()
+        if not self._open:
+            self._since = time.monotonic()
+        self._open[identity] = (wish, decision)
+        try:
+            ids = await self._question(identity, wish) if asked is None else tuple(asked["ids"])
+            try:
+                async with asyncio.timeout(wish.seconds):
+                    action = await decision
+            except TimeoutError:
+                action = None
+        finally:
+            del self._open[identity]
+            if not self._open:
+                self.waited += time.monotonic() - self._since
+        await self._show_decision(ids, wish, action)
+        return None if action is None else _decision(identity, action)
+
+    async def _question(self, identity: str, wish: Wish) -> tuple[str, ...]:
+        buttons = (Button(APPROVE, "Approve", identity, "good"), Button(DENY, "Deny", identity, "danger"))
+        post = Post(self.waiting.event, Reply(wish.question(), buttons=buttons))
+        ids = (await self.poster.platform(self.waiting).post(post)).message_ids
+        await self._write(ASKED, {"id": identity, "tool": wish.tool, "ids": list(ids)})
+        return ids
+
+    async def _show_decision(self, ids: tuple[str, ...], wish: Wish, action: Action | None) -> None:
+        """Let the question say what became of it; it has no buttons any more."""
+        platform = self.poster.platform(self.waiting)
+        if action is None:
+            said = "nobody decided in time"
+        else:
+            said = f"{'approved' if _approves(action) else 'denied'} by {clean_line(action.author.name)}"
+        if isinstance(platform, CanEdit) and ids:
+            try:
+                *_, last = platform.parts(f"{wish.question()}\n\n*{said}*")
+                await platform.edit(self.waiting.event, ids[-1], last)
+            except PlatformError as error:
+                logger.info("A question in %s still has its buttons: %s", self.job.hold.key, error)
+
+    async def decide(self, waiting: Waiting) -> None:
+        """Take a button in that was pressed; a turn that waits for it goes on."""
+        action = waiting.event
+        assert isinstance(action, Action)
+        assert isinstance(action.deed, Press)
+        wish, decision = self._open.get(action.deed.about, (None, None))
+        if wish is None or decision is None or decision.done():
+            await self.poster.answer_beside(waiting, self.job, Reply("This is decided already.", private=True))
+            return
+        refusal = may_decide(wish.who, self.waiting.event, action, self.access)
+        if refusal is not None:
+            await self.poster.answer_beside(waiting, self.job, Reply(refusal, private=True))
+            return
+        settled = Settled(action.event_id, received=True)
+        await self._write(DECIDED, _decision(action.deed.about, action), settled, author=action.user)
+        if not decision.done():
+            decision.set_result(action)
+
+    async def _past(self, identity: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """The question and its answer, as far as there were any before a restart."""
+        found: dict[str, dict[str, Any]] = {}
+        async for entry in self.poster.conversations.store.entries(self.job.hold.key):
+            body = _body(entry)
+            if body is not None and body.get("id") == identity:
+                found[entry.kind] = body
+        return found.get(ASKED), found.get(DECIDED)
+
+    async def _write(
+        self, kind: str, body: Mapping[str, Any], settled: Settled | None = None, *, author: str = ""
+    ) -> None:
+        hold, conversations = self.job.hold, self.poster.conversations
+        async with hold.writing:
+            change = journal.note(kind, body, hold.known, conversations.clock(), author=author)
+            await conversations.write(hold, change, (), settled)
+
+
+def may_decide(who: Who, asked: Event, action: Action, access: Access) -> str | None:
+    """Why somebody may not decide, in one line for them; None when they may."""
+    denial = access.denial(action)
+    if denial is not None:
+        return denial or "You may not decide this."
+    if who == "anyone" or access.is_admin(action) or (who == "author" and action.user == asked.user):
+        return None
+    return "Only the bot's admins may decide this." if who == "admins" else f"Only {asked.author.name} may decide this."
+
+
+def _approves(action: Action) -> bool:
+    return isinstance(action.deed, Press) and action.deed.button == APPROVE
+
+
+def _decision(identity: str, action: Action) -> dict[str, Any]:
+    return {"id": identity, "approved": _approves(action), "by": action.user, "name": clean_line(action.author.name)}
+
+
+def _body(entry: Entry) -> dict[str, Any] | None:
+    if entry.kind not in (ASKED, DECIDED):
+        return None
+    body = json.loads(entry.body)
+    return body if isinstance(body, dict) else None

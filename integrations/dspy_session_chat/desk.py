@@ -1,0 +1,240 @@
+"""What the bot does with each event that it takes out of the inbox."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from cachetools import LRUCache
+
+from dspy_session import SessionError, Turn
+from dspy_session.conversation.changing import Changing
+from dspy_session.conversation.runtime import Job
+from dspy_session.errors import StaleJournalError
+from dspy_session.feedback import Feedback
+from dspy_session.stores import Settled
+from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
+from dspy_session_chat.answering import Answering, Means
+from dspy_session_chat.asking import APPROVE, DENY
+from dspy_session_chat.commands import Asked
+from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.posting import in_words
+from dspy_session_chat.ratings import said_by
+from dspy_session_chat.reply import Reply
+from dspy_session_chat.standard import StandardCommands
+from dspy_session_chat.waiting import Waiting
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED = 10_000
+"""Conversations in which it is known how many messages of bots were answered in a row."""
+DELETED = "(deleted by its author)"
+"""What stands in the place of a message that was deleted, where the conversation has gone on since."""
+
+
+class Desk:
+    """Handles events, one at a time in each conversation.
+
+    Args:
+        means: What the bot works with. Its commands get the standard ones.
+    """
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._answering = Answering(means)
+        self._in_a_row: LRUCache[str, int] = LRUCache(REMEMBERED)
+        for command in StandardCommands(means, self._answering).all():
+            means.commands.add(command)
+
+    async def handle(self, job: Job) -> None:
+        """Handle an event, or post the answer to one that was committed before."""
+        waiting = Waiting.from_json(job.work.arrival.payload)
+        if job.work.reply:
+            await self._means.poster.post(waiting, job, job.work.reply, job.work.shown)
+        elif isinstance(waiting.event, Inbound):
+            await self._message(waiting, waiting.event, job)
+        else:
+            await self._action(waiting, waiting.event, job)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    async def _message(self, waiting: Waiting, message: Inbound, job: Job) -> None:
+        command = self._means.commands.in_message(message)
+        if command is not None:
+            await self._command(waiting, command, job)
+        elif await self._is_for_us(message, job):
+            await self._answering.answer(waiting, job)
+        else:
+            await self._settle(waiting, job)
+
+    async def _is_for_us(self, message: Inbound, job: Job) -> bool:
+        """Whether a message is to be answered, as its conversation stands."""
+        if message.author.is_bot:
+            answered = self._in_a_row.get(job.hold.key, 0)
+            self._in_a_row[job.hold.key] = answered + 1
+            if answered >= self._means.manners.bot_turns:
+                logger.info("%s is not answered: bots have talked for long enough", in_words(message))
+                return False
+        else:
+            self._in_a_row.pop(job.hold.key, None)
+        if message.addressed in ("direct", "mention"):
+            return True
+        changing = await job.changing()
+        if message.mentions_others:
+            if message.addressed == "thread" and job.hold.known.length:
+                await changing.set_aside()
+            return False
+        return not changing.is_aside and not self._is_idle(job)
+
+    def _is_idle(self, job: Job) -> bool:
+        """Whether a thread was left alone for so long that it waits for a mention."""
+        idle, turns = self._means.manners.idle_seconds, job.hold.known.state.turns
+        if idle is None or not turns or turns[-1].created_at is None:
+            return False
+        return self._means.conversations.clock() - turns[-1].created_at.timestamp() > idle
+
+    # --- what else people do ------------------------------------------------------------------------------------------
+
+    async def _action(self, waiting: Waiting, action: Action, job: Job) -> None:
+        match action.deed:
+            case Command() as command:
+                await self._command(waiting, command, job)
+            case Press() as press:
+                await self._press(waiting, action, press, job)
+            case Reaction() as reaction:
+                await self._reaction(waiting, action, reaction, job)
+            case Edit() as edit:
+                await self._edit(waiting, action, edit, job)
+            case Deletion() as deletion:
+                await self._deletion(waiting, deletion, job)
+
+    async def _command(self, waiting: Waiting, command: Command, job: Job) -> None:
+        """Carry a command out."""
+        means, known = self._means, self._means.commands.named(command.name)
+        asked = Asked(means.conversations, means.poster.platform(waiting), waiting, command.text, job)
+        reply: Reply | str | None
+        denial = means.access.denial(waiting.event)
+        if denial is not None:
+            reply = Reply(denial, private=True) if denial else None
+        elif known is None:
+            reply = Reply(f"I know no command {command.name!r}; `/help` says what there is.", private=True)
+        elif known.admin and not means.access.is_admin(waiting.event):
+            reply = Reply("Only admins may tell me that.", private=True)
+        else:
+            try:
+                reply = await known.handler(asked)
+            except StaleJournalError:
+                raise
+            except SessionError as error:
+                logger.warning("The command %s in %s failed: %s", command.name, job.hold.key, error)
+                reply = Reply(f"That did not work: {error}", private=True)
+            except Exception:
+                logger.exception("The command %s in %s failed", command.name, job.hold.key)
+                reply = Reply("Sorry, that did not work: something went wrong on my side.", private=True)
+        await self._finish(asked, reply)
+
+    async def _finish(self, asked: Asked, reply: Reply | str | None) -> None:
+        """Commit what is said, unless that was done with what the command changed; then say it."""
+        if asked.settled is None and await self._is_open(asked):
+            said = Reply(reply) if isinstance(reply, str) else reply
+            asked.settled = "" if said is None else json.dumps(said.to_json())
+            settled = Settled(asked.event.event_id, asked.settled, received=True)
+            await (await asked.job.changing(settled)).settle()
+        if asked.settled:
+            await self._means.poster.post(asked.waiting, asked.job, asked.settled)
+
+    async def _is_open(self, asked: Asked) -> bool:
+        """Whether the event still waits: one that asks for an answer is settled by that."""
+        return any(arrival.event_id == asked.event.event_id for arrival in await asked.job.pending())
+
+    async def _press(self, waiting: Waiting, action: Action, press: Press, job: Job) -> None:
+        score = self._means.ratings.of_press(press)
+        if score is not None:
+            turn_id = waiting.turn or press.about
+            given = await self._score_of(turn_id, action, job)
+            # Pressed once more it takes back what it said; with words it says it better.
+            taken_back = given == score and not press.text
+            said = Feedback(None if taken_back else score, action.user, press.text, "button")
+            await self._rate(waiting, turn_id, said, job)
+        elif press.button in (APPROVE, DENY):
+            await self._settle(waiting, job, Reply("This is decided already.", private=True))
+        else:
+            await self._command(waiting, Command(press.button, press.text or waiting.turn or press.about), job)
+
+    async def _reaction(self, waiting: Waiting, action: Action, reaction: Reaction, job: Job) -> None:
+        score = self._means.ratings.of_reaction(reaction)
+        if not reaction.added:
+            given = await self._score_of(waiting.turn, action, job)
+            if given is None or given != score:  # they have said something else since
+                await self._settle(waiting, job)
+                return
+            score = None
+        elif score is None:
+            await self._settle(waiting, job)
+            return
+        await self._rate(waiting, waiting.turn, Feedback(score, action.user, "", "reaction"), job)
+
+    async def _score_of(self, turn_id: str, action: Action, job: Job) -> float | None:
+        try:
+            _, turn = await (await job.changing()).find(turn_id)
+        except SessionError:
+            return None
+        return said_by(turn, action.user)
+
+    async def _rate(self, waiting: Waiting, turn_id: str, said: Feedback, job: Job) -> None:
+        settled = Settled(waiting.event.event_id, received=True)
+        try:
+            if self._means.access.denial(waiting.event) is None:
+                changing = await job.changing(settled)
+                await changing.score(turn_id, said.score, by=said.by, text=said.text, source=said.source)
+                return
+        except StaleJournalError:
+            raise
+        except SessionError as error:  # the turn was taken back, or forgotten
+            logger.info("A rating in %s is of no account: %s", job.hold.key, error)
+        await self._settle(waiting, job)
+
+    async def _edit(self, waiting: Waiting, action: Action, edit: Edit, job: Job) -> None:
+        changing, turn = await self._turn_of(edit.message_id, job)
+        if turn is None or self._means.access.denial(action) is not None:
+            await self._settle(waiting, job)
+            return
+        inputs = self._with_words(turn, edit.text)
+        if inputs == turn.inputs:
+            await self._settle(waiting, job)
+        elif self._means.manners.rerun_edits and self._is_newest(turn, job):
+            await changing.signal(turn.id, "resent", by=action.user)
+            await self._means.conversations.holds.ready(job.hold)
+            await self._answering.retry(waiting, job, turn, inputs)
+        else:
+            await (await job.changing(Settled(action.event_id, received=True))).edit(turn.id, inputs, None)
+
+    async def _deletion(self, waiting: Waiting, deletion: Deletion, job: Job) -> None:
+        _, turn = await self._turn_of(deletion.message_id, job)
+        if turn is None:
+            await self._settle(waiting, job)
+            return
+        changing = await job.changing(Settled(waiting.event.event_id, received=True))
+        if self._is_newest(turn, job):
+            await changing.undo(1)
+        else:
+            await changing.edit(turn.id, self._with_words(turn, DELETED), None)
+
+    async def _turn_of(self, message_id: str, job: Job) -> tuple[Changing, Turn | None]:
+        changing = await job.changing()
+        return changing, await changing.turn_of(message_id)
+
+    def _with_words(self, turn: Turn, text: str) -> dict[str, Any]:
+        return {**turn.inputs, self._means.fields.message: text}
+
+    def _is_newest(self, turn: Turn, job: Job) -> bool:
+        turns = job.hold.known.state.turns
+        return bool(turns) and turns[-1].id == turn.id
+
+    async def _settle(self, waiting: Waiting, job: Job, reply: Reply | None = None) -> None:
+        """Be done with an event that changes nothing."""
+        written = "" if reply is None else json.dumps(reply.to_json())
+        settled = Settled(waiting.event.event_id, written, received=True)
+        await (await job.changing(settled)).settle()
+        await self._means.poster.post(waiting, job, written)

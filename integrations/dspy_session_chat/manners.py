@@ -1,0 +1,135 @@
+"""When the bot speaks up, what it takes for one conversation, and what it does with what comes while it is busy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar, get_args
+
+from dspy_session.conversation.key import ConversationKey
+from dspy_session.errors import ConfigurationError
+from dspy_session_chat.action import Event
+from dspy_session_chat.duration import seconds_of
+from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.platform import MOST_POSTS
+
+Respond = Literal["mention", "thread", "always"]
+"""Where no mention is needed: nowhere but in DMs, also in threads that the bot is in, everywhere."""
+Scope = Literal["thread", "channel", "user", "user-in-channel"]
+"""What is one conversation."""
+Dms = Literal["thread", "whole"]
+"""What is one conversation in a DM: what the platform takes for one (a DM, and each thread in it), or all of it."""
+Busy = Literal["queue", "merge", "interrupt", "reject"]
+"""What becomes of messages that come while the bot is at work on another one: each is answered in order, together they
+become one turn, the answer is stopped for them and goes on with both, or they are turned away."""
+Speakers = Literal["field", "prefix"]
+"""How the agent learns who spoke: by its input ``author`` if it has one, or by the name before the words as well."""
+
+E = TypeVar("E", bound=Event)
+
+_CHOICES: Mapping[str, Any] = {
+    "respond": Respond,
+    "scope": Scope,
+    "dms": Dms,
+    "busy": Busy,
+    "speakers": Speakers,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How the bot behaves among people.
+
+    Args:
+        respond: Where it answers without being mentioned.
+        channels: The same for single channels, by the platform's id or by the name that people see.
+        idle: How long after its last answer a thread is no longer one that it is in: then it waits for a mention.
+            ``"30m"``, ``"12h"``; for ever if None.
+        scope: What is one conversation.
+        dms: The same for DMs, where ``scope`` is ``"thread"``.
+        busy: What becomes of messages that come while it is at work.
+        most_waiting: How many messages may wait in a conversation; of what is more each is told that it is not read.
+        speakers: How the agent learns who spoke.
+        rerun_edits: Whether changing the last message runs its turn again.
+        read_back: How many messages from before it was called into a thread it reads, at most; 0 for none.
+        bot_turns: How many messages of other bots in a row it answers, of those that ``Access.bots`` lets talk to it.
+        most_posts: How many messages an answer may be split into; the rest goes as a file.
+        buttons: Whether answers have buttons where the platform has them.
+        show_reasoning: Whether ``reasoning`` is posted, hidden, where the platform can hide it.
+        show_fields: Whether further output fields are posted as a small table.
+
+    Raises:
+        ConfigurationError: An option has none of its values.
+    """
+
+    respond: Respond = "thread"
+    channels: Mapping[str, Respond] = field(default_factory=dict)
+    idle: str | None = None
+    scope: Scope = "thread"
+    dms: Dms = "thread"
+    busy: Busy = "queue"
+    most_waiting: int = 20
+    speakers: Speakers = "field"
+    rerun_edits: bool = True
+    read_back: int = 0
+    bot_turns: int = 3
+    most_posts: int = MOST_POSTS
+    buttons: bool = True
+    show_reasoning: bool = False
+    show_fields: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in _CHOICES.items():
+            _check(name, getattr(self, name), kind)
+        for channel, respond in self.channels.items():
+            _check(f"channels[{channel!r}]", respond, Respond)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            least = {"most_waiting": 1, "most_posts": 1, "read_back": 0, "bot_turns": 0}.get(each.name)
+            if least is not None and (type(value) is not int or value < least):
+                raise ConfigurationError(f"{each.name} must be a whole number, {least} or more; got {value!r}")
+        if self.idle is not None:
+            seconds_of(self.idle)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """``idle`` in seconds."""
+        return None if self.idle is None else seconds_of(self.idle)
+
+    def responds(self, event: Event) -> Respond:
+        """How far it goes in the channel of an event."""
+        by_id = self.channels.get(event.key.channel)
+        return by_id or self.channels.get(event.channel_name) or self.respond
+
+
+def is_heard(event: Event, manners: Manners) -> bool:
+    """Whether an event is for the bot as far as that can be told without knowing the conversation. Costs microseconds.
+
+    A message in a thread that mentions somebody else is heard too: the bot has to notice that it is not asked.
+    """
+    if not isinstance(event, Inbound) or event.addressed in ("direct", "mention"):
+        return True
+    respond = manners.responds(event)
+    return respond == "always" or (respond == "thread" and event.addressed == "thread")
+
+
+def scoped(event: E, manners: Manners) -> E:
+    """An event with the key of the conversation that it belongs to under ``manners``."""
+    key = event.key
+    place = ConversationKey(key.platform, key.workspace, key.channel)
+    if manners.scope == "user":
+        # A DM has no workspace on some platforms, and is the same user's all the same.
+        workspace = event.author.workspace
+        return replace(event, key=ConversationKey(key.platform, workspace, "", user=event.author.id))
+    if manners.scope == "user-in-channel":
+        return replace(event, key=replace(place, user=event.author.id))
+    is_direct = event.addressed == "direct" if isinstance(event, Inbound) else event.direct
+    if manners.scope == "channel" or (is_direct and manners.dms == "whole"):
+        return replace(event, key=place)
+    return event
+
+
+def _check(name: str, value: object, kind: Any) -> None:
+    choices = get_args(kind)
+    if value not in choices:
+        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")

@@ -1,0 +1,114 @@
+"""Bringing answers to their platforms, each once, and only for as long as the conversation is ours."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dspy_session.conversation import Conversations
+from dspy_session.conversation.journal import Change
+from dspy_session.conversation.runtime import Job, TryLaterError
+from dspy_session.errors import PlatformUnavailableError, StaleJournalError
+from dspy_session.stores import Posting, Settled
+from dspy_session_chat.action import Event
+from dspy_session_chat.platform import Platform, Post
+from dspy_session_chat.reply import Reply
+from dspy_session_chat.waiting import Waiting
+
+logger = logging.getLogger(__name__)
+
+POST_TRIES = 12
+"""How often an answer is posted at least while the platform cannot be reached."""
+POST_SECONDS = 600.0
+"""Seconds from the message on in which that is not given up: several processes are soon through with their tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """Posts what is committed.
+
+    Args:
+        conversations: Where it is kept.
+        platforms: Where it goes, by name.
+        most: Posts that one answer may be split into.
+    """
+
+    conversations: Conversations
+    platforms: Mapping[str, Platform]
+    most: int
+
+    def platform(self, waiting: Waiting) -> Platform:
+        """The platform that an event came from.
+
+        Raises:
+            TryLaterError: The bot has none of that name.
+        """
+        platform = self.platforms.get(waiting.platform)
+        if platform is None:
+            raise TryLaterError(f"the bot has no platform {waiting.platform!r} any more")
+        return platform
+
+    async def post(self, waiting: Waiting, job: Job, reply: str, shown: Sequence[str] = ()) -> None:
+        """Post an answer that is committed, if the conversation is still ours.
+
+        Args:
+            waiting: What is answered.
+            job: The conversation.
+            reply: The answer, as ``Reply.to_json`` wrote it; empty when there is nothing to say.
+            shown: The messages that show a part of it already.
+
+        Raises:
+            TryLaterError: The platform cannot be reached; it is to be tried again.
+            StaleJournalError: Another process has the conversation now.
+        """
+        if not reply:
+            return
+        platform = self.platform(waiting)
+        await see_that_it_is_ours(job)
+        event, said = waiting.event, Reply.from_json(json.loads(reply))
+        ids: Sequence[str] = ()
+        try:
+            ids = (await platform.post(Post(event, said, tuple(shown), self.most))).message_ids
+        except PlatformUnavailableError as error:
+            age = self.conversations.clock() - job.work.arrival.received_at
+            if job.work.attempts < POST_TRIES or age < POST_SECONDS:
+                raise TryLaterError(str(error)) from error
+            logger.exception("The answer to %s in %s was given up", event.event_id, event.key)
+        except Exception:  # the platform refuses it for good
+            logger.exception("The answer to %s in %s was not posted", event.event_id, event.key)
+        await job.posted(Posting(event.event_id, tuple(ids), said.turn_id, waiting.scope))
+
+    async def answer_beside(self, waiting: Waiting, job: Job, reply: Reply | None) -> None:
+        """Settle an event with words of the bot's own, while a turn runs in its conversation.
+
+        Args:
+            waiting: The event, in the same conversation as the job's.
+            job: The conversation.
+            reply: What is said; None for nothing.
+        """
+        written = "" if reply is None else json.dumps(reply.to_json())
+        async with job.hold.writing:
+            unchanged = Change((), job.hold.known.marks)
+            settled = Settled(waiting.event.event_id, written, received=True)
+            await self.conversations.write(job.hold, unchanged, (), settled)
+        try:
+            await self.post(waiting, job, written)
+        except TryLaterError as error:  # it is committed: whoever has the conversation next posts it
+            logger.info("An answer in %s waits to be posted: %s", job.hold.key, error)
+
+
+async def see_that_it_is_ours(job: Job) -> None:
+    """See that no other process has taken the conversation over: to be asked before something is posted.
+
+    Raises:
+        StaleJournalError: One has.
+    """
+    if not await job.is_ours():
+        raise StaleJournalError(f"{job.hold.key} was taken over: another process posts the answer")
+
+
+def in_words(event: Event) -> str:
+    """An event, for the log."""
+    return f"{event.event_id} in {event.key}"

@@ -1,0 +1,138 @@
+"""An answer that is shown while it is written, in messages that are edited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from dspy_session.errors import PlatformError
+from dspy_session_chat.action import Event
+from dspy_session_chat.platform import CanEdit
+from dspy_session_chat.reply import Button
+from dspy_session_chat.unfinished import finished
+
+logger = logging.getLogger(__name__)
+
+Shown = Callable[[tuple[str, ...]], Awaitable[None]]
+"""Told of the ids of all messages that show the answer, whenever there is one more."""
+
+
+class EditedStream:
+    """A ``ReplyStream`` over a platform that can edit: what there is, at the platform's pace, always whole sentences of
+    Markdown.
+
+    The first view comes at once, and each next one ``edit_seconds`` after the last has arrived, so there is never more
+    than one on its way. What cannot be shown is no failure: the whole answer is posted in the end.
+
+    Args:
+        platform: Where.
+        inbound: What is answered.
+        buttons: Under the last message, while the answer grows.
+        shown: The messages that show a part of it already.
+        on_shown: Told when there is one more.
+    """
+
+    def __init__(
+        self,
+        platform: CanEdit,
+        inbound: Event,
+        *,
+        buttons: Sequence[Button] = (),
+        shown: Sequence[str] = (),
+        on_shown: Shown,
+    ) -> None:
+        self._platform = platform
+        self._inbound = inbound
+        self._buttons = tuple(buttons)
+        self._ids = list(shown)
+        self._texts = [""] * len(self._ids)
+        self._on_shown = on_shown
+        self._text = ""
+        self._status = ""
+        self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._lost = False
+
+    @property
+    def message_ids(self) -> tuple[str, ...]:
+        """The platform's ids of the messages that show it."""
+        return tuple(self._ids)
+
+    async def status(self, text: str) -> None:
+        """Say what the agent is doing."""
+        self._status = text
+        self._changed.set()
+
+    async def append(self, text: str) -> None:
+        """Show more of the answer."""
+        self._text += text
+        self._status = ""
+        self._changed.set()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[EditedStream]:
+        """Show, for as long as the block runs; at its end nothing is on its way any more."""
+        showing = asyncio.create_task(self._keep_showing(), name=f"show {self._inbound.event_id}")
+        try:
+            yield self
+        finally:
+            self._closing.set()
+            self._changed.set()
+            await _ended(showing)
+
+    async def _keep_showing(self) -> None:
+        while not self._lost:
+            await self._changed.wait()
+            if self._closing.is_set():
+                return
+            self._changed.clear()
+            await self._view()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._platform.edit_seconds):
+                    await self._closing.wait()
+
+    async def _view(self) -> None:
+        try:
+            await self._show([part for part in self._platform.parts(self._words()) if part.strip()])
+        except PlatformError as error:
+            self._lost = True
+            logger.info("%s cannot be shown while it is written: %s", self._inbound.event_id, error)
+        except Exception:
+            self._lost = True
+            logger.exception("%s cannot be shown while it is written", self._inbound.event_id)
+
+    def _words(self) -> str:
+        words = finished(self._text)
+        if not self._status:
+            return words
+        return f"{words}\n\n*{self._status}*" if words else f"*{self._status}*"
+
+    async def _show(self, parts: Sequence[str]) -> None:
+        for place, part in enumerate(parts):
+            buttons = self._buttons if place == len(parts) - 1 else ()
+            # The last one is never the same twice, for the buttons move on to it.
+            looks = part if place < len(parts) - 1 else f"{part}\0"
+            if place < len(self._ids):
+                if self._texts[place] != looks:
+                    await self._platform.edit(self._inbound, self._ids[place], part, buttons)
+                    self._texts[place] = looks
+                continue
+            self._ids.append(await self._platform.begin(self._inbound, part, buttons))
+            self._texts.append(looks)
+            await self._on_shown(self.message_ids)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for the end of a task, also when we are cancelled meanwhile: what it has begun to post must arrive first."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                break
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
