@@ -31,6 +31,11 @@ def under_turn(turn_id: str) -> dict[str, Any]:
     return {"buttons": _shown(_of_turn(turn_id))}
 
 
+def under_message(buttons: Sequence[Button]) -> dict[str, Any]:
+    """What stands beneath a message that has nothing but words and buttons."""
+    return {"buttons": _shown(buttons)} if buttons else {}
+
+
 def while_working(event_id: str) -> dict[str, Any]:
     """What stands beneath an answer that grows."""
     return {"buttons": _shown((Button("stop", "Stop", event_id),))}

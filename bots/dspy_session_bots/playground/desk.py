@@ -9,8 +9,9 @@ from datetime import datetime
 from dspy_session import SessionError
 from dspy_session_bots.playground.exchange import is_shown_at_once
 from dspy_session_bots.playground.following import Following
-from dspy_session_bots.playground.key import conversation_key
+from dspy_session_bots.playground.key import conversation_key, written_in
 from dspy_session_bots.playground.refusal import RefusalError
+from dspy_session_bots.playground.saying import Saying
 from dspy_session_bots.playground.shelf import Kept, Shelf
 from dspy_session_bots.playground.threads import Threads
 from dspy_session_chat import Action, Attachment, Author, Event, Inbound, Post, Receive, Reply
@@ -23,6 +24,7 @@ class Desk:
 
     Args:
         threads: Shows it.
+        saying: Shows what is said to it.
         shelf: Holds the files that come with messages.
         following: Looks what became of deeds.
         receive: The bot.
@@ -33,13 +35,16 @@ class Desk:
     def __init__(
         self,
         threads: Threads,
+        saying: Saying,
         shelf: Shelf,
         following: Following,
         receive: Receive,
+        *,
         address: str,
         now: Callable[[], datetime],
     ) -> None:
         self._threads = threads
+        self._saying = saying
         self._shelf = shelf
         self._following = following
         self._receive = receive
@@ -71,10 +76,12 @@ class Desk:
             attachments=tuple(
                 Attachment(file.name, file.media_type, len(file.data), self._address + file.path) for file in kept
             ),
+            reply_to=written_in(thread),
             mentions_others=any(f"@{name}".lower() in text.lower() for name in others.values()),
         )
         self._threads.heard(inbound, [file.to_json() for file in kept])
         await self._hand_over(inbound)
+        self._following.wait(thread)
         return inbound.event_id
 
     async def act(self, thread: str, author: Author, deed: Deed) -> str:
@@ -86,7 +93,8 @@ class Desk:
         await self._threads.open(thread)
         if not self._threads.done(thread, author.id, deed):
             raise RefusalError(404, "there is no such message of yours")
-        action = Action(conversation_key(thread), secrets.token_hex(8), author, self._now(), deed)
+        key, event_id = conversation_key(thread), secrets.token_hex(8)
+        action = Action(key, event_id, author, self._now(), deed, reply_to=written_in(thread))
         if is_shown_at_once(action):
             self._threads.heard(action)
         await self._hand_over(action)
@@ -97,7 +105,7 @@ class Desk:
         try:
             await self._receive(event)
         except SessionError as error:
-            self._threads.answered(Post(event, Reply(str(error))))
+            await self._saying.post(Post(event, Reply(str(error))))
 
     def _file(self, identity: str) -> Kept:
         kept = self._shelf.get(identity)

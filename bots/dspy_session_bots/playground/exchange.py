@@ -10,8 +10,8 @@ from dspy_session_bots.playground.beneath import under_turn
 from dspy_session_bots.playground.deeds import said_of
 from dspy_session_bots.playground.markdown import to_html
 from dspy_session_chat import Action, Command, Event, Inbound
-from dspy_session_chat.forms import NO_ANSWER
 from dspy_session_chat.fields import AgentFields
+from dspy_session_chat.forms import NO_ANSWER
 
 Phase = Literal["waiting", "working", "answered", "notice", "quiet"]
 """How far an exchange is: in line behind another one, being answered, answered by a turn, answered in words of the
@@ -37,6 +37,8 @@ class Exchange:
         html: The answer, as far as it is written.
         turn: The id of the turn that it became; empty until then.
         answer: The message id of the answer, as ``Posted`` has it; empty until there is one.
+        asides: What the bot said before its answer was whole: ``id``, ``html`` and ``beneath`` of each.
+        streaming: Whether the answer is being written this moment.
         beneath: What the answer has besides words, as ``beneath`` writes it.
         verdicts: What was said of the answer: the score by the id of who gave it.
         stopped: Why the answer ends before its end; empty when it is whole.
@@ -58,6 +60,8 @@ class Exchange:
     html: str = ""
     turn: str = ""
     answer: str = ""
+    asides: list[dict[str, Any]] = field(default_factory=list)
+    streaming: bool = False
     beneath: dict[str, Any] = field(default_factory=dict)
     verdicts: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
@@ -95,6 +99,19 @@ class Exchange:
     def busy(self) -> bool:
         """Whether an answer is still to come."""
         return self.phase in ("waiting", "working")
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether what is posted now is not yet the answer: that is still being written, or is there in part."""
+        return self.streaming or (self.phase == "working" and bool(self.answer))
+
+    def is_shown_as(self, message_id: str) -> bool:
+        """Whether the answer, or something beside it, is that message."""
+        return message_id != "" and (message_id == self.answer or self.aside(message_id) is not None)
+
+    def aside(self, message_id: str) -> dict[str, Any] | None:
+        """What stands beside the answer as that message."""
+        return next((one for one in self.asides if one["id"] == message_id), None)
 
     def react(self, emoji: str, author: str, *, added: bool) -> None:
         """Put an emoji under the answer, or take it away."""

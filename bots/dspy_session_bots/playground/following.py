@@ -9,30 +9,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+WAITS = (0.5, 2.0, 8.0)
+"""Seconds between looks whether a message is in line at all: the bot may have left it out without a word."""
 LOOKS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds between looks: what is done at once shows at once, and what has to wait for a turn is waited for, a while."""
+
+Look = Callable[[str], Awaitable[bool]]
+"""Looks at a thread; whether anything had changed."""
 
 
 class Following:
     """Looks at threads in which something was done.
 
     Args:
-        look: Looks at a thread; whether anything had changed.
+        look: Looks at a thread's conversation.
+        settle: Looks which messages of a thread are in line.
         looks: Seconds before each look.
+        waits: Seconds before each look at the line.
     """
 
-    def __init__(self, look: Callable[[str], Awaitable[bool]], looks: Sequence[float] = LOOKS) -> None:
-        self._look = look
-        self._looks = looks
+    def __init__(
+        self, look: Look, settle: Look, looks: Sequence[float] = LOOKS, waits: Sequence[float] = WAITS
+    ) -> None:
+        self._looks = {"follow": (look, looks), "wait": (settle, waits)}
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     def follow(self, thread: str) -> None:
-        """Look at a thread a few times from now on."""
-        known = self._under_way.get(thread)
+        """Something was done in a thread: look a few times from now on what becomes of it."""
+        self._begin("follow", thread)
+
+    def wait(self, thread: str) -> None:
+        """Something was written in a thread: look a few times from now on whether it will be answered."""
+        self._begin("wait", thread)
+
+    def _begin(self, why: str, thread: str) -> None:
+        name = f"{why} {thread}"
+        known = self._under_way.get(name)
         if known is not None:
             known.cancel()
-        task = self._under_way[thread] = asyncio.create_task(self._follow(thread), name=f"follow-{thread}")
-        task.add_done_callback(lambda ended: self._ended(thread, ended))
+        look, looks = self._looks[why]
+        task = self._under_way[name] = asyncio.create_task(_look(look, thread, looks), name=name)
+        task.add_done_callback(lambda ended: self._ended(name, ended))
 
     async def aclose(self) -> None:
         """Look no more."""
@@ -41,11 +58,12 @@ class Following:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self, thread: str) -> None:
-        for seconds in self._looks:
-            await asyncio.sleep(seconds)
-            await self._look(thread)
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._under_way.get(name) is task:
+            del self._under_way[name]
 
-    def _ended(self, thread: str, task: asyncio.Task[None]) -> None:
-        if self._under_way.get(thread) is task:
-            del self._under_way[thread]
+
+async def _look(look: Look, thread: str, looks: Sequence[float]) -> None:
+    for seconds in looks:
+        await asyncio.sleep(seconds)
+        await look(thread)

@@ -21,14 +21,17 @@ from dspy_session_bots.playground.desk import Desk
 from dspy_session_bots.playground.feed import HEARTBEAT_SECONDS, Feed
 from dspy_session_bots.playground.following import Following
 from dspy_session_bots.playground.guard import own_hosts
-from dspy_session_bots.playground.key import PLATFORM, conversation_key
+from dspy_session_bots.playground.key import PLATFORM, conversation_key, place_of, written_in
 from dspy_session_bots.playground.port import address, listen
+from dspy_session_bots.playground.saying import Saying
 from dspy_session_bots.playground.shelf import Shelf
 from dspy_session_bots.playground.site import HOOK, Site
 from dspy_session_bots.playground.threads import Threads
-from dspy_session_chat import Action, Attachment, Event, Opened, Post, Posted, Receive
+from dspy_session_chat import Action, Attachment, Button, Event, Opened, Post, Posted, Receive
 from dspy_session_chat.fields import AgentFields
 
+NO_BOT = "the playground is not on a bot: Bot(agent, platforms=[playground], …)"
+EDIT_SECONDS = 0.1
 SHUTDOWN_SECONDS = 2.0
 """How long requests under way are given when the server stops; open pages are let go of at once."""
 
@@ -85,6 +88,7 @@ class Playground:
         self._heartbeat = heartbeat
         self._now = now
         self._threads: Threads | None = None
+        self._saying: Saying | None = None
         self._following: Following | None = None
         self._shelf = Shelf()
         self._commands = USUAL
@@ -129,7 +133,8 @@ class Playground:
     def use_conversations(self, conversations: Conversations) -> None:
         """Called by the bot, before ``run``."""
         fields = AgentFields.of(conversations.session, self._input_field, self._output_field)
-        self._threads = Threads(conversations, fields, Feed(self._heartbeat), self._shelf)
+        self._threads = Threads(conversations, fields, Feed(self._heartbeat))
+        self._saying = Saying(self._threads, self._shelf)
 
     def use_commands(self, commands: Sequence[Offered]) -> None:
         """Called by the bot, before ``run``: what the page offers."""
@@ -146,7 +151,7 @@ class Playground:
         self.bind()
         assert self._listening is not None
         self._running = True
-        self._following = following = Following(threads.look_again)
+        self._following = following = Following(threads.look_again, threads.settle)
         try:
             await threads.load()
             async with _served(self._site(threads, following, receive), self._listening):
@@ -159,28 +164,52 @@ class Playground:
 
     async def post(self, post: Post) -> Posted:
         """Show an answer."""
-        message_id = self._known_threads().answered(post)
+        message_id = await self._shown_by().post(post)
         if isinstance(post.inbound, Action) and self._following is not None:
-            self._following.follow(str(post.inbound.key.thread))
+            self._following.follow(place_of(post.inbound))
         return Posted((message_id,))
 
     @asynccontextmanager
     async def stream(self, inbound: Event) -> AsyncIterator[LiveAnswer]:
         """Show an answer while it is written."""
-        threads = self._known_threads()
-        threads.working(inbound)
-        answer = LiveAnswer(lambda text, status: threads.working(inbound, text, status))
+        saying = self._shown_by()
+        await saying.begin(inbound)
+        answer = LiveAnswer(lambda text, status: saying.grow(inbound, text, status))
         try:
             yield answer
         finally:
             answer.close()
+            saying.end(inbound)
+
+    @property
+    def edit_seconds(self) -> float:
+        """A page on this machine keeps up with anything that people can read."""
+        return EDIT_SECONDS
+
+    def parts(self, text: str) -> Sequence[str]:
+        """One message holds it all."""
+        return (text,)
+
+    async def begin(self, inbound: Event, part: str, buttons: Sequence[Button] = ()) -> str:
+        """Show a message more of which is to come."""
+        return await self._shown_by().put(inbound, part, buttons)
+
+    async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
+        """Let a message say something else.
+
+        Raises:
+            PlatformError: There is no such message.
+        """
+        await self._shown_by().change(inbound, message_id, part, buttons)
 
     async def open_thread(self, inbound: Event, title: str) -> Opened:
         """Open a thread beside the one that somebody is in; for the same event it is the same thread."""
         thread = hashlib.sha256(inbound.event_id.encode()).hexdigest()[:13]
         self._known_threads().opened(thread, title, self._now())
         named = "".join(" " if letter in "[]\\\n" else letter for letter in title).strip()
-        return Opened(conversation_key(thread), {}, f"[{named or 'the new thread'}]({self.url}#{thread})")
+        return Opened(
+            conversation_key(thread), written_in(thread), f"[{named or 'the new thread'}]({self.url}#{thread})"
+        )
 
     @asynccontextmanager
     async def fetch(self, attachment: Attachment) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -213,8 +242,13 @@ class Playground:
 
     def _known_threads(self) -> Threads:
         if self._threads is None:
-            raise ConfigurationError("the playground is not on a bot: Bot(agent, platforms=[playground], …)")
+            raise ConfigurationError(NO_BOT)
         return self._threads
+
+    def _shown_by(self) -> Saying:
+        if self._saying is None:
+            raise ConfigurationError(NO_BOT)
+        return self._saying
 
     def _site(self, threads: Threads, following: Following, receive: Receive) -> Site:
         assert self._listening is not None
@@ -224,7 +258,7 @@ class Playground:
             threads=threads,
             deliveries=None if self._verify is None else Deliveries(self._verify, threads.feed, self._now),
             shelf=self._shelf,
-            desk=Desk(threads, self._shelf, following, receive, self.url, self._now),
+            desk=Desk(threads, self._shown_by(), self._shelf, following, receive, address=self.url, now=self._now),
             commands=lambda: self._commands,
         )
 

@@ -87,13 +87,22 @@ class Thread:
         """Whether an answer is still to come."""
         return any(exchange.busy for exchange in self.exchanges)
 
+    @property
+    def waiting(self) -> Sequence[Exchange]:
+        """Messages that are in line."""
+        return [exchange for exchange in self.exchanges if exchange.phase == "waiting"]
+
+    def of_turn(self, turn_id: str) -> Exchange | None:
+        """The exchange that became a turn."""
+        return next((exchange for exchange in self.exchanges if exchange.turn == turn_id), None)
+
     def exchange(self, event_id: str) -> Exchange | None:
         """The exchange of a message."""
         return next((exchange for exchange in reversed(self.exchanges) if exchange.id == event_id), None)
 
     def answered_in(self, message_ids: Collection[str]) -> Exchange | None:
-        """The exchange whose answer is one of these messages."""
-        return next((exchange for exchange in reversed(self.exchanges) if exchange.answer in message_ids), None)
+        """The exchange whose answer, or something beside it, is one of these messages."""
+        return next((one for one in reversed(self.exchanges) if any(map(one.is_shown_as, message_ids))), None)
 
     def add(self, exchange: Exchange) -> None:
         """Add the newest exchange."""

@@ -15,15 +15,13 @@ from typing import Any
 
 from dspy_session import SessionError
 from dspy_session.conversation import Conversations, TurnEvent
+from dspy_session.stores import Inbox
 from dspy_session_bots.playground import turn_log
-from dspy_session_bots.playground.beneath import beneath, while_working
-from dspy_session_bots.playground.exchange import Exchange, answer_id, message_in
+from dspy_session_bots.playground.exchange import Exchange, message_in
 from dspy_session_bots.playground.feed import Feed
-from dspy_session_bots.playground.key import conversation_key, thread_of
-from dspy_session_bots.playground.markdown import to_html
-from dspy_session_bots.playground.shelf import Shelf
+from dspy_session_bots.playground.key import conversation_key, place_of, thread_of
 from dspy_session_bots.playground.thread import Changes, Look, Thread, title_of
-from dspy_session_chat import Deletion, Edit, Event, Post, Reaction, ReplyFile
+from dspy_session_chat import Deletion, Edit, Event, Reaction
 from dspy_session_chat.action import Deed
 from dspy_session_chat.fields import AgentFields
 
@@ -40,14 +38,12 @@ class Threads:
         conversations: Where threads are read from.
         fields: Which of the agent's fields are message and answer.
         feed: Told of every change.
-        shelf: Where the files of answers are put.
     """
 
-    def __init__(self, conversations: Conversations, fields: AgentFields, feed: Feed, shelf: Shelf) -> None:
+    def __init__(self, conversations: Conversations, fields: AgentFields, feed: Feed) -> None:
         self._conversations = conversations
         self._fields = fields
         self.feed = feed
-        self._shelf = shelf
         self._listed: dict[str, dict[str, Any]] = {}
         self._open: OrderedDict[str, Thread] = OrderedDict()
         self._reading = asyncio.Lock()
@@ -90,6 +86,28 @@ class Threads:
         except SessionError as error:
             return Thread(thread, trouble=str(error))
         return Thread.of_state(thread, state, self._fields)
+
+    async def at_hand(self, thread: str) -> Thread:
+        """A thread as it is shown, without a look at its conversation if it is open already."""
+        return self._open.get(thread) or await self.open(thread)
+
+    def known(self, thread: str) -> Thread | None:
+        """The thread, if it is open."""
+        return self._open.get(thread)
+
+    async def settle(self, thread: str) -> bool:
+        """See which messages the bot will not answer by themselves: it left them out, or has answered them together
+        with another one. False if there are none.
+        """
+        opened, inbox = self._open.get(thread), self._conversations.store
+        if opened is None or not isinstance(inbox, Inbox) or not opened.waiting:
+            return False
+        pending = {arrival.event_id for arrival in await inbox.pending(str(conversation_key(thread)))}
+        left = [exchange for exchange in opened.waiting if exchange.id not in pending]
+        for exchange in left:
+            exchange.phase = "quiet"
+            self.show(opened, exchange)
+        return bool(left)
 
     async def look_again(self, thread: str) -> bool:
         """See what was done to a thread's conversation, and tell the pages; False if nothing was."""
@@ -141,10 +159,10 @@ class Threads:
 
     def heard(self, event: Event, files: Sequence[dict[str, Any]] = ()) -> Exchange:
         """Something was written or done, in a thread that is open."""
-        thread = self._open[str(event.key.thread)]
+        thread = self._open[place_of(event)]
         exchange = Exchange.of_event(event, list(files))
         thread.add(exchange)
-        self._show(thread, exchange)
+        self.show(thread, exchange)
         self._list(thread.id, event.sent_at.timestamp(), title_of(exchange.text))
         return exchange
 
@@ -167,7 +185,7 @@ class Threads:
             case _:
                 return True
         if exchange is not None:
-            self._show(opened, exchange)
+            self.show(opened, exchange)
         return exchange is not None
 
     def opened(self, thread: str, title: str, at: datetime) -> None:
@@ -178,43 +196,9 @@ class Threads:
         """Who wrote in a thread that is open, by id: their names."""
         return {one.author: one.name for one in self._open[thread].exchanges if one.author}
 
-    def working(self, event: Event, text: str = "", status: str = "") -> None:
-        """The bot is writing its answer to ``event``: ``text`` so far."""
-        thread = self._open.get(str(event.key.thread))
-        if thread is not None:
-            exchange = thread.exchange(event.event_id) or self.heard(event)  # it may be older than this program
-            exchange.phase, exchange.html, exchange.status = "working", to_html(text), status
-            exchange.beneath = while_working(event.event_id)
-            self._show(thread, exchange)
-
-    def answered(self, post: Post) -> str:
-        """The bot has answered, by a turn or in words of its own; the answer's message id."""
-        event, reply = post.inbound, post.reply
-        thread = self._open.get(str(event.key.thread))
-        begun = None if thread is None else thread.exchange(event.event_id)
-        shown = None if thread is None else thread.answered_in(post.shown)
-        message_id = shown.answer if shown is not None else answer_id(reply.turn_id or event.event_id)
-        if thread is None:
-            return message_id
-        exchange = (
-            shown or begun or next((one for one in thread.exchanges if reply.turn_id in (one.turn, one.id)), None)
-        )
-        exchange = exchange or self.heard(event)
-        if begun is not None and begun is not exchange:  # its answer grew, and now stands where the old one stood
-            self._settle(thread, begun)
-        exchange.phase, exchange.html, exchange.status = (
-            "answered" if reply.turn_id else "notice",
-            to_html(reply.text),
-            "",
-        )
-        exchange.turn, exchange.answer = reply.turn_id or exchange.turn, message_id
-        exchange.beneath, exchange.verdicts = beneath(reply, self._keep), {}
-        self._show(thread, exchange)
-        return message_id
-
     def recorded(self, event: TurnEvent) -> None:
         """A turn was committed."""
-        thread = self._open.get(thread_of(event.key) or "")
+        thread = self.known(thread_of(event.key) or "")
         if thread is not None:
             message = message_in(event.turn, self._fields)
             entry = turn_log.entry(event.turn, message, event.model)
@@ -224,25 +208,24 @@ class Threads:
             exchange = thread.exchange(event.event_id)
             if exchange is not None and event.turn.stopped:
                 exchange.stopped = event.turn.stopped
-                self._show(thread, exchange)
+                self.show(thread, exchange)
 
-    def _settle(self, thread: Thread, begun: Exchange) -> None:
-        if begun.deed:
-            thread.exchanges.remove(begun)
-            self.feed.publish("gone", {"exchanges": [begun.id], "turns": []}, thread.id)
+    def drop(self, thread: Thread, exchange: Exchange) -> None:
+        """Show an exchange no more whose answer stands elsewhere; a message stays."""
+        if exchange.deed:
+            thread.exchanges.remove(exchange)
+            self.feed.publish("gone", {"exchanges": [exchange.id], "turns": []}, thread.id)
         else:
-            begun.phase, begun.html, begun.status, begun.beneath = "quiet", "", "", {}
-            self._show(thread, begun)
+            exchange.phase, exchange.html, exchange.status, exchange.beneath = "quiet", "", "", {}
+            self.show(thread, exchange)
 
-    def _keep(self, file: ReplyFile) -> dict[str, Any]:
-        return self._shelf.put(file.name, file.media_type, file.data).to_json()
+    def show(self, thread: Thread, exchange: Exchange) -> None:
+        """Tell the pages of a thread how an exchange is now."""
+        self.feed.publish("exchange", exchange.to_json(), thread.id)
 
     def _own(self, thread: Thread, message_id: str, author: str) -> Exchange | None:
         exchange = thread.exchange(message_id)
         return exchange if exchange is not None and exchange.author == author and not exchange.deed else None
-
-    def _show(self, thread: Thread, exchange: Exchange) -> None:
-        self.feed.publish("exchange", exchange.to_json(), thread.id)
 
     def _list(self, thread: str, at: float, title: str) -> None:
         """Put a thread on top of the list; the title that it has it keeps."""

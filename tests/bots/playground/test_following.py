@@ -100,7 +100,7 @@ async def test_looks_come_soon_and_a_new_deed_begins_anew():
             enough.set()
         return False
 
-    following = Following(look, (0.0, 0.0, 0.0))
+    following = Following(look, _never, (0.0, 0.0, 0.0))
     following.follow("one")
     following.follow("one")
     await asyncio.wait_for(enough.wait(), 10)
@@ -109,7 +109,7 @@ async def test_looks_come_soon_and_a_new_deed_begins_anew():
 
 
 async def test_it_ends_when_it_is_told_to():
-    following = Following(_never, (3600.0,))
+    following = Following(_never, _never, (3600.0,))
     following.follow("one")
     await asyncio.wait_for(following.aclose(), 10)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from dspy_session.errors import PlatformError
 from dspy_session_bots.playground.asked import LONGEST_NAME, MOST_FILES
 from dspy_session_bots.playground.commands import Usual
 from dspy_session_bots.playground.key import conversation_key
 from dspy_session_chat import (
     Action,
+    Button,
     Command,
     Deletion,
     Edit,
@@ -97,7 +100,7 @@ async def test_an_answer_to_a_button_stands_below_what_was_done():
         async with visitor.playground.stream(action) as shown:
             await shown.append("I bo")
             growing = await page.until("exchange", lambda exchange: "I bo" in exchange["html"])
-            await visitor.playground.post(Post(action, Reply("I booked it.", turn_id="t1")))
+        await visitor.playground.post(Post(action, Reply("I booked it.", turn_id="t1")))
         answered = await page.until("exchange", lambda exchange: exchange["phase"] == "answered")
     assert (growing["text"], growing["name"], growing["deed"], growing["phase"]) == (
         *("pressed Approve", "Ben", True),
@@ -128,6 +131,76 @@ async def test_an_answer_that_is_written_anew_stands_where_it_stood():
     assert (exchange["html"], exchange["turn"]) == ("<p>Good day.</p>\n", anew)
     assert posted.message_ids == (f"{turn}-answer",)
     assert [one["id"] for one in left] == [first]
+
+
+async def test_a_question_on_the_way_to_an_answer_stands_aside_and_says_what_became_of_it():
+    async with overheard() as visitor, visitor.page() as page:
+        message = await visitor.say("Book it", author=ANN)
+        (inbound,) = visitor.received
+        playground = visitor.playground
+        async with playground.stream(inbound) as shown:
+            await shown.append("One moment. ")
+            ask = Reply("Shall I **pay**?", buttons=(Button("approve", "Approve", "c1", "good"),))
+            (question,) = (await playground.post(Post(inbound, ask))).message_ids
+            asked = await page.until("exchange", lambda exchange: exchange["asides"])
+            await playground.edit(inbound, question, "Shall I **pay**?\n\n*approved by Ann*")
+            decided = await page.until("exchange", lambda exchange: "approved" in str(exchange["asides"]))
+        posted = await playground.post(Post(inbound, Reply("It is paid.", turn_id="t1")))
+        answered = await page.answer(message)
+    assert (asked["phase"], asked["html"]) == ("working", "<p>One moment.</p>\n")
+    (aside,) = asked["asides"]
+    assert (aside["id"], aside["html"]) == (question, "<p>Shall I <strong>pay</strong>?</p>\n")
+    assert [button["action"] for button in aside["beneath"]["buttons"]] == ["approve"]
+    assert decided["asides"][0]["beneath"] == {}
+    assert (answered["html"], len(answered["asides"])) == ("<p>It is paid.</p>\n", 1)
+    assert posted.message_ids == ("t1-answer",)
+
+
+async def test_an_answer_can_be_shown_by_edits_as_well():
+    buttons = (Button("stop", "Stop", "m1"),)
+    async with overheard() as visitor, visitor.page() as page:
+        message = await visitor.say("Hello", author=ANN)
+        (inbound,) = visitor.received
+        playground = visitor.playground
+        assert playground.parts("Good day.") == ("Good day.",)
+        answer = await playground.begin(inbound, "Good", buttons)
+        begun = await page.until("exchange", lambda exchange: exchange["answer"])
+        await playground.edit(inbound, answer, "Good day", buttons)
+        grown = await page.until("exchange", lambda exchange: "day" in exchange["html"])
+        posted = await playground.post(Post(inbound, Reply("Good day.", turn_id="t1"), shown=(answer,)))
+        answered = await page.answer(message)
+        await playground.edit(inbound, answer, "Good night.")
+        changed = await page.until("exchange", lambda exchange: "night" in exchange["html"])
+        with pytest.raises(PlatformError, match="shows no message nowhere any more"):
+            await playground.edit(inbound, "nowhere", "Good night.")
+    assert [one["phase"] for one in (begun, grown, answered, changed)] == ["working", "working", "answered", "answered"]
+    assert [button["action"] for button in grown["beneath"]["buttons"]] == ["stop"]
+    assert posted.message_ids == (answer,) == (answered["answer"],)
+    assert changed["beneath"]["buttons"] == []
+
+
+async def test_a_message_that_the_bot_leaves_out_waits_no_more():
+    async with overheard() as visitor, visitor.page() as page:
+        left_out = await visitor.say("Hello", author=ANN)
+        await visitor.say("Are you there?", author=ANN)
+        await visitor.playground.post(Post(visitor.received[1], Reply("Yes.")))
+        quiet = await page.until("exchange", lambda exchange: exchange["phase"] == "quiet")
+        async with visitor.page("two") as other:  # here nothing is posted: it is looked for after a while
+            alone = await visitor.say("Hello", "two", author=ANN)
+            await other.until("exchange", lambda exchange: exchange["phase"] == "quiet" and exchange["id"] == alone)
+    assert quiet["id"] == left_out
+
+
+async def test_what_is_said_in_a_thread_that_no_page_shows_is_there_when_one_does():
+    async with overheard() as visitor:
+        await visitor.act("command", name="fork")
+        (action,) = visitor.received
+        assert isinstance(action, Action)
+        opened = await visitor.playground.open_thread(action, "Bees")
+        elsewhere = replace(action, key=opened.key, reply_to=opened.reply_to)
+        await visitor.playground.post(Post(elsewhere, Reply("Here it goes on.")))
+        (exchange,) = await visitor.exchanges(str(opened.key.thread))
+    assert exchange["html"] == "<p>Here it goes on.</p>\n"
 
 
 async def test_an_answer_that_grows_can_be_stopped():

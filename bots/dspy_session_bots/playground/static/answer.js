@@ -1,5 +1,6 @@
 // The answer: its words as they are written, and beneath them whatever else it has.
 
+import { fillAsides } from "/static/aside.js";
 import { beneathView } from "/static/beneath.js";
 import { fillButtons } from "/static/buttons.js";
 import { fillWithAnswer, make, redraw } from "/static/dom.js";
@@ -19,6 +20,7 @@ export function answerPlace() {
   return make(
     "div",
     { class: "answer" },
+    make("div", { class: "asides" }),
     make("div", { class: "prose" }),
     make("div", { class: "beneath" }),
     make("p", { class: "remark" }),
@@ -36,9 +38,10 @@ export function answerPlace() {
 
 /** Show the answer of an exchange, as far as it is. */
 export function fillAnswer(place, exchange, thread) {
-  const [prose, beneath, remark, below, asks] = place.children;
+  const [asides, prose, beneath, remark, below, asks] = place.children;
   const [status, buttons, reactions, toTurn] = below.children;
   const secret = Boolean(exchange.beneath.private) && exchange.author !== "" && exchange.author !== person().id;
+  fillAsides(asides, exchange, thread, secret);
   fillProse(prose, secret ? "" : exchange.html);
   redraw(beneath, { ...exchange.beneath, buttons: null, secret, who: nameOf(exchange.author, exchange.name) }, beneathView);
   status.hidden = !(exchange.phase === "waiting" || exchange.phase === "working");
