@@ -8,6 +8,9 @@ from typing import Any
 
 from dspy_session_bots.playground.markdown import leads_out, to_html
 from dspy_session_chat import Button, Link, Reply, ReplyFile
+from dspy_session_chat.answering import RETRY
+from dspy_session_chat.beside import STOP
+from dspy_session_chat.ratings import Ratings
 
 Keep = Callable[[ReplyFile], dict[str, Any]]
 """Puts a file where the page can fetch it, and says what the page needs to know of it."""
@@ -21,14 +24,14 @@ def beneath(reply: Reply, keep: Keep) -> dict[str, Any]:
         "reasoning": to_html(reply.reasoning) if reply.reasoning else "",
         "files": [keep(file) for file in reply.files],
         "private": reply.private,
-        "buttons": _shown(reply.buttons or _of_turn(reply.turn_id)),
+        "buttons": _shown(reply.buttons),
     }
     return {name: value for name, value in found.items() if value}
 
 
 def under_turn(turn_id: str) -> dict[str, Any]:
     """What stands beneath an answer out of the store, of which only the turn is known."""
-    return {"buttons": _shown(_of_turn(turn_id))}
+    return {"buttons": _shown((Button(RETRY, "Retry", turn_id), *Ratings().buttons(turn_id)))}
 
 
 def under_message(buttons: Sequence[Button]) -> dict[str, Any]:
@@ -38,14 +41,7 @@ def under_message(buttons: Sequence[Button]) -> dict[str, Any]:
 
 def while_working(event_id: str) -> dict[str, Any]:
     """What stands beneath an answer that grows."""
-    return {"buttons": _shown((Button("stop", "Stop", event_id),))}
-
-
-def _of_turn(turn_id: str) -> Sequence[Button]:
-    if not turn_id:
-        return ()
-    asks = "What was wrong with it?"
-    return Button("retry", "Retry", turn_id), Button("good", "👍", turn_id), Button("bad", "👎", turn_id, asks=asks)
+    return {"buttons": _shown((Button(STOP, "Stop", event_id, "danger"),))}
 
 
 def _shown(buttons: Sequence[Button]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from dspy_session.conversation import Conversations, Sink
 from dspy_session.stores import Store
 from dspy_session_bots.playground import Playground
 from dspy_session_chat import Bot, Event
+from dspy_session_chat.manners import Manners
 from tests.stub_lm import Reply, StubModel, echo
 
 PATIENCE = 20.0
@@ -32,6 +33,8 @@ async def serving(
     agent: dspy.Module | None = None,
     sinks: Callable[[Playground], list[Sink]] = lambda playground: [],
     output_field: str | None = None,
+    manners: Manners | None = None,
+    model: StubModel | None = None,
     **options: Any,
 ) -> AsyncIterator[Visitor]:
     """A bot on a playground whose model answers with ``reply``, and somebody who visits it."""
@@ -44,7 +47,8 @@ async def serving(
         store=store,
         sinks=[playground, *sinks(playground)],
         output_field=output_field,
-        lm=StubModel(reply).lm,
+        manners=manners,
+        lm=(model or StubModel(reply)).lm,
     )
     async with bot, asyncio.timeout(PATIENCE):
         waiting, serve = asyncio.create_task(ready.wait()), asyncio.create_task(bot.serve())

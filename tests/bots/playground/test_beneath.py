@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from dspy_session.errors import PlatformError
+from dspy_session_bots.playground.key import conversation_key
 from dspy_session_bots.playground.shelf import MOST_EACH, Shelf
 from dspy_session_chat import Attachment, Button, Event, Inbound, Link, Post, Reply, ReplyFile
 from tests.bots.playground.page import ANN, JSON, Visitor, overheard
@@ -46,22 +47,26 @@ async def test_sources_table_and_thoughts_come_apart_from_the_words():
     }
 
 
-async def test_buttons_are_shown_as_given_and_a_turn_without_any_has_the_usual_ones():
-    asked = await posted(
-        Reply("Shall I?", buttons=(Button("approve", "Approve", "c1", "good"), Button("deny", "Deny")))
-    )
-    turn = await posted(Reply("Honey.", turn_id="t1"))
+async def test_buttons_are_shown_as_given():
+    buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny"))
+    asked = await posted(Reply("Shall I?", buttons=buttons))
     words = await posted(Reply("Sorry."))
     assert [(one["action"], one["label"], one["style"]) for one in asked["beneath"]["buttons"]] == [
         ("approve", "Approve", "good"),
         ("deny", "Deny", "plain"),
     ]
-    assert [(one["action"], one["about"]) for one in turn["beneath"]["buttons"]] == [
-        ("retry", "t1"),
-        ("good", "t1"),
-        ("bad", "t1"),
-    ]
     assert words["beneath"] == {}
+
+
+async def test_a_turn_out_of_the_store_has_the_usual_buttons():
+    async with overheard() as visitor:
+        await visitor.conversations.acall(conversation_key("one"), question="Hello")
+        (exchange,) = await visitor.exchanges()
+    assert [(one["action"], one["about"]) for one in exchange["beneath"]["buttons"]] == [
+        ("retry", exchange["turn"]),
+        ("good", exchange["turn"]),
+        ("bad", exchange["turn"]),
+    ]
 
 
 @pytest.mark.parametrize(

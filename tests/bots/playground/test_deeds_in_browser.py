@@ -35,7 +35,13 @@ Answers = Callable[[str, str], Reply]
 
 
 def plainly(text: str, turn_id: str) -> Reply:
-    return Reply("So you say.", turn_id=turn_id)
+    return Reply("So you say.", turn_id=turn_id, buttons=usual(turn_id))
+
+
+def usual(turn_id: str) -> tuple[Button, ...]:
+    """The buttons that a bot puts under an answer."""
+    bad = Button("bad", "👎", turn_id, asks="What was wrong with it?")
+    return Button("retry", "Retry", turn_id), Button("good", "👍", turn_id), bad
 
 
 @asynccontextmanager
@@ -252,6 +258,7 @@ def richly(text: str, turn_id: str) -> Reply:
         links=(Link("https://bees.example", "Bees"), Link("", "A book")),
         table=(("mood", "calm"), ("an address", "https://bees.example/" + "a" * 200)),
         reasoning="Bees *make* it.",
+        buttons=usual(turn_id),
         files=(ReplyFile("hive.png", "image/png", picture(40, 20)), ReplyFile("yield.csv", "text/csv", b"1,2")),
     )
 
