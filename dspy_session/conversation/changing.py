@@ -133,6 +133,20 @@ class Changing:
             number += 1
         return found
 
+    async def messages_of(self, turn_id: str) -> tuple[str, ...]:
+        """The ids of the messages that a turn answered, sorted.
+
+        Raises:
+            SessionError: There is no such turn.
+        """
+        wanted, _ = await self.find(turn_id)
+        number = 0
+        async for entry in self.conversations.store.entries(self.hold.key):
+            if number == wanted:
+                return tuple(sorted(restoring.events_answered(entry)))
+            number += 1
+        return ()
+
     async def _write(self, change: journal.Change, *events: ChangeEvent) -> None:
         await self.conversations.write(self.hold, change, events, self.settled, also=self.also)
         if change.entries:

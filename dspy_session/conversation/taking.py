@@ -43,6 +43,7 @@ class TurnRequest:
         reply: Makes of the turn's outputs what is to be posted, as JSON text; None when nothing is.
         instead_of: The id of the newest turn, when this one is to take its place; empty when it follows it.
         also: Ids of further messages in the inbox that are answered by it.
+        answers: Ids of messages that were answered before and are answered by it again.
     """
 
     key: str
@@ -55,6 +56,7 @@ class TurnRequest:
     reply: Callable[[Mapping[str, Any], Turn | None], str] | None = None
     instead_of: str = ""
     also: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 class TakenTurn:
@@ -210,7 +212,7 @@ class TakenTurn:
             "author": request.author,
             "name": request.author_name,
             "event": request.event_id,
-            "events": list(request.also),
+            "events": [*request.also, *request.answers],
             "model": model,
             "version": conversations.agent_version,
             "usage": usage,

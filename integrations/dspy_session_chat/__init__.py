@@ -2,9 +2,13 @@
 
 from dspy_session_chat.access import Access
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Event, Press, Reaction
+from dspy_session_chat.asking import ask_first
+from dspy_session_chat.attachments import FileLimits
 from dspy_session_chat.bot import Bot
+from dspy_session_chat.commands import Asked, BotCommand
 from dspy_session_chat.inbound import Attachment, Author, Inbound
 from dspy_session_chat.limits import Limits
+from dspy_session_chat.manners import Manners
 from dspy_session_chat.platform import (
     CanEdit,
     CanFetch,
@@ -12,6 +16,7 @@ from dspy_session_chat.platform import (
     CanReadBack,
     CanStream,
     CanType,
+    NeedsCommands,
     NeedsConversations,
     Opened,
     Platform,
@@ -26,9 +31,11 @@ from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
 __all__ = [
     "Access",
     "Action",
+    "Asked",
     "Attachment",
     "Author",
     "Bot",
+    "BotCommand",
     "Button",
     "CanEdit",
     "CanFetch",
@@ -40,9 +47,12 @@ __all__ = [
     "Deletion",
     "Edit",
     "Event",
+    "FileLimits",
     "Inbound",
     "Limits",
     "Link",
+    "Manners",
+    "NeedsCommands",
     "NeedsConversations",
     "Opened",
     "Platform",
@@ -55,4 +65,5 @@ __all__ = [
     "ReplyFile",
     "ReplyStream",
     "Said",
+    "ask_first",
 ]

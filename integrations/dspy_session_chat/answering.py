@@ -102,6 +102,7 @@ class Question:
         inputs: The agent's inputs.
         also: Ids of further events that are done with it.
         instead_of: The id of the newest turn when the answer takes its place; empty when it follows it.
+        answers: Ids of messages that are answered by it again.
         fresh: Whether the same answer as before will not do.
         message: What was written, to be asked again when there is no answer; None when nothing was.
     """
@@ -110,6 +111,7 @@ class Question:
     inputs: Mapping[str, Any]
     also: tuple[str, ...] = ()
     instead_of: str = ""
+    answers: tuple[str, ...] = ()
     fresh: bool = False
     message: Inbound | None = None
 
@@ -184,8 +186,13 @@ class Answering:
             turn: The newest turn.
             inputs: What the agent is asked now; the same as in the turn if None.
         """
-        fresh = inputs is None
-        question = Question(waiting, turn.inputs if inputs is None else inputs, (), turn.id, fresh=fresh)
+        question = Question(
+            waiting,
+            turn.inputs if inputs is None else inputs,
+            instead_of=turn.id,
+            answers=await (await job.changing()).messages_of(turn.id),
+            fresh=inputs is None,
+        )
         await self._admit_and_run(question, job)
 
     async def _ask(self, waiting: Waiting, job: Job, message: Inbound, also: tuple[str, ...] = ()) -> bool:
@@ -240,6 +247,7 @@ class Answering:
             reply=reply,
             instead_of=question.instead_of,
             also=question.also,
+            answers=question.answers,
         )
 
     def _reply(self, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:

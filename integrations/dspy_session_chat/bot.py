@@ -116,7 +116,7 @@ class Bot:
         )
         self.commands = Commands()
         self._platforms = by_name(platforms)
-        self._manners = manners
+        self.manners = manners
         self._access = access
         self._ratings = Ratings(scores)
         self._desk = Desk(
@@ -277,11 +277,11 @@ class Bot:
             return False
         if isinstance(event, Action) and isinstance(event.deed, Reaction):
             return self._ratings.of_reaction(event.deed) is not None
-        return is_heard(event, self._manners)
+        return is_heard(event, self.manners)
 
     async def _placed(self, name: str, event: Event) -> Waiting | None:
         """An event with the conversation that it belongs to; None for a reaction to what is none of our answers."""
-        waiting = Waiting(name, scoped(event, self._manners), event.key)
+        waiting = Waiting(name, scoped(event, self.manners), event.key)
         deed = event.deed if isinstance(event, Action) else None
         if not isinstance(deed, Reaction | Press) or not deed.message_id:
             return waiting

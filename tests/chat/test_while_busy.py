@@ -1,0 +1,173 @@
+"""What becomes of what people write and do while the bot is at work."""
+
+from __future__ import annotations
+
+import asyncio
+
+import dspy
+import pytest
+
+from dspy_session_chat import Manners, Press
+from dspy_session_chat.manners import Busy
+from dspy_session_chat.testing import Asked, ChatTester
+from tests.chat.agents import Parrot, Speaker, held
+
+
+def chatting(agent: Parrot, busy: Busy, **options: object) -> ChatTester:
+    return ChatTester(held(agent), manners=Manners(busy=busy, **options))  # type: ignore[arg-type]
+
+
+async def test_messages_queue_and_each_is_answered_in_order() -> None:
+    agent = Parrot()
+    async with chatting(agent, "queue") as chat:
+        gate = agent.gate()
+        asked = [await chat.start(f"m{number}") for number in range(3)]
+        gate.set()
+        texts = [(await each.reply()).text for each in asked]
+    assert texts == [f"m{number}! ({number} before, call {number + 1})" for number in range(3)]
+
+
+async def test_what_came_meanwhile_becomes_one_turn() -> None:
+    agent = Parrot()
+    async with chatting(agent, "merge") as chat:
+        gate = agent.gate()
+        first = await chat.start("one")
+        await agent.started.wait()
+        await chat.start("two")
+        last = await chat.start("three")
+        gate.set()
+        assert (await first.reply()).text == "one! (0 before, call 1)"
+        assert (await last.reply()).text == "two\n\nthree! (1 before, call 2)"
+        assert len(chat.platform.posts) == 2
+        assert await chat.say("four") is not None
+        assert [turn.inputs["message"] for turn in await chat.turns()] == ["one", "two\n\nthree", "four"]
+
+
+async def test_several_people_who_are_answered_at_once_are_told_apart() -> None:
+    agent = Parrot()
+    async with chatting(agent, "merge") as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        await chat.start("red", author="ann")
+        last = await chat.start("blue", author="ben")
+        gate.set()
+        assert (await last.reply()).text.startswith("Ann: red\n\nBen: blue!")
+
+
+async def test_an_interruption_before_anything_was_said_is_answered_together() -> None:
+    agent = Parrot()
+    async with chatting(agent, "interrupt") as chat:
+        agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        last = await chat.start("two")
+        assert (await last.reply()).text == "one\n\ntwo! (0 before, call 2)"
+        assert len(await chat.turns()) == 1
+
+
+async def test_an_interrupted_answer_is_remembered_and_the_next_one_knows_it() -> None:
+    speaker = Speaker("The capital of France |is Paris.", "As I said.")
+    async with ChatTester(dspy.Predict("message -> reply"), lm=speaker.lm, manners=Manners(busy="interrupt")) as chat:
+        first = await chat.start("What is the capital?")
+        await first.growing("The capital of France")
+        last = await chat.start("And in short?")
+        assert (await last.reply()).text == "As I said."
+        assert (await first.reply()).text == "The capital of France\n\n*(interrupted)*"
+        turns = await chat.turns()
+    assert [turn.stopped for turn in turns] == ["interrupted", ""]
+    assert "The capital of France" in speaker.prompts[-1]
+    assert "What is the capital?" in speaker.prompts[-1]
+
+
+async def test_whoever_writes_meanwhile_can_be_turned_away() -> None:
+    agent = Parrot()
+    async with chatting(agent, "reject") as chat:
+        gate = agent.gate()
+        first = await chat.start("one")
+        await agent.started.wait()
+        refused = await (await chat.start("two")).reply()
+        assert "still at work" in refused.text
+        assert refused.private
+        gate.set()
+        assert (await first.reply()).text == "one! (0 before, call 1)"
+        assert (await chat.say("three")).text == "three! (1 before, call 2)"
+
+
+async def test_what_is_too_much_is_said() -> None:
+    agent = Parrot()
+    async with chatting(agent, "queue", most_waiting=2) as chat:
+        gate = agent.gate()
+        await chat.start("m0")
+        await agent.started.wait()
+        waiting = [await chat.start(f"m{number}") for number in range(1, 5)]
+        for late in waiting[2:]:
+            assert "too many messages" in (await late.reply()).text
+        gate.set()
+        assert (await waiting[1].reply()).text.startswith("m2!")
+        assert len(await chat.turns()) == 3
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+async def growing(chat: ChatTester, speaker: Speaker) -> Asked:
+    asked = await chat.start("Tell me a story")
+    await asked.growing("Once upon")
+    return asked
+
+
+@pytest.mark.parametrize("how", ["button", "text", "command"])
+async def test_an_answer_can_be_stopped_and_is_remembered_as_far_as_it_was_seen(how: str) -> None:
+    speaker = Speaker("Once upon |a time", "The end.")
+    async with ChatTester(dspy.Predict("message -> reply"), lm=speaker.lm) as chat:
+        asked = await growing(chat, speaker)
+        message = await asked.growing()
+        assert [button.label for button in message.buttons] == ["Stop"]
+        if how == "button":
+            await chat.press("Stop", message, author="ben")
+        elif how == "text":
+            await chat.start("/stop")
+        else:
+            from dspy_session_chat import Command
+
+            await chat.do(Command("stop"))
+        assert (await asked.reply()).text == "Once upon\n\n*(stopped)*"
+        assert (await asked.reply()).id == message.id
+        (turn,) = await chat.turns()
+        assert (turn.stopped, turn.inputs["message"]) == ("stopped", "Tell me a story")
+        assert (await chat.say("And then?")).text == "The end."
+        assert len(chat.platform.posts) == 2
+    assert "Once upon" in speaker.prompts[-1]
+
+
+async def test_with_nothing_to_stop_that_is_said() -> None:
+    async with ChatTester(held(Parrot())) as chat:
+        assert (await chat.say("/stop")).text == "There is nothing to stop."
+        await chat.say("hello")
+        stale = await chat.do(Press("stop", "e1"))
+        assert (await chat.answer_to(stale)).text == "There is nothing to stop."
+
+
+async def test_an_answer_that_takes_too_long_says_so() -> None:
+    from dspy_session_chat import Limits
+
+    speaker = Speaker("Once upon |a time", "The end.")
+    async with ChatTester(dspy.Predict("message -> reply"), lm=speaker.lm, limits=Limits(seconds=0.3)) as chat:
+        reply = await chat.say("Tell me a story")
+        assert reply.text.startswith("Once upon\n\n*(")
+        assert "0.3 seconds" in reply.text
+        assert [turn.stopped for turn in await chat.turns()] == ["timeout"]
+        assert (await chat.say("And then?")).text == "The end."
+
+
+async def test_other_conversations_go_on_meanwhile() -> None:
+    agent = Parrot()
+    async with chatting(agent, "queue") as chat:
+        agent.gate()
+        await chat.start("one", thread="t1")
+        await agent.started.wait()
+        assert (await chat.say("two", thread="t2")).text == "two! (0 before, call 2)"
+        await chat.start("/stop", thread="t2")
+        replies = await asyncio.gather(*(chat.say(f"m{number}", thread=f"x{number}") for number in range(20)))
+    assert len({reply.text for reply in replies}) == 20
