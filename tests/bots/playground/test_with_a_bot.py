@@ -71,6 +71,21 @@ async def test_an_answer_is_given_once_more_by_its_button():
     assert old["id"] == first["id"]
 
 
+async def test_a_failure_is_tried_once_more_by_its_button():
+    tries: list[Prompt] = []
+
+    def reply(prompt: Prompt) -> object:
+        tries.append(prompt)
+        return RuntimeError("the model is down") if len(tries) == 1 else {"answer": "Here I am."}
+
+    async with serving(reply=reply) as visitor, visitor.page() as page:
+        failed = await page.answer(await visitor.say("Hello", author=ANN))
+        (retry,) = failed["beneath"]["buttons"]
+        again = await done(page, await visitor.act("press", button=retry["action"], about=retry["about"]))
+    assert (failed["phase"], retry["label"]) == ("notice", "Retry")
+    assert (again["phase"], again["html"]) == ("answered", "<p>Here I am.</p>\n")
+
+
 async def test_thumbs_count_for_each_person_and_are_taken_back():
     async with serving() as visitor, visitor.page() as page:
         answer = await page.answer(await visitor.say("Hello", author=ANN))
