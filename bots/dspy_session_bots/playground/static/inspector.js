@@ -66,11 +66,13 @@ function turnView(turn) {
       ),
       section("Inputs", turn.inputs),
       section("Outputs", turn.outputs),
-      turn.feedback?.length ? section("Feedback", turn.feedback) : null,
+      turn.feedback?.length ? section("Feedback", turn.feedback.map(withDate)) : null,
       section("Turn", withoutBlanks(facts)),
     ),
   );
 }
+
+const withDate = (said) => (said.at === undefined ? said : { ...said, at: fullTime(said.at) });
 
 const scoreText = (score) => (typeof score === "number" ? `score ${Number(score.toFixed(2))}` : "");
 
