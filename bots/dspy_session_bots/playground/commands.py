@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-
-class Offered(Protocol):
-    """A command of the bot's."""
-
-    @property
-    def name(self) -> str:
-        """Its name, without the slash."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """What it does, in a few words."""
-        ...
+from dspy_session_chat.platform import Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +21,7 @@ class Usual:
     description: str
 
 
-USUAL: Sequence[Offered] = (
+USUAL: Sequence[Named] = (
     Usual("help", "What the bot can do"),
     Usual("reset", "Start this conversation again"),
     Usual("undo", "Take the last turn back"),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from dspy_session import ConfigurationError, Turn
+from dspy_session.conversation import TurnEvent
 from dspy_session_bots.playground.beneath import under_turn
 from dspy_session_bots.playground.deeds import said_of
 from dspy_session_bots.playground.markdown import to_html
@@ -23,7 +24,7 @@ class Exchange:
     """A message, or something else that somebody did, and its answer.
 
     Args:
-        id: The event's id; the turn's id for one out of the store.
+        id: The event's id; the turn's id for one that no event brought about.
         text: The message; of a deed, what was done: ``"pressed Retry"``.
         at: When it was sent, in seconds since 1970, UTC; None if unknown.
         author: The id of who wrote or did it; empty if unknown.
@@ -69,10 +70,12 @@ class Exchange:
     reactions: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of_turn(cls, turn: Turn, fields: AgentFields) -> Exchange:
-        """The exchange that became ``turn``."""
+    def of_turn(cls, turn: Turn, fields: AgentFields, told: TurnEvent | None = None) -> Exchange:
+        """The exchange that became ``turn``; ``told`` says whose message it was, where that is known."""
         at = None if turn.created_at is None else turn.created_at.timestamp()
         exchange = cls(turn.id, message_in(turn, fields), at, phase="answered", turn=turn.id)
+        if told is not None:
+            exchange.id, exchange.author, exchange.name = told.event_id or turn.id, told.author, told.author_name
         exchange.answer, exchange.beneath = answer_id(turn.id), under_turn(turn.id)
         exchange.verdicts, exchange.stopped = verdicts_on(turn), turn.stopped
         try:

@@ -15,7 +15,7 @@ from dspy_session import ConfigurationError
 from dspy_session.conversation import Conversations, TurnEvent
 from dspy_session.errors import PlatformError
 from dspy_session_bots.playground.answer import LiveAnswer
-from dspy_session_bots.playground.commands import USUAL, Offered
+from dspy_session_bots.playground.commands import USUAL
 from dspy_session_bots.playground.deliveries import Deliveries, Verify
 from dspy_session_bots.playground.desk import Desk
 from dspy_session_bots.playground.feed import HEARTBEAT_SECONDS, Feed
@@ -29,6 +29,7 @@ from dspy_session_bots.playground.site import HOOK, Site
 from dspy_session_bots.playground.threads import Threads
 from dspy_session_chat import Action, Attachment, Button, Event, Opened, Post, Posted, Receive
 from dspy_session_chat.fields import AgentFields
+from dspy_session_chat.platform import Named
 
 NO_BOT = "the playground is not on a bot: Bot(agent, platforms=[playground], …)"
 EDIT_SECONDS = 0.1
@@ -136,7 +137,7 @@ class Playground:
         self._threads = Threads(conversations, fields, Feed(self._heartbeat))
         self._saying = Saying(self._threads, self._shelf)
 
-    def use_commands(self, commands: Sequence[Offered]) -> None:
+    def use_commands(self, commands: Sequence[Named]) -> None:
         """Called by the bot, before ``run``: what the page offers."""
         self._commands = commands
 

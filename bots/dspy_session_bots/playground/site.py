@@ -11,7 +11,6 @@ from importlib.resources import files
 from aiohttp import web
 
 from dspy_session_bots.playground.asked import Asked, asked
-from dspy_session_bots.playground.commands import Offered
 from dspy_session_bots.playground.deeds import deed_in
 from dspy_session_bots.playground.deliveries import Deliveries
 from dspy_session_bots.playground.desk import Desk
@@ -21,6 +20,7 @@ from dspy_session_bots.playground.key import is_thread
 from dspy_session_bots.playground.refusal import RefusalError, explain, refused
 from dspy_session_bots.playground.shelf import FILES, MOST_EACH, Shelf
 from dspy_session_bots.playground.threads import Threads
+from dspy_session_chat.platform import Named
 
 LONGEST_BODY = 4 * 2**20
 """Bytes of one request; a turn that is delivered holds whole inputs and outputs."""
@@ -50,7 +50,7 @@ class Site:
     deliveries: Deliveries | None
     shelf: Shelf
     desk: Desk
-    commands: Callable[[], Sequence[Offered]]
+    commands: Callable[[], Sequence[Named]]
 
     def application(self) -> web.Application:
         """The application that serves it all."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dspy_session import SessionState, Turn
+from dspy_session.conversation import TurnEvent
 from dspy_session_bots.playground import turn_log
 from dspy_session_bots.playground.exchange import Exchange, message_in, verdicts_on
 from dspy_session_chat.fields import AgentFields
@@ -72,15 +73,18 @@ class Thread:
     trouble: str = ""
 
     @classmethod
-    def of_state(cls, thread: str, state: SessionState, fields: AgentFields) -> Thread:
-        """The thread with what its conversation remembers."""
+    def of_state(cls, thread: str, state: SessionState, fields: AgentFields, told: Mapping[str, TurnEvent]) -> Thread:
+        """The thread with what its conversation remembers; ``told`` is what is known of its turns besides, by id."""
         shown = state.turns[-SHOWN:]
-        return cls(
-            thread,
-            [Exchange.of_turn(turn, fields) for turn in shown],
-            [turn_log.entry(turn, message_in(turn, fields)) for turn in shown],
-            len(state.turns) - len(shown),
-        )
+        made = cls(thread, hidden=len(state.turns) - len(shown))
+        for turn in shown:
+            event = told.get(turn.id)
+            exchange = Exchange.of_turn(turn, fields, event)
+            if made.exchange(exchange.id) is not None:  # an event that brought about several
+                exchange.id = turn.id
+            made.add(exchange)
+            made.log(turn_log.entry(turn, message_in(turn, fields), "" if event is None else event.model))
+        return made
 
     @property
     def busy(self) -> bool:

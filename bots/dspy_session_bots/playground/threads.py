@@ -15,6 +15,7 @@ from typing import Any
 
 from dspy_session import SessionError
 from dspy_session.conversation import Conversations, TurnEvent
+from dspy_session.conversation.replaying import events_of
 from dspy_session.stores import Inbox
 from dspy_session_bots.playground import turn_log
 from dspy_session_bots.playground.exchange import Exchange, message_in
@@ -85,7 +86,17 @@ class Threads:
             state = await self._conversations.state(conversation_key(thread))
         except SessionError as error:
             return Thread(thread, trouble=str(error))
-        return Thread.of_state(thread, state, self._fields)
+        return Thread.of_state(thread, state, self._fields, await self._told(thread))
+
+    async def _told(self, thread: str) -> dict[str, TurnEvent]:
+        """What was told of the turns of a thread: who wrote the message, and which model answered."""
+        key = str(conversation_key(thread))
+        try:
+            entries = [entry async for entry in self._conversations.store.entries(key)]
+            events = list(events_of(key, entries))
+        except SessionError:  # the turns themselves can be read, and that is what counts
+            return {}
+        return {event.turn.id: event for event in events if isinstance(event, TurnEvent)}
 
     async def at_hand(self, thread: str) -> Thread:
         """A thread as it is shown, without a look at its conversation if it is open already."""

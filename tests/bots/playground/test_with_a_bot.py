@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import dspy
 import pytest
@@ -213,3 +214,20 @@ async def test_messages_that_are_answered_together_do_not_wait():
         turns = (await visitor.conversations.state(KEY)).turns
     assert len(turns) == 2
     assert phases == {first: "answered", second: "quiet", third: "answered"}
+
+
+async def test_after_a_restart_it_is_known_who_spoke_and_their_message_can_still_be_changed(tmp_path: Path):
+    store = f"sqlite:///{tmp_path / 'chat.db'}"
+    async with serving(store, reply=counted()) as visitor, visitor.page() as page:
+        await page.answer(await visitor.say("I keep bees", author=ANN))
+        last = await page.answer(await visitor.say("I kep a dog", author=BEN))
+        await visitor.act("press", button="bad", about=last["turn"], author=ANN)
+        await page.until("exchange", lambda exchange: exchange["verdicts"] == {"ann": 0.0})
+    async with serving(store, reply=counted()) as visitor, visitor.page() as page:
+        shown = (await page.whole())["thread"]["exchanges"]
+        await visitor.act("edit", author=BEN, message_id=shown[1]["id"], text="I keep a dog")
+        answer = await page.until("exchange", lambda exchange: "I keep a dog" in exchange["html"])
+    assert [(exchange["author"], exchange["name"]) for exchange in shown] == [("ann", "Ann"), ("ben", "Ben")]
+    assert shown[1]["id"] == last["id"]
+    assert (shown[1]["answer"], shown[1]["verdicts"]) == (last["answer"], {"ann": 0.0})
+    assert "Answer 1 to I keep a dog" in answer["html"]
