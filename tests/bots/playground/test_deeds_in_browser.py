@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,8 +26,9 @@ from dspy_session_chat import (
 )
 from dspy_session_chat.action import Action, Deed
 from tests.bots.playground.chromium import ALT, CTRL, Tab, browsing
-from tests.bots.playground.page import BEN, Visitor, overheard
+from tests.bots.playground.page import BEN, Visitor, overheard, serving
 from tests.bots.playground.pictures import picture
+from tests.stub_lm import Prompt
 
 FIRST, SECOND = ".exchange:nth-child(1)", ".exchange:nth-child(2)"
 
@@ -395,3 +397,35 @@ async def test_what_the_server_does_not_take_is_said(tmp_path: Path, failing: st
             await tab.click("[data-action=good]")
             await tab.until_text("#problem", "Not done: no room.")
             await tab.until("document.querySelector('[data-action=good]').ariaPressed === 'false'")
+
+
+async def test_with_a_real_bot_an_answer_is_stopped_given_anew_and_forked(tmp_path: Path):
+    never = asyncio.Event()
+    asked: list[str] = []
+
+    def reply(prompt: Prompt) -> list[object]:
+        asked.append(prompt.last)
+        ending = ["all day.", "\n\n[[ ## completed ## ]]"] if len(asked) > 1 else [never]
+        return ["[[ ## answer ## ]]\n", "Bees make ", "honey ", *ending]
+
+    async with browsing(tmp_path) as tab, serving(reply=reply) as visitor:
+        await tab.go(f"{visitor.playground.url}#one")
+        await tab.until("document.getElementById('agent')?.textContent")
+        await say(tab, "What do bees do?")
+        await tab.until_text(f"{FIRST} .prose", "honey")
+        await tab.click("[data-action=stop]")
+        await tab.until_text(f"{FIRST} .remark", "Stopped.")
+        await tab.until_text("#turns", "stopped")
+        await tab.click("[data-action=retry]")
+        await tab.until_text(f"{SECOND} .question", "Ann pressed Retry")
+        await tab.until_text(f"{SECOND} .prose", "Bees make honey all day.")
+        await tab.until_text(f"{FIRST} .remark", "does not remember this any more")
+        await tab.run("document.getElementById('message').focus()")
+        await tab.type("/fork More about bees")
+        await tab.press("Enter")
+        await tab.until("document.querySelector('.exchange:nth-child(3) .prose a')")
+        await tab.click(".exchange:nth-child(3) .prose a")
+        await tab.until("location.hash !== '#one' && document.querySelectorAll('.exchange').length === 1")
+        await tab.until_text(FIRST, "Bees make honey all day.")
+        await tab.until_text("#thread-list [aria-current]", "More about bees")
+    assert tab.complaints == []

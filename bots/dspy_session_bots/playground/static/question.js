@@ -79,6 +79,7 @@ function rewrite(place, { id, text }, thread) {
   const box = make("textarea", { value: text, rows: Math.min(8, text.split("\n").length + 1), "aria-label": "Message" });
   const end = () => {
     place.replaceChildren(...before);
+    document.dispatchEvent(new CustomEvent("shown-anew", { detail: id })); // it may have changed meanwhile
     place.querySelector("[data-change]")?.focus();
   };
   const save = async () => {
@@ -92,7 +93,6 @@ function rewrite(place, { id, text }, thread) {
       }
     }
     end();
-    document.dispatchEvent(new CustomEvent("shown-anew", { detail: id }));
   };
   const form = make(
     "form",
