@@ -105,6 +105,7 @@ class Question:
         answers: Ids of messages that are answered by it again.
         fresh: Whether the same answer as before will not do.
         message: What was written, to be asked again when there is no answer; None when nothing was.
+        beside: What waited in the conversation when it was taken up, itself among it; None when nobody has looked.
     """
 
     waiting: Waiting
@@ -114,6 +115,7 @@ class Question:
     answers: tuple[str, ...] = ()
     fresh: bool = False
     message: Inbound | None = None
+    beside: Sequence[Waiting] | None = None
 
     @property
     def event(self) -> Event:
@@ -164,13 +166,15 @@ class Answering:
         """Answer a message, with those that belong to it."""
         while True:
             means = self._means
-            found = together(waiting, await self._pending(job), means.manners, means.commands)
+            beside = await self._pending(job, waiting)
+            found = together(waiting, beside, means.manners, means.commands)
             if not found.messages:  # whoever wrote it has deleted it meanwhile
-                await (await job.changing(self._settled(waiting), also=found.also)).settle()
+                also = [each for each in found.also if each != waiting.event.event_id]
+                await (await job.changing(self._settled(waiting), also=also)).settle()
                 return
             message = as_one(found.messages, means.manners)
             to = replace(waiting, event=found.messages[-1])
-            if await self._ask(to, job, message, found.also):
+            if await self._ask(to, job, message, found.also, beside):
                 return
 
     async def ask_again(self, waiting: Waiting, job: Job, message: Inbound) -> None:
@@ -195,14 +199,21 @@ class Answering:
         )
         await self._admit_and_run(question, job)
 
-    async def _ask(self, waiting: Waiting, job: Job, message: Inbound, also: tuple[str, ...] = ()) -> bool:
+    async def _ask(
+        self,
+        waiting: Waiting,
+        job: Job,
+        message: Inbound,
+        also: tuple[str, ...] = (),
+        beside: Sequence[Waiting] | None = None,
+    ) -> bool:
         """Answer a message; False when it is to be answered together with what has come since."""
         means = self._means
         platform = means.poster.platform(waiting)
         read = await self._read(platform, message)
         inputs = means.fields.inputs(message, means.now(), read)
         await self._read_back(platform, waiting, job)
-        return await self._admit_and_run(Question(waiting, inputs, also, message=message), job, read)
+        return await self._admit_and_run(Question(waiting, inputs, also, message=message, beside=beside), job, read)
 
     async def _admit_and_run(self, question: Question, job: Job, read: Read | None = None) -> bool:
         means, waiting = self._means, question.waiting
@@ -398,10 +409,12 @@ class Answering:
         """Handle what comes in the conversation while the turn runs, as far as it cannot wait."""
         means, question = self._means, run.question
         seen = {question.event.event_id, *question.also}
+        found = question.beside
         while True:
-            job.news.clear()
             try:
-                waiting = [each for each in await self._pending(job) if each.event.event_id not in seen]
+                if found is None:
+                    found = await self._pending(job, question.waiting)
+                waiting = [each for each in found if each.event.event_id not in seen]
                 for each, verdict in verdicts(waiting, means.manners, means.commands):
                     if verdict == "later" or (verdict == "stop" and not self._may_stop(run, each)):
                         continue
@@ -421,6 +434,7 @@ class Answering:
                 return
             except StoreError as error:
                 logger.warning("What comes in %s is not seen for now: %s", job.hold.key, error)
+            found = None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await job.news.wait()
@@ -429,11 +443,14 @@ class Answering:
         """Whether somebody who wants to stop the answer may talk to the bot at all, and means this answer."""
         return self._means.access.denial(each.event) is None
 
-    async def _pending(self, job: Job) -> list[Waiting]:
+    async def _pending(self, job: Job, known: Waiting) -> list[Waiting]:
+        """What waits in a conversation; news of what comes from now on is news again."""
         found = []
+        job.news.clear()
         for arrival in await job.pending():
             try:
-                found.append(Waiting.from_json(arrival.payload))
+                is_known = arrival.event_id == known.event.event_id
+                found.append(known if is_known else Waiting.from_json(arrival.payload))
             except SessionError as error:
                 logger.debug("%s is left for later: %s", arrival.event_id, error)
         return found

@@ -39,6 +39,7 @@ APPROVE, DENY = "approve", "deny"
 """The actions of the two buttons."""
 ASKED, DECIDED = "asked", "decided"
 """The journal's kinds of entries for a question and for the answer to it."""
+DECIDED_ALREADY = "This is decided already."
 LONGEST_VALUE = 300
 """Characters of an argument that a question shows."""
 
@@ -154,7 +155,7 @@ class Asking:
     waited: float = 0.0
     """Seconds that went by in waiting for people: they do not count as the agent's."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _open: dict[str, tuple[Wish, asyncio.Future[Action | None]]] = field(default_factory=dict)
+    _open: dict[str, asyncio.Future[Action | None]] = field(default_factory=dict)
     _since: float = 0.0
 
     @property
@@ -190,7 +191,7 @@ class Asking:
         decision: asyncio.Future[Action | None] = self._loop.create_future()
         if not self._open:
             self._since = time.monotonic()
-        self._open[identity] = (wish, decision)
+        self._open[identity] = decision
         try:
             ids = await self._question(identity, wish) if asked is None else tuple(asked["ids"])
             try:
@@ -207,9 +208,9 @@ class Asking:
 
     async def _question(self, identity: str, wish: Wish) -> tuple[str, ...]:
         buttons = (Button(APPROVE, "Approve", identity, "good"), Button(DENY, "Deny", identity, "danger"))
-        post = Post(self.waiting.event, Reply(wish.question(), buttons=buttons))
+        post = Post(self.waiting.event, Reply(wish.question(), buttons=buttons), interim=True)
         ids = (await self.poster.platform(self.waiting).post(post)).message_ids
-        await self._write(ASKED, {"id": identity, "tool": wish.tool, "ids": list(ids)})
+        await self._write(ASKED, {"id": identity, "tool": wish.tool, "who": wish.who, "ids": list(ids)})
         return ids
 
     async def _show_decision(self, ids: tuple[str, ...], wish: Wish, action: Action | None) -> None:
@@ -227,22 +228,25 @@ class Asking:
                 logger.info("A question in %s still has its buttons: %s", self.job.hold.key, error)
 
     async def decide(self, waiting: Waiting) -> None:
-        """Take a button in that was pressed; a turn that waits for it goes on."""
+        """Take a button in that was pressed; a turn that waits for it goes on.
+
+        After a restart people may be quicker than the agent: then the answer is there when it asks.
+        """
         action = waiting.event
         assert isinstance(action, Action)
         assert isinstance(action.deed, Press)
-        wish, decision = self._open.get(action.deed.about, (None, None))
-        if wish is None or decision is None or decision.done():
-            await self.poster.answer_beside(waiting, self.job, Reply("This is decided already.", private=True))
-            return
-        refusal = may_decide(wish.who, self.waiting.event, action, self.access)
+        identity = action.deed.about
+        asked, decided = await self._past(identity)
+        refusal: str | None = DECIDED_ALREADY
+        if asked is not None and decided is None:
+            refusal = may_decide(asked["who"], self.waiting.event, action, self.access)
         if refusal is not None:
             await self.poster.answer_beside(waiting, self.job, Reply(refusal, private=True))
             return
         settled = Settled(action.event_id, received=True)
-        await self._write(DECIDED, _decision(action.deed.about, action), settled, author=action.user)
-        if not decision.done():
-            decision.set_result(action)
+        await self._write(DECIDED, _decision(identity, action), settled, author=action.user)
+        if identity in self._open and not self._open[identity].done():
+            self._open[identity].set_result(action)
 
     async def _past(self, identity: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """The question and its answer, as far as there were any before a restart."""

@@ -10,13 +10,13 @@ from cachetools import LRUCache
 
 from dspy_session import SessionError, Turn
 from dspy_session.conversation.changing import Changing
-from dspy_session.conversation.runtime import Job
+from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.errors import StaleJournalError
 from dspy_session.feedback import Feedback
 from dspy_session.stores import Settled
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
 from dspy_session_chat.answering import Answering, Means
-from dspy_session_chat.asking import APPROVE, DENY
+from dspy_session_chat.asking import APPROVE, DECIDED_ALREADY, DENY
 from dspy_session_chat.commands import Asked
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.posting import in_words
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
 """Conversations in which it is known how many messages of bots were answered in a row."""
+PATIENCE = 6
+"""How often an event is taken up that cannot be read: about half a minute, for a process with a newer version."""
 DELETED = "(deleted by its author)"
 """What stands in the place of a message that was deleted, where the conversation has gone on since."""
 
@@ -49,13 +51,29 @@ class Desk:
 
     async def handle(self, job: Job) -> None:
         """Handle an event, or post the answer to one that was committed before."""
-        waiting = Waiting.from_json(job.work.arrival.payload)
+        try:
+            waiting = Waiting.from_json(job.work.arrival.payload)
+        except SessionError as error:
+            await self._give_up(job, str(error))
+            return
         if job.work.reply:
             await self._means.poster.post(waiting, job, job.work.reply, job.work.shown)
         elif isinstance(waiting.event, Inbound):
             await self._message(waiting, waiting.event, job)
         else:
             await self._action(waiting, waiting.event, job)
+
+    async def _give_up(self, job: Job, reason: str) -> None:
+        """Be done with an event that cannot be read: it must not hold up the others for ever.
+
+        Raises:
+            TryLaterError: A newer version of the bot may be able to.
+        """
+        if job.work.attempts < PATIENCE:
+            raise TryLaterError(reason)
+        logger.error("%s in %s is left out: %s", job.work.arrival.event_id, job.hold.key, reason)
+        settled = Settled(job.work.arrival.event_id, received=True)
+        await (await job.changing(settled)).settle()
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -158,7 +176,7 @@ class Desk:
             said = Feedback(None if taken_back else score, action.user, press.text, "button")
             await self._rate(waiting, turn_id, said, job)
         elif press.button in (APPROVE, DENY):
-            await self._settle(waiting, job, Reply("This is decided already.", private=True))
+            await self._settle(waiting, job, Reply(DECIDED_ALREADY, private=True))
         else:
             await self._command(waiting, Command(press.button, press.text or waiting.turn or press.about), job)
 

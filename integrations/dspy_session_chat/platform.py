@@ -34,12 +34,14 @@ class Post:
         shown: The platform's ids of the messages that show a part of it already, in order: they are edited to what
             they should say, and only what is missing is posted.
         most: Posts that it may be split into; the rest goes as a file.
+        interim: True for words on the way to the answer, such as a question to people: the answer is still to come.
     """
 
     inbound: Event
     reply: Reply
     shown: tuple[str, ...] = ()
     most: int = MOST_POSTS
+    interim: bool = False
 
     @property
     def text(self) -> str:

@@ -164,10 +164,11 @@ async def test_an_answer_that_takes_too_long_says_so() -> None:
 async def test_other_conversations_go_on_meanwhile() -> None:
     agent = Parrot()
     async with chatting(agent, "queue") as chat:
-        agent.gate()
+        gate = agent.gate()
         await chat.start("one", thread="t1")
         await agent.started.wait()
         assert (await chat.say("two", thread="t2")).text == "two! (0 before, call 2)"
         await chat.start("/stop", thread="t2")
         replies = await asyncio.gather(*(chat.say(f"m{number}", thread=f"x{number}") for number in range(20)))
+        gate.set()
     assert len({reply.text for reply in replies}) == 20

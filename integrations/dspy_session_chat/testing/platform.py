@@ -39,6 +39,7 @@ class PlainTesterPlatform:
         self._running = asyncio.Event()
         self._news = asyncio.Condition()
         self._numbers = itertools.count(1)
+        self._events = itertools.count(1)
         self._failures: dict[str, deque[Exception]] = {}
         self.messages: list[Message] = []
         """Every message of the bot's, oldest first, as it stands."""
@@ -58,6 +59,10 @@ class PlainTesterPlatform:
             await asyncio.Event().wait()
         finally:
             self._running.clear()
+
+    def number(self) -> int:
+        """The next number for an event: no two of this platform's have the same, whichever bot lives on it."""
+        return next(self._events)
 
     async def bring(self, event: Event) -> None:
         """Hand an event over."""
@@ -80,7 +85,7 @@ class PlainTesterPlatform:
             known = self._message(post.shown[place]) if place < len(post.shown) else None
             message = known or self._new(post.inbound)
             self._change(message, text, buttons)
-            message.reply = post.reply
+            message.reply, message.interim = post.reply, post.interim
             ids.append(message.id)
         for surplus in post.shown[len(parts) :]:
             self.messages = [message for message in self.messages if message.id != surplus]

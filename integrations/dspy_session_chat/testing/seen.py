@@ -18,6 +18,7 @@ class Message:
         text: What it says.
         buttons: What is under it.
         reply: All that belongs to the answer; None while it is still being written.
+        interim: Whether it is on the way to the answer, and not a part of it.
         views: What it said before, oldest first: an answer that is shown while it grows says one thing after another.
     """
 
@@ -26,6 +27,7 @@ class Message:
     text: str
     buttons: tuple[Button, ...] = ()
     reply: Reply | None = None
+    interim: bool = False
     views: list[str] = field(default_factory=list)
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -89,7 +88,6 @@ class ChatTester:
     ) -> None:
         self.platform = platform or TesterPlatform()
         self.bot = Bot(agent, platforms=[self.platform], **{"store": "memory://", **options})
-        self._numbers = itertools.count(1)
         self._start = now or datetime.now(UTC)
 
     async def __aenter__(self) -> Self:
@@ -138,7 +136,7 @@ class ChatTester:
             files: What comes with it, by name.
             event_id: The platform's id of it; a new one if empty.
         """
-        number = next(self._numbers)
+        number = self.platform.number()
         attachments = tuple(self._attach(number, name, data) for name, data in (files or {}).items())
         inbound = Inbound(
             ConversationKey(self.platform.name, WORKSPACE, channel, thread),
@@ -211,7 +209,7 @@ class ChatTester:
         key: ConversationKey | None = None,
     ) -> Event:
         """Do something that is no message, and do not wait."""
-        number = next(self._numbers)
+        number = self.platform.number()
         key = key or ConversationKey(self.platform.name, WORKSPACE, channel, thread)
         action = Action(key, f"e{number}", _author(author), self._sent(number), deed, channel)
         await self.platform.bring(action)
@@ -238,7 +236,7 @@ class ChatTester:
             return [
                 message
                 for message in self.platform.messages
-                if message.event.event_id == event.event_id and message.reply is not None
+                if message.event.event_id == event.event_id and message.reply is not None and not message.interim
             ]
 
         try:

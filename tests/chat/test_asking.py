@@ -1,0 +1,215 @@
+"""Tools that ask people first."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from dspy_session import ConfigurationError, SessionError
+from dspy_session_chat import Access, Limits, Press, ask_first
+from dspy_session_chat.testing import ChatTester, Message
+from tests.chat.agents import held
+from tests.stub_lm import Prompt, StubModel
+
+
+class Deleter(dspy.Module):
+    """Deletes what it is told to, with a tool that asks first."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.deleted: list[str] = []
+
+        def delete_account(name: str) -> str:
+            """Delete an account."""
+            self.deleted.append(name)
+            return f"{name} is deleted"
+
+        self.tool = dspy.Tool(ask_first(delete_account, **options))
+
+    async def aforward(self, message: str) -> dspy.Prediction:
+        return dspy.Prediction(reply=await self.tool.acall(name=message))
+
+
+async def question(chat: ChatTester, count: int = 1) -> Message:
+    await chat.until(lambda: sum("May I use" in message.text for message in chat.seen()) >= count)
+    return [message for message in chat.seen() if "May I use" in message.text][-1]
+
+
+async def test_what_is_approved_runs() -> None:
+    agent = Deleter()
+    async with ChatTester(held(agent)) as chat:
+        asked = await chat.start("bob")
+        asking = await question(chat)
+        assert "delete account" in asking.text
+        assert "name: bob" in asking.text
+        assert [button.label for button in asking.buttons] == ["Approve", "Deny"]
+        assert agent.deleted == []
+        await chat.press("Approve", asking)
+        assert (await asked.reply()).text == "bob is deleted"
+        assert "approved by Ann" in asking.text
+        assert asking.buttons == ()
+    assert agent.deleted == ["bob"]
+
+
+async def test_what_is_denied_does_not_run_and_the_agent_reads_why() -> None:
+    agent = Deleter()
+    async with ChatTester(held(agent)) as chat:
+        asked = await chat.start("bob")
+        await chat.press("Deny", await question(chat))
+        assert (await asked.reply()).text == "delete_account was not run: Ann denied it."
+    assert agent.deleted == []
+
+
+async def test_only_who_may_decide_decides() -> None:
+    agent = Deleter()
+    async with ChatTester(held(agent), access=Access(admins=["root"], deny_users=["eve"])) as chat:
+        asked = await chat.start("bob", author="ann")
+        asking = await question(chat)
+        refused = await chat.answer_to(await chat.press("Approve", asking, author="ben"))
+        assert refused.text == "Only Ann may decide this."
+        assert refused.private
+        assert "may not talk" in (await chat.answer_to(await chat.press("Approve", asking, author="eve"))).text
+        assert agent.deleted == []
+        await chat.press("Approve", asking, author="root")
+        await asked.reply()
+        assert "approved by Root" in asking.text
+
+
+@pytest.mark.parametrize(
+    ("who", "author", "may"), [("admins", "ann", False), ("admins", "root", True), ("anyone", "ben", True)]
+)
+async def test_who_that_is_is_an_option(who: Any, author: str, may: bool) -> None:
+    agent = Deleter(who=who)
+    async with ChatTester(held(agent), access=Access(admins=["root"]), grace=0.1) as chat:
+        asked = await chat.start("bob", author="ann")
+        asking = await question(chat)
+        pressed = await chat.press("Approve", asking, author=author)
+        if may:
+            assert (await asked.reply()).text == "bob is deleted"
+        else:
+            assert "Only the bot's admins" in (await chat.answer_to(pressed)).text
+            await chat.press("Deny", asking, author="root")
+            await asked.reply()
+
+
+async def test_nobody_decides_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = Deleter()
+    monkeypatch.setattr("dspy_session_chat.asking.seconds_of", lambda _: 0.05)
+    hasty = Deleter()
+    async with ChatTester(held(hasty)) as chat:
+        reply = await chat.say("bob")
+        assert reply.text == "delete_account was not run: nobody approved it in time."
+        assert "nobody decided in time" in (await question(chat)).text
+        late = await chat.do(Press("approve", "x"))
+        assert "decided already" in (await chat.answer_to(late)).text
+    assert hasty.deleted == agent.deleted == []
+
+
+async def test_a_question_survives_a_restart(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/bot.db"
+    agent = Deleter()
+    async with ChatTester(held(agent), store=store, grace=0.05) as chat:
+        await chat.start("bob", event_id="e1")
+        asking = await question(chat)
+    async with ChatTester(held(agent), store=store, platform=chat.platform) as later:
+        await later.press("Approve", asking)
+        await later.until(lambda: later.platform.posts and later.platform.posts[-1].text == "bob is deleted")
+        assert sum("May I use" in message.text for message in later.seen()) == 1
+        assert len(await later.turns()) == 1
+    assert agent.deleted == ["bob"]
+
+
+async def test_an_answer_that_came_before_the_restart_counts_after_it(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/bot.db"
+
+    class Slow(Deleter):
+        async def aforward(self, message: str) -> dspy.Prediction:
+            reply = await self.tool.acall(name=message)
+            if slow:
+                ran.set()
+                await asyncio.Event().wait()
+            return dspy.Prediction(reply=reply)
+
+    slow, ran, agent = True, asyncio.Event(), Slow()
+    async with ChatTester(held(agent), store=store, grace=0.05) as chat:
+        await chat.start("bob")
+        await chat.press("Approve", await question(chat))
+        await ran.wait()
+    slow = False
+    async with ChatTester(held(agent), store=store, platform=chat.platform) as later:
+        await later.until(lambda: later.platform.posts and later.platform.posts[-1].text == "bob is deleted")
+        assert sum("May I use" in message.text for message in later.seen()) == 1
+
+
+async def test_people_take_the_time_of_people() -> None:
+    agent = Deleter()
+    async with ChatTester(held(agent), limits=Limits(seconds=0.3)) as chat:
+        asked = await chat.start("bob")
+        asking = await question(chat)
+        await asyncio.sleep(0.5)  # longer than the agent may take
+        await chat.press("Approve", asking)
+        assert (await asked.reply()).text == "bob is deleted"
+
+
+async def test_a_real_agent_reads_that_it_was_denied() -> None:
+    def pay(amount: int) -> str:
+        """Pay."""
+        raise AssertionError("nobody allowed it")
+
+    def think(prompt: Prompt) -> dict[str, Any]:
+        if "not run" in prompt.text:
+            return {"next_tool_name": "finish", "next_tool_args": {}, "reply": "I was not allowed to."}
+        return {"next_tool_name": "pay", "next_tool_args": {"amount": 7}}
+
+    agent = dspy.ReAct("message -> reply", tools=[ask_first(pay)])
+    async with ChatTester(agent, lm=StubModel(think).lm) as chat:
+        asked = await chat.start("Pay 7")
+        await chat.press("Deny", await question(chat))
+        assert (await asked.reply()).text == "I was not allowed to."
+
+
+async def test_a_program_that_runs_in_a_thread_asks_too() -> None:
+    class Sync(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tool = ask_first(lambda name: f"{name} is deleted")
+
+        def forward(self, message: str) -> dspy.Prediction:
+            return dspy.Prediction(reply=self.tool(name=message))
+
+    async with ChatTester(Sync()) as chat:
+        asked = await chat.start("bob")
+        await chat.press("Approve", await question(chat))
+        assert (await asked.reply()).text == "bob is deleted"
+
+
+async def test_questions_show_no_secrets_and_no_markup() -> None:
+    agent = Deleter()
+    async with ChatTester(held(agent)) as chat:
+        await chat.start("```\n[x](http://evil.example) xoxb-1234567890-abcdefghij")
+        asking = await question(chat)
+        assert "xoxb-1234567890" not in asking.text
+        assert asking.text.count("```") == 2
+        await chat.press("Deny", asking)
+
+
+async def test_outside_of_a_bot_there_is_nobody_to_ask() -> None:
+    with pytest.raises(SessionError, match="nobody to ask"):
+        ask_first(len)([1])  # type: ignore[operator]
+    for options in ({"who": "me"}, {"timeout": "soon"}):
+        with pytest.raises(ConfigurationError):
+            ask_first(len, **options)  # type: ignore[arg-type]
+
+
+async def test_an_answer_that_waits_for_people_can_be_stopped() -> None:
+    agent = Deleter()
+    async with ChatTester(held(agent)) as chat:
+        asked = await chat.start("bob")
+        await question(chat)
+        await chat.start("/stop")
+        assert "(stopped)" in (await asked.reply()).text
+    assert agent.deleted == []
