@@ -20,6 +20,10 @@ from dspy_session_chat.inbound import Inbound
 CONTEXT_FIELDS = ("author", "channel", "platform", "attachments", "now")
 """Inputs that are filled if the agent has them."""
 THINKING = frozenset({"reasoning", "rationale", "trajectory"})
+"""Outputs that are on the way to the answer."""
+SOURCES = frozenset({"sources", "citations", "references", "links"})
+"""Outputs that become links beneath it."""
+_BESIDE = THINKING | SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class AgentFields:
         reply = output_field
         if outputs is not None:
             answers = [name for name, kind in outputs.items() if _is_text(kind)]
-            answers = [name for name in answers if name not in THINKING] or answers
+            answers = [name for name in answers if name not in _BESIDE] or answers
             reply = _one("output", output_field, answers, outputs)
         context = {name: inputs[name] for name in CONTEXT_FIELDS if name in inputs and name not in {message, *pictures}}
         return cls(message, reply, context, images)
@@ -112,7 +116,7 @@ class AgentFields:
                     f"the agent returned no {self.reply!r} (it returned {_listed(values) or type(result).__name__})"
                 )
             return "" if values[self.reply] is None else str(values[self.reply])
-        texts = [name for name, value in values.items() if isinstance(value, str) and name not in THINKING]
+        texts = [name for name, value in values.items() if isinstance(value, str) and name not in _BESIDE]
         return str(values[_one("output", None, texts, values)])
 
 

@@ -13,12 +13,10 @@ import dspy
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat.cleaning import clean_line
-from dspy_session_chat.fields import THINKING, AgentFields
+from dspy_session_chat.fields import SOURCES, THINKING, AgentFields
 from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
 
 NO_ANSWER = "(The agent had nothing to say.)"
-SOURCES = frozenset({"sources", "citations", "references", "links"})
-"""Output fields that become links beneath the answer."""
 _WORKINGS = frozenset({"trajectory", "history", "final_reasoning", "termination_reason"})
 """Output fields that are nobody's business but the log's."""
 MOST_LINKS = 20
