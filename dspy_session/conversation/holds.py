@@ -81,6 +81,7 @@ class Holds:
     ) -> None:
         self.owner = uuid.uuid4().hex
         self._store = store
+        self._leases = store if isinstance(store, Leases) else None
         self._seed = seed
         self._window = window
         self._max_loaded = max_loaded
@@ -102,16 +103,16 @@ class Holds:
             depth: How many of its newest turns are needed at least.
         """
         async with self._entered(key) as hold:
-            if isinstance(self._store, Leases) and hold.lease is None:
-                await self._acquire(self._store, hold)
+            if self._leases is not None and hold.lease is None:
+                await self._acquire(self._leases, hold)
             yield await self.ready(hold, depth)
 
     @contextlib.asynccontextmanager
     async def try_hold(self, key: str) -> AsyncIterator[Hold | None]:
         """The same, unless another process has the conversation: then None."""
         async with self._entered(key) as hold:
-            if isinstance(self._store, Leases) and hold.lease is None:
-                lease = await self._store.acquire(key, self.owner, self._lease_seconds)
+            if self._leases is not None and hold.lease is None:
+                lease = await self._leases.acquire(key, self.owner, self._lease_seconds)
                 if lease is None:
                     yield None
                     return
@@ -133,9 +134,9 @@ class Holds:
 
     async def is_ours(self, hold: Hold) -> bool:
         """True when nobody has taken the conversation over; our right to it is renewed."""
-        if hold.lease is None or not isinstance(self._store, Leases):
+        if hold.lease is None or self._leases is None:
             return True
-        return bool(await self._store.renew([hold.lease], self._lease_seconds))
+        return bool(await self._leases.renew([hold.lease], self._lease_seconds))
 
     def is_busy(self, key: str) -> bool:
         """True while somebody in this process has a conversation."""
@@ -202,9 +203,9 @@ class Holds:
             if hold.users == 0 and hold.lease is not None:  # it was left to a caller that has been cancelled since
                 await self._release(hold)
 
-    async def _acquire(self, store: Leases, hold: Hold) -> None:
+    async def _acquire(self, leases: Leases, hold: Hold) -> None:
         wait = _FIRST_WAIT
-        while (lease := await store.acquire(hold.key, self.owner, self._lease_seconds)) is None:
+        while (lease := await leases.acquire(hold.key, self.owner, self._lease_seconds)) is None:
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
         self._begin(hold, lease)
@@ -218,9 +219,9 @@ class Holds:
 
     async def _release(self, hold: Hold) -> None:
         lease, hold.lease = hold.lease, None
-        if lease is not None and isinstance(self._store, Leases):
+        if lease is not None and self._leases is not None:
             try:
-                await asyncio.shield(self._store.release(lease))
+                await asyncio.shield(self._leases.release(lease))
             except StoreError as error:
                 logger.warning("The lease on %s could not be given back, and runs out by itself: %s", hold.key, error)
 
@@ -240,14 +241,14 @@ class Holds:
 
     async def _beat(self) -> None:
         """Keep the leases that are in use."""
-        assert isinstance(self._store, Leases)
+        assert self._leases is not None
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
             leases = [hold.lease for hold in self._holds.values() if hold.lease is not None]
             if not leases:
                 continue
             try:
-                kept = await self._store.renew(leases, self._lease_seconds)
+                kept = await self._leases.renew(leases, self._lease_seconds)
             except StoreError as error:
                 logger.warning("Leases could not be renewed, next try in %.0f s: %s", self._lease_seconds / 3, error)
                 continue
@@ -268,9 +269,11 @@ class Holds:
         """Drop what is idle, and the longest idle beyond what may stay."""
         now = self._clock()
         surplus = len(self._holds) - self._max_loaded
-        for key, hold in list(self._holds.items()):
-            if surplus <= 0 and now - hold.last_used < self._idle:
+        gone: list[str] = []
+        for key, hold in self._holds.items():
+            if surplus <= len(gone) and now - hold.last_used < self._idle:
                 break
             if hold.users == 0:
-                del self._holds[key]
-                surplus -= 1
+                gone.append(key)
+        for key in gone:
+            del self._holds[key]

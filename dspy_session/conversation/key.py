@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from dspy_session.errors import InvalidKeyError
 
 _SAFE = "-._~@"
+_PLAIN = re.compile(r"[A-Za-z0-9\-._~@]*")
+"""A part that prints as it is, as nearly all do: keys are printed and read several times for each message."""
 _PARTS = ("platform", "workspace", "channel", "thread", "user")
 _MAY_BE_MISSING = ("thread", "user")
 _USER = "="
@@ -59,8 +62,8 @@ class ConversationKey:
         parts = [self.platform, self.workspace, self.channel]
         if self.thread is not None:
             parts.append(self.thread)
-        printed = ":".join(quote(part, safe=_SAFE) for part in parts)
-        return printed if self.user is None else f"{printed}:{_USER}{quote(self.user, safe=_SAFE)}"
+        printed = ":".join(map(_quoted, parts))
+        return printed if self.user is None else f"{printed}:{_USER}{_quoted(self.user)}"
 
     @classmethod
     def parse(cls, text: str) -> ConversationKey:
@@ -84,3 +87,7 @@ class ConversationKey:
         if str(key) != text:
             raise InvalidKeyError(f"{text!r} is no conversation key: write it as {str(key)!r}")
         return key
+
+
+def _quoted(part: str) -> str:
+    return part if _PLAIN.fullmatch(part) else quote(part, safe=_SAFE)

@@ -33,12 +33,14 @@ class Job:
 
     Args:
         conversations: Where the conversation is kept.
+        inbox: Where its messages wait.
         hold: The conversation.
         work: What is to be done.
         news: Set when something comes in this conversation meanwhile, as far as this process hears of it.
     """
 
     conversations: Conversations
+    inbox: Inbox
     hold: Hold
     work: Work
     news: asyncio.Event
@@ -58,9 +60,7 @@ class Job:
 
     async def pending(self) -> Sequence[Arrival]:
         """What has come in this conversation and is not answered, this message among it, by the time it was sent."""
-        store = self.conversations.store
-        assert isinstance(store, Inbox)
-        return await store.pending(self.hold.key)
+        return await self.inbox.pending(self.hold.key)
 
     async def is_ours(self) -> bool:
         """True when no other process has taken the conversation over: to be asked before each post."""
@@ -72,10 +72,8 @@ class Job:
         Raises:
             StaleJournalError: Another process has taken the conversation over.
         """
-        store = self.conversations.store
-        assert isinstance(store, Inbox)
         assert self.hold.lease is not None
-        await store.posted(self.hold.lease, posting)
+        await self.inbox.posted(self.hold.lease, posting)
 
 
 class TryLaterError(Exception):
@@ -207,7 +205,7 @@ class Runtime:
                     if work is None:
                         return
                     await self._conversations.holds.ready(hold)
-                    if not await self._do(Job(self._conversations, hold, work, self._news[key])):
+                    if not await self._do(Job(self._conversations, self._inbox, hold, work, self._news[key])):
                         return
         except StaleJournalError:
             logger.info("%s is worked on by another process now", key)

@@ -95,6 +95,8 @@ class Access:
 
 def _names(ids: Ids, key: ConversationKey, workspace: str, platform_id: str) -> bool:
     """Whether ids name a user, a role or a channel of a workspace."""
+    if not ids:
+        return False
     forms = [[platform_id], [key.platform, platform_id], [key.platform, workspace, platform_id]]
     return not {_joined(form) for form in forms}.isdisjoint(ids)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, get_args
 from urllib.parse import quote
@@ -100,7 +100,9 @@ class Inbound:
 
     def to_json(self) -> dict[str, Any]:
         """The message as JSON values, read back equal by ``from_json``."""
-        return {**asdict(self), "key": str(self.key), "sent_at": self.sent_at.isoformat()}
+        written = {each.name: getattr(self, each.name) for each in fields(self)}
+        nested = {"author": asdict(self.author), "attachments": [asdict(file) for file in self.attachments]}
+        return {**written, **nested, "key": str(self.key), "sent_at": self.sent_at.isoformat()}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Inbound:
