@@ -8,6 +8,9 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
+STATUS_PROVIDER = "dspy_session_status_provider"
+"""Name of the DSPy setting that holds the provider of sessions that have none of their own."""
+
 
 class Status(BaseCallback):
     """Says what a provider says.

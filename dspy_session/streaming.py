@@ -11,7 +11,8 @@ import dspy
 from dspy_session.binding import own_signature
 from dspy_session.pipe import PIPE, Pipe, Speaker
 from dspy_session.program import modules_below
-from dspy_session.status import Status
+from dspy_session.settings import setting
+from dspy_session.status import STATUS_PROVIDER, Status
 
 if TYPE_CHECKING:
     from dspy_session.session import Session
@@ -22,7 +23,8 @@ async def stream(session: Session, field: str | None, inputs: dict[str, Any]) ->
     # Not built on dspy.streamify: its buffer of 16 items blocks a program that sends from the event loop, and closing
     # it early raises in its consumer (DSPy 3.4).
     pipe = Pipe(_speaker(session.module, field))
-    status = Status(session.engine.options.status_provider or dspy.streaming.StatusMessageProvider(), pipe.put)
+    provider = session.engine.options.status_provider or setting(STATUS_PROVIDER)
+    status = Status(provider or dspy.streaming.StatusMessageProvider(), pipe.put)
     # DSPy's own stream is open only while the speaker speaks: a model that is asked elsewhere has nothing to send.
     with dspy.context(**{PIPE: pipe}, send_stream=None, callbacks=[*dspy.settings.callbacks, status]):
         turn = asyncio.create_task(session.acall(**inputs))

@@ -20,6 +20,7 @@ from dspy_session.conversation import Conversations, TakenTurn, TurnRequest
 from dspy_session.conversation.runtime import Job
 from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.redaction import redact
+from dspy_session.status import STATUS_PROVIDER
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.access import Access
 from dspy_session_chat.action import Event
@@ -40,6 +41,7 @@ from dspy_session_chat.ratings import Ratings
 from dspy_session_chat.reply import Button, Reply
 from dspy_session_chat.shown import EditedStream
 from dspy_session_chat.steps import StepCounter, StepsUsedUpError
+from dspy_session_chat.tool_words import ToolWords
 from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)
@@ -343,7 +345,12 @@ class Answering:
 
     async def _produce(self, run: Run, shown: ReplyStream | None, job: Job) -> None:
         # A server keeps no trace and no prompt history of what its users say.
-        settings: dict[str, Any] = {"disable_history": True, "trace": [], ASKING: run.asking}
+        settings: dict[str, Any] = {
+            "disable_history": True,
+            "trace": [],
+            ASKING: run.asking,
+            STATUS_PROVIDER: ToolWords(self._means.manners.statuses),
+        }
         if (lm := self._lm(run.question)) is not None:
             settings["lm"] = lm
         counting: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
@@ -494,7 +501,10 @@ class Answering:
                 await job.posted(Posting(event.event_id, ids, done=False))
 
             stop = (Button(STOP, "Stop", event.event_id, "danger"),) if self._means.manners.buttons else ()
-            run.shown = EditedStream(platform, event, buttons=stop, shown=job.work.shown, on_shown=on_shown)
+            polish = self._means.forms.polish
+            run.shown = EditedStream(
+                platform, event, buttons=stop, polish=polish, shown=job.work.shown, on_shown=on_shown
+            )
             yield await stack.enter_async_context(run.shown.open())
 
     def _settled(self, waiting: Waiting, reply: str = "") -> Settled:

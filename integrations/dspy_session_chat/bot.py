@@ -17,9 +17,9 @@ from dspy_session import ConfigurationError, Session, SessionError
 from dspy_session.conversation import ConversationKey, Conversations, DurableSink, Sink
 from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Runtime
-from dspy_session.stores import Posts, SealingKey, Store
+from dspy_session.stores import Inbox, Posts, SealingKey, Store
 from dspy_session_chat.access import Access
-from dspy_session_chat.action import Action, Event, Press, Reaction
+from dspy_session_chat.action import Action, Deletion, Edit, Event, Press, Reaction
 from dspy_session_chat.answering import Means
 from dspy_session_chat.attachments import FileLimits
 from dspy_session_chat.commands import BotCommand, Commands, Handler
@@ -40,6 +40,8 @@ from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_LIMITS = Limits(input_characters=40_000, reply_characters=40_000, seconds=600.0)
+"""Where nobody says otherwise: a model that hangs must not hold a conversation up for ever."""
 RETENTION_SECONDS = 3600.0
 """How often it is looked for what is too old."""
 
@@ -60,7 +62,7 @@ class Bot:
         sinks: Told of each turn, for example a ``Webhook``.
         manners: How it behaves among people: when it speaks up, what is one conversation, what becomes of messages
             that come while it is at work.
-        limits: How much people may ask of it.
+        limits: How much people may ask of it; ``DEFAULT_LIMITS`` if None.
         access: Who may ask.
         files: How much of people's files is read.
         scores: What reactions are worth: ``{"👍": 1.0, "👎": 0.0}``; the buttons are worth what these two are.
@@ -106,7 +108,9 @@ class Bot:
             raise ConfigurationError(f"the agent must be a dspy.Module; got {type(agent).__name__}")
         if not platforms:
             raise ConfigurationError("the bot has no platform to live on: give platforms=[Slack(...)], for example")
-        manners, limits, access = manners or Manners(), limits or Limits(), access or Access()
+        manners, limits, access = manners or Manners(), limits or DEFAULT_LIMITS, access or Access()
+        if isinstance(agent, Session) and limits.history_turns is not None:
+            raise ConfigurationError("history_turns is for a bare module: of a session, give max_turns to the session")
         session = agent if isinstance(agent, Session) else Session(agent, max_turns=limits.history_turns)
         if limits.tool_steps is not None:
             shorten(session, limits.tool_steps)
@@ -280,9 +284,11 @@ class Bot:
         return is_heard(event, self.manners)
 
     async def _placed(self, name: str, event: Event) -> Waiting | None:
-        """An event with the conversation that it belongs to; None for a reaction to what is none of our answers."""
+        """An event with its conversation; None for one about messages that are none of our business."""
         waiting = Waiting(name, scoped(event, self.manners), event.key)
         deed = event.deed if isinstance(event, Action) else None
+        if isinstance(deed, Edit | Deletion):
+            return waiting if await self._was_received(str(waiting.event.key), deed.message_id) else None
         if not isinstance(deed, Reaction | Press) or not deed.message_id:
             return waiting
         store = self.conversations.store
@@ -290,6 +296,14 @@ class Bot:
         if found is None:
             return None if isinstance(deed, Reaction) else waiting
         return replace(waiting, event=replace(event, key=ConversationKey.parse(found.key)), turn=found.turn_id)
+
+    async def _was_received(self, key: str, message_id: str) -> bool:
+        """Whether a message came to the bot at all: most that people change and delete did not."""
+        inbox = self.conversations.store
+        assert isinstance(inbox, Inbox)
+        if await inbox.knows(key, message_id):
+            return True
+        return any(arrival.event_id == message_id for arrival in await inbox.pending(key))
 
     async def _expire(self, keep: float) -> None:
         """Forget what is older than ``keep`` seconds, now and every hour."""

@@ -55,6 +55,8 @@ class Manners:
         bot_turns: How many messages of other bots in a row it answers, of those that ``Access.bots`` lets talk to it.
         most_posts: How many messages an answer may be split into; the rest goes as a file.
         buttons: Whether answers have buttons where the platform has them.
+        statuses: What people read while the agent uses a tool, by the tool's name:
+            ``{"search": "Searching the web…"}``; of the others that they are used.
         show_reasoning: Whether ``reasoning`` is posted, hidden, where the platform can hide it.
         show_fields: Whether further output fields are posted as a small table.
 
@@ -75,6 +77,7 @@ class Manners:
     bot_turns: int = 3
     most_posts: int = MOST_POSTS
     buttons: bool = True
+    statuses: Mapping[str, str] = field(default_factory=dict)
     show_reasoning: bool = False
     show_fields: bool = False
 

@@ -30,6 +30,7 @@ class EditedStream:
         platform: Where.
         inbound: What is answered.
         buttons: Under the last message, while the answer grows.
+        polish: Makes of the agent's words what may be posted.
         shown: The messages that show a part of it already.
         on_shown: Told when there is one more.
     """
@@ -40,12 +41,14 @@ class EditedStream:
         inbound: Event,
         *,
         buttons: Sequence[Button] = (),
+        polish: Callable[[str], str] = str,
         shown: Sequence[str] = (),
         on_shown: Shown,
     ) -> None:
         self._platform = platform
         self._inbound = inbound
         self._buttons = tuple(buttons)
+        self._polish = polish
         self._ids = list(shown)
         self._texts = [""] * len(self._ids)
         self._on_shown = on_shown
@@ -104,7 +107,7 @@ class EditedStream:
             logger.exception("%s cannot be shown while it is written", self._inbound.event_id)
 
     def _words(self) -> str:
-        words = finished(self._text)
+        words = self._polish(finished(self._text))
         if not self._status:
             return words
         return f"{words}\n\n*{self._status}*" if words else f"*{self._status}*"

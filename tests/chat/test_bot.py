@@ -209,7 +209,7 @@ async def test_tools_show_a_status() -> None:
     async with bot(dspy.ReAct("message -> reply", tools=[search]), place, lm=stub.lm):
         await place.say(message("hello"))
         await place.posted(1)
-    assert ("status", "Calling tool search...") in place.shown
+    assert ("status", "Using search…") in place.shown
 
 
 async def test_sinks_hear_of_each_turn_and_are_closed() -> None:
