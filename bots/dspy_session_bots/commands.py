@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 # What DSPy stands behind is imported by the command that needs it, so that help is there at once.
 from dspy_session_bots import conversation_commands, webhook_commands
 from dspy_session_bots.console import PROGRAM, log_to_operator, log_to_terminal
-from dspy_session_bots.options import BOT_STORE, STORES, EnvFileOption, Misused, VerboseOption, examples
+from dspy_session_bots.options import (
+    BOT_STORE,
+    STORES,
+    EarlyEnvFileOption,
+    EnvFileOption,
+    Misused,
+    VerboseOption,
+    examples,
+)
+from dspy_session_bots.rules import InParts, given_in, ruled, rules_of
 
 app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -147,14 +156,18 @@ def chat(
 
 
 @app.command(
+    cls=InParts,
     epilog=examples(
         "dspy-bots run support.py:agent --slack",
         "dspy-bots run support.py:agent --slack --discord --store sqlite:///bot.db --lm openai/gpt-5.4-mini",
+        "dspy-bots run support.py:agent --slack --busy merge --per-user 20/m --tokens-a-day 2000000 --admin U0123ABC",
         "dspy-bots run support.py:agent --slack --webhook https://example.com/turns",
         "dspy-bots run support.py:bot",
-    )
+    ),
 )
+@ruled
 def run(
+    context: typer.Context,
     target: TargetArgument,
     *,
     slack: Annotated[
@@ -178,13 +191,15 @@ def run(
     ] = None,
     input_field: InputFieldOption = None,
     output_field: OutputFieldOption = None,
-    env_file: EnvFileOption = None,
+    env_file: EarlyEnvFileOption = None,
     verbose: VerboseOption = False,
+    **rules: Any,
 ) -> None:
     """Let your agent answer in Slack and Discord, until Ctrl-C.
 
-    Tokens come from the environment or from .env, as do STORE_KEYS, which encrypt what people say. MODULE:ATTR may be a
-    Bot as well, set up in your own code.
+    Tokens come from the environment or from .env, as do STORE_KEYS, which encrypt what people say. What it may do can
+    stand there as well: BOT_PER_USER=20/m is --per-user 20/m, BOT_ADMINS="U1 U2" names two. MODULE:ATTR may be a Bot as
+    well, set up in your own code.
     """
     log_to_operator(verbose=verbose)
     from dspy_session_bots.agent import forget_caches, ready
@@ -199,9 +214,7 @@ def run(
     forget_caches()
     found = load(Target.parse(target))
     if isinstance(found, Bot):
-        given = {"--slack": slack, "--discord": discord, "--lm": lm, "--store": store, "--webhook": webhook}
-        given |= {"--keep": keep, "--input-field": input_field, "--output-field": output_field}
-        superfluous = [name for name, value in given.items() if value]
+        superfluous = list(given_in(context, besides=("target", "env_file", "verbose")))
         if superfluous:
             raise Misused(f"{target} is a Bot, which says this itself: leave out {' and '.join(superfluous)}")
         bot, said = found, target
@@ -209,15 +222,19 @@ def run(
         if not (slack or discord):
             raise Misused("say where the bot shall be: --slack, --discord, or both")
         places, sinks = platforms_and_sinks(settings, slack=slack, discord=discord, webhooks=webhook or ())
+        manners, limits, access = rules_of(rules)
         agent = ready(found, lm, input_field, output_field)
         store = store or BOT_STORE
         bot = Bot(
-            agent.session,
+            found,  # not its session: a bot makes its own, as long as its limits want it
             platforms=places,
             store=store,
             keys=settings.keys(),
             keep=keep,
             sinks=sinks,
+            manners=manners,
+            limits=limits,
+            access=access,
             input_field=input_field,
             output_field=output_field,
         )

@@ -17,14 +17,20 @@ class Misused(typer.TyperException):
     exit_code = 2
 
 
-EnvFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Where keys and tokens are, besides the environment; else .env, if there is one.",
-        show_default=False,
-    ),
+def _read(env_file: Path | None) -> Path | None:
+    from dspy_session_bots.config import read_settings  # with DSPy behind it: too much for --help
+
+    read_settings(env_file)
+    return env_file
+
+
+ENV_FILE_HELP = "Where keys and tokens are, besides the environment; else .env, if there is one."
+
+EnvFileOption = Annotated[Path | None, typer.Option(metavar="FILE", help=ENV_FILE_HELP, show_default=False)]
+EarlyEnvFileOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help=ENV_FILE_HELP, show_default=False, is_eager=True, callback=_read)
 ]
+"""The same, read before the other options are: they may stand in it."""
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and where errors come from.")]
 StoreOption = Annotated[
     str, typer.Option(metavar="URL", help="Where the bot keeps its conversations; it may be running meanwhile.")

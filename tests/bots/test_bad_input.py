@@ -102,6 +102,37 @@ CASES: dict[str, tuple[Line, int, str]] = {
         2,
         r"bots\.py:bot is a Bot.*leave out --lm and --store",
     ),
+    "a bot and rules": (
+        start("run", "bots.py:bot", "--no-buttons", BOT_PER_USER="20/m"),
+        2,
+        r"bots\.py:bot is a Bot.*leave out --no-buttons and BOT_PER_USER",
+    ),
+    # what the bot may do
+    "no such manner": (
+        start("run", "echo.py:echo", "--slack", "--busy", "sometimes", **SLACK),
+        1,
+        r"busy must be one of 'queue', 'merge', 'interrupt', 'reject'; got 'sometimes'",
+    ),
+    "no rate": (
+        start("run", "echo.py:echo", "--slack", "--per-user", "lots", **SLACK),
+        1,
+        r"'lots' for per_user is no rate.*20/m",
+    ),
+    "no number": (
+        start("run", "echo.py:echo", "--slack", "--tool-steps", "few", **SLACK),
+        2,
+        r"Invalid value for '--tool-steps': Input should be a valid integer",
+    ),
+    "no number in the environment": (
+        start("run", "echo.py:echo", "--slack", BOT_SECONDS="long", **SLACK),
+        2,
+        r"Invalid value for '--seconds': Input should be a valid number",
+    ),
+    "no id": (
+        start("run", "echo.py:echo", "--slack", "--admin", "@max", **SLACK),
+        1,
+        r"'@max' in admins is no id: write it as the platform gives it",
+    ),
     # the target
     "no such file": (chat("ecko.py:echo"), 1, r"there is no file ecko\.py: did you mean echo\.py\?"),
     "no such file, none like it": (chat("somewhere/else.py"), 1, r"there is no file somewhere/else\.py in /"),
