@@ -262,6 +262,7 @@ class Asking:
     ) -> None:
         hold, conversations = self.job.hold, self.poster.conversations
         async with hold.writing:
+            await conversations.holds.ready(hold)
             change = journal.note(kind, body, hold.known, conversations.clock(), author=author)
             await conversations.write(hold, change, (), settled)
 

@@ -90,6 +90,7 @@ class Poster:
         """
         written = "" if reply is None else json.dumps(reply.to_json())
         async with job.hold.writing:
+            await self.conversations.holds.ready(job.hold)  # a turn that took another's place has just been written
             unchanged = Change((), job.hold.known.marks)
             settled = Settled(waiting.event.event_id, written, received=True)
             await self.conversations.write(job.hold, unchanged, (), settled)
