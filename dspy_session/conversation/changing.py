@@ -128,7 +128,7 @@ class Changing:
         entries: AsyncIterator[Entry] = self.conversations.store.entries(self.hold.key)
         number = 0
         async for entry in entries:
-            if number in turns and event_id in restoring.events_answered(entry):
+            if number in turns and event_id in restoring.messages_in(entry):
                 found = turns[number]
             number += 1
         return found
@@ -143,7 +143,7 @@ class Changing:
         number = 0
         async for entry in self.conversations.store.entries(self.hold.key):
             if number == wanted:
-                return tuple(sorted(restoring.events_answered(entry)))
+                return tuple(sorted(restoring.messages_in(entry)))
             number += 1
         return ()
 

@@ -29,6 +29,7 @@ from dspy_session.state import SessionState
 from dspy_session.stores import (
     Commit,
     ConversationInfo,
+    Entry,
     Forget,
     Inbox,
     SealingKey,
@@ -318,6 +319,22 @@ class Conversations:
         self.holds.forget(str(key))
         self.telling.wake()
 
+    async def forget_message(self, key: Key, event_id: str) -> bool:
+        """Delete what a message brought about in a conversation; False when there is nothing of it.
+
+        A turn that answered other messages too stays.
+        """
+        await self.open()
+        going = [
+            number
+            async for number, entry in _numbered(self.store.entries(str(key)))
+            if restoring.messages_in(entry) == {event_id}
+        ]
+        if not going or not await self.store.forget(Forget(key=str(key), numbers=going)):
+            return False
+        self.holds.forget(str(key))
+        return True
+
     async def forget_user(self, user: str) -> int:
         """Delete what a user wrote and what it brought about, in every conversation; how many those were.
 
@@ -378,3 +395,10 @@ class Conversations:
 
     async def _knows(self, key: str, event_id: str) -> bool:
         return isinstance(self.store, Inbox) and await self.store.knows(key, event_id)
+
+
+async def _numbered(entries: AsyncIterator[Entry]) -> AsyncIterator[tuple[int, Entry]]:
+    number = 0
+    async for entry in entries:
+        yield number, entry
+        number += 1

@@ -194,12 +194,15 @@ def told_of(entry: Entry, body: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def events_answered(entry: Entry) -> frozenset[str]:
-    """The ids of the messages that a turn's entry says it answered."""
+def messages_in(entry: Entry) -> frozenset[str]:
+    """The ids of the messages that a turn's entry says it answered, or that a failure's says it did not."""
+    if entry.kind == "failed":
+        return frozenset([json.loads(entry.body).get("event", "")]) - {""}
     if entry.kind != TURN:
         return frozenset()
     told = json.loads(entry.body).get("told", {})
-    return frozenset([told.get("event", ""), *told.get("events", ())]) - {""}
+    # One that was answered once more says so: what asked for that is no message.
+    return frozenset(told.get("again") or [told.get("event", ""), *told.get("events", ())]) - {""}
 
 
 def _chain(journal: Journal, number: int | None) -> Iterator[int]:
@@ -330,14 +333,15 @@ def _notes(journal: Journal, source: str) -> tuple[dict[int, list[Feedback]], di
         if entry.about is None:
             continue
         if entry.kind in ("score", "signal"):
-            said.setdefault(entry.about, []).append(_feedback(entry, _body(journal, number, source)))
+            said.setdefault(entry.about, []).append(feedback_of(entry, _body(journal, number, source)))
         elif entry.kind == "edit":
             record = record_from_json(_body(journal, number, source), "edit")
             edits.setdefault(entry.about, []).append((number, record))
     return said, edits
 
 
-def _feedback(entry: Entry, body: Mapping[str, Any]) -> Feedback:
+def feedback_of(entry: Entry, body: Mapping[str, Any]) -> Feedback:
+    """What the entry of a score or of a signal says."""
     return Feedback(
         score=from_json(body.get("score"), "score"),
         by=body.get("by", ""),

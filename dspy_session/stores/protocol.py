@@ -138,7 +138,8 @@ class Forget:
     """What is to be deleted for good, in every table.
 
     Args:
-        key: A conversation; all of it.
+        key: A conversation; all of it, unless ``numbers`` says otherwise.
+        numbers: The entries of ``key`` that are to go; the conversation stays.
         author: A user's id, beginning with the platform (``slack:T1:U1``): what they wrote and what it brought about,
             everywhere.
         before: What was written before this time, in seconds since 1970, UTC: conversations that have not changed
@@ -155,6 +156,7 @@ class Forget:
     """
 
     key: str | None = None
+    numbers: Sequence[int] = ()
     author: str | None = None
     before: float | None = None
     deliveries: Sequence[Delivery] = ()

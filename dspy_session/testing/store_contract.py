@@ -266,6 +266,20 @@ class StoreContract:
             assert await refused(store, Commit(key="k", expected=4, entries=[turn(4, 2)], marks={"turn:": 4}))
             assert await whole(store, "other") == chain(2)
 
+    async def test_single_entries_are_forgotten_with_what_was_said_of_them(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await say(store, "k", 3)
+            await say(store, "other", 3)
+            score = Entry("score", '{"score":1.0}', 1004.0, None, 1)
+            await store.commit(Commit(key="k", expected=3, entries=[score], marks={"turn:": 2}))
+            assert await store.forget(Forget(key="k", numbers=[1])) == 1
+            entries = await whole(store, "k")
+            assert [entry.kind for entry in entries] == ["turn", "forgotten", "turn", "forgotten", "forgotten"]
+            assert (entries[1].body, entries[1].previous, entries[1].at) == ("{}", 0, 1001.0)
+            assert (await store.read("k")).marks == {"turn:": 2}
+            assert [entry.kind for entry in await whole(store, "other")] == ["turn"] * 3
+            assert await store.forget(Forget(key="nobody", numbers=[0])) == 0
+
     async def test_what_is_old_is_forgotten(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
             await store.commit(Commit(key="idle", expected=0, entries=[turn(1)], marks={"turn:": 0}))

@@ -236,6 +236,7 @@ class Desk:
         changing = await job.changing(Settled(waiting.event.event_id, received=True))
         if self._is_newest(turn, job):
             await changing.undo(1)
+            await self._means.conversations.forget_message(job.hold.key, deletion.message_id)
         else:
             await changing.edit(turn.id, self._with_words(turn, DELETED), None)
 

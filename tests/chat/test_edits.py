@@ -80,8 +80,12 @@ async def test_deleting_the_last_message_forgets_it() -> None:
         await chat.say("one")
         asked = await chat.start("two")
         await asked.reply()
+        await chat.say("/retry")
         await chat.delete(asked)
         assert [turn.inputs["message"] for turn in await chat.turns()] == ["one"]
+        assert (await chat.say("three")).text.startswith("three! (1 before")
+        entries = [entry async for entry in chat.conversations.store.entries("tester:W:general:t1")]
+        assert not any('"two"' in entry.body for entry in entries)  # for good
 
 
 async def test_deleting_an_earlier_message_is_marked() -> None:

@@ -5,6 +5,7 @@ A conversation's row is held first, then its lanes: whoever commits to it meanwh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 from dspy_session.stores.postgres import outbox
@@ -37,6 +38,11 @@ _OLD = """
         AND NOT EXISTS (SELECT FROM jsonb_each_text(c.marks) AS mark WHERE mark.value::integer = e.number)
 """
 _BY_AUTHOR = "SELECT conversation, number FROM store.entries WHERE author = $1"
+_BY_NUMBER = """
+    SELECT e.conversation, e.number FROM store.entries e JOIN store.conversations c ON c.id = e.conversation
+    WHERE c.key = $1::jsonb ->> 'key'
+        AND e.number IN (SELECT value::integer FROM jsonb_array_elements_text($1::jsonb -> 'numbers'))
+"""
 _HOLD = """
     SELECT id, key FROM store.conversations
     WHERE id IN (SELECT conversation FROM ({which}) AS going) ORDER BY id FOR UPDATE
@@ -91,7 +97,9 @@ _DELETE_EXPIRED = "DELETE FROM store.accounts WHERE expires_at < $1"
 async def forget(db: Transaction, what: Forget) -> int:
     """Delete for good; how many conversations that changed."""
     changed: set[str] = set()
-    if what.key is not None:
+    if what.key is not None and what.numbers:
+        changed |= await _blank(db, _BY_NUMBER, json.dumps({"key": what.key, "numbers": list(what.numbers)}))
+    elif what.key is not None:
         changed |= await _keys(db, _DELETE, [what.key])
         changed |= await _delete_the_rest(db, [what.key], _DELETE_ARRIVALS)
         if what.deliveries:

@@ -188,6 +188,7 @@ _IDLE = """
     AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.key = c.key AND a.state <> 'done')
 """
 _BY_AUTHOR = "e.author = ?"
+_BY_NUMBER = "c.key = ? AND e.number IN (SELECT value FROM json_each(?))"
 _OLD = f"e.at < ? AND e.kind <> '{FORGOTTEN}' AND e.number NOT IN (SELECT value FROM json_each(c.marks))"  # noqa: S608
 _WHERE = """
     SELECT c.id, c.key, json_group_array(e.number) FROM entries e JOIN conversations c ON c.id = e.conversation
@@ -217,7 +218,9 @@ def forget(db: sqlite3.Connection, what: Forget, held: Collection[str]) -> list[
         The conversations that changed.
     """
     changed: dict[str, None] = {}
-    if what.key is not None and _delete(db, what.key):
+    if what.key is not None and what.numbers:
+        changed |= dict.fromkeys(_blank_where(db, _BY_NUMBER, (what.key, json.dumps(list(what.numbers)))))
+    elif what.key is not None and _delete(db, what.key):
         changed[what.key] = None
     if what.author is not None:
         changed |= dict.fromkeys(_forget_author(db, what.author))
@@ -235,7 +238,7 @@ def _delete(db: sqlite3.Connection, key: str) -> bool:
 
 
 def _forget_author(db: sqlite3.Connection, author: str) -> list[str]:
-    changed = _blank_where(db, _BY_AUTHOR, author)
+    changed = _blank_where(db, _BY_AUTHOR, (author,))
     for statement in (_BLANK_ARRIVALS, "DELETE FROM deliveries WHERE author = ? RETURNING key"):
         changed += [key for (key,) in db.execute(statement, (author,)).fetchall()]
     db.execute("DELETE FROM accounts WHERE owner = ?", (author,))
@@ -250,18 +253,20 @@ def _forget_before(db: sqlite3.Connection, before: float, held: Collection[str])
     db.execute("DELETE FROM arrivals WHERE state = 'done' AND received_at < ?", (before,))
     db.execute("DELETE FROM posts WHERE at < ?", (before,))
     db.execute("DELETE FROM accounts WHERE expires_at < ?", (before,))
-    changed = idle + _blank_where(db, _OLD, before, held)
+    changed = idle + _blank_where(db, _OLD, (before,), held)
     db.execute(_CLOSE_EMPTY_LANES)
     return changed
 
 
-def _blank_where(db: sqlite3.Connection, condition: str, value: str | float, but: Collection[str] = ()) -> list[str]:
+def _blank_where(
+    db: sqlite3.Connection, condition: str, values: tuple[str | float, ...], but: Collection[str] = ()
+) -> list[str]:
     """Blank the entries that meet a condition, those about them, and what sinks were to be told of either.
 
     Returns:
         The conversations that they are of; none of ``but``.
     """
-    found = [row for row in db.execute(_WHERE.format(condition=condition), (value,)).fetchall() if row[1] not in but]
+    found = [row for row in db.execute(_WHERE.format(condition=condition), values).fetchall() if row[1] not in but]
     for conversation, key, numbers in found:
         about = json.dumps([number for (number,) in db.execute(_ABOUT_THOSE, (conversation, numbers))])
         for going in (numbers, about):
