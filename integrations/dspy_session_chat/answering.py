@@ -237,7 +237,7 @@ class Answering:
             if not await self._run(run, job):
                 return False
         finally:
-            await means.gate.settle(admitted, turn.usage)
+            await means.gate.settle(admitted, turn.usage, answered=turn.committed is not None)
         shown = job.work.shown if run.shown is None else run.shown.message_ids
         await means.poster.post(waiting, job, turn.reply, shown)
         return True

@@ -68,6 +68,7 @@ class Gate:
         self._access = access
         self._ledger = ledger if isinstance(ledger, Ledger) and limits.counts else None
         self._clock = clock
+        self._models = tuple(models)
         self._prices = Prices(limits.prices)
         self._expected = Spending(limits.reserve)
         if limits.counts_money:
@@ -94,7 +95,7 @@ class Gate:
         refusal = await self._ledger.charge(counted, now)
         return Admitted(counted) if refusal is None else Refused(said_of(self._limits, refusal, now), refusal.at)
 
-    async def settle(self, admitted: Admitted, usage: Usage) -> None:
+    async def settle(self, admitted: Admitted, usage: Usage, *, answered: bool = False) -> None:
         """Count what an answer has used in the place of what was reserved for it; also when there was none in the end.
 
         Whoever was answered shall not hear that this failed: what was reserved stands then.
@@ -102,8 +103,13 @@ class Gate:
         Args:
             admitted: What ``admit`` gave.
             usage: What DSPy counted.
+            answered: Whether there was an answer: then a model was asked, and where its provider tells no counts, what
+                was reserved stands.
         """
         if self._ledger is None:
+            return
+        if answered and self._models and not tokens(usage):
+            logger.warning("%s told no counts: what was reserved counts", ", ".join(self._models))
             return
         money = self._prices.cost(usage) if self._limits.counts_money else None
         if self._limits.counts_money and money is None:

@@ -91,6 +91,16 @@ async def test_a_budget_is_reserved_before_and_settled_after(store: MemoryStore,
     await admitted(ours)
 
 
+async def test_where_a_provider_tells_no_counts_what_was_reserved_stands(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = gate(store, clock, tokens_a_day=10_000, reserve=5000)
+    for _ in range(2):
+        await ours.settle(await admitted(ours), {}, answered=True)
+    await refusal(ours)
+    assert "stub/stub told no counts" in caplog.text
+
+
 async def test_a_small_budget_can_be_used_up(store: MemoryStore, clock: FakeClock) -> None:
     ours = gate(store, clock, user_tokens_a_day=100, reserve=4000)
     await ours.settle(await admitted(ours), {})
