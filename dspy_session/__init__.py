@@ -1,6 +1,7 @@
 """Sessions that remember, for any DSPy module."""
 
 from dspy_session.errors import ConfigurationError, SessionError, StateFileError, UnsupportedValueError
+from dspy_session.examples import read_examples
 from dspy_session.projection import (
     get_child_l1_ledger,
     get_current_history,
@@ -29,6 +30,7 @@ __all__ = [
     "get_execution_trace",
     "get_node_memory",
     "get_outer_history",
+    "read_examples",
     "sessionify",
     "with_memory",
 ]

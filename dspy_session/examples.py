@@ -1,11 +1,18 @@
-"""From turns to examples for optimizers. Pure."""
+"""From turns to examples for optimizers, and from a file that holds them. Pure but for reading that file."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import dspy
 
+from dspy_session.errors import StateFileError
+from dspy_session.files import history_from_json, history_to_json, record_from_json, record_to_json
+from dspy_session.history import Snapshot
 from dspy_session.turn import Turn
 
 
@@ -42,3 +49,42 @@ def from_turns(
             continue
         examples.append(example_of(turn, history_field))
     return examples
+
+
+def example_to_json(turn: Turn) -> dict[str, Any]:
+    """A turn as a line of a file of examples: JSON values.
+
+    Raises:
+        UnsupportedValueError: A value cannot be written and read back equal; the message names its field.
+    """
+    return {
+        **record_to_json(turn.record, f"turn {turn.index}"),
+        "history": history_to_json(turn.history_snapshot, f"turn {turn.index}.history"),
+    }
+
+
+def read_examples(path: str | PathLike[str], history_field: str | None = "history") -> list[dspy.Example]:
+    """The examples in a file that ``dspy-bots conversations examples`` wrote, as ``Session.to_examples`` makes them.
+
+    Args:
+        path: The file, an example on each line.
+        history_field: The program's input that takes the history; None to leave the histories out.
+
+    Raises:
+        StateFileError: A line is no example; the message says which, and why.
+    """
+    with Path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+        lines = ((f"{path}, line {number}", line) for number, line in enumerate(file, 1) if line.strip())
+        return [_from_line(line, where, history_field) for where, line in lines]
+
+
+def _from_line(line: str, where: str, history_field: str | None) -> dspy.Example:
+    try:
+        line.encode()
+        written = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeEncodeError) else f"it is not JSON ({error})"
+        raise StateFileError(f"{where} is damaged: {reason}") from None
+    record = record_from_json(written, where)
+    saw = Snapshot.of(history_from_json(written.get("history"), f"{where}: history"))
+    return example_of(Turn.of(record, 0, saw), history_field)

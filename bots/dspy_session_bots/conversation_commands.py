@@ -20,14 +20,18 @@ ROWS = 50
 """Conversations in a table, the newest: who wants all of them wants --json, or a prefix."""
 
 app = group(
-    "See, export and delete what a bot has kept.\n\nAll of it also while the bot runs.",
+    "See, export, learn from and delete what a bot has kept.\n\nAll of it also while the bot runs.",
     "dspy-bots conversations list --prefix slack:",
     "dspy-bots conversations show slack:T1:C1:1700000000.000100 --all",
     "dspy-bots conversations export --output conversations.jsonl",
+    "dspy-bots conversations examples --min-score 0.5 --output trainset.jsonl",
     "dspy-bots conversations forget --user slack:T1:U1",
     "dspy-bots conversations forget --before 90d --yes",
 )
 
+OutputOption = Annotated[
+    Path, typer.Option(metavar="FILE", help="Where to; the file is written whole or not at all. - is stdout.")
+]
 PrefixOption = Annotated[str, typer.Option(metavar="TEXT", help="Only those whose keys begin so.", show_default=False)]
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The conversation, as list shows it.")]
 
@@ -134,9 +138,7 @@ def export(
     *,
     store: StoreOption = BOT_STORE,
     prefix: PrefixOption = "",
-    output: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where to; the file is written whole or not at all. - is stdout.")
-    ] = Path("-"),
+    output: OutputOption = Path("-"),
 ) -> None:
     """Everything, as JSON lines.
 
@@ -161,6 +163,45 @@ async def _export(url: str, key: str | None, prefix: str, output: Path | None) -
             entries = await write(store, keys, file, progress)
     if output is not None:
         typer.echo(f"{output}: {count(entries, 'entry', 'entries')} of {count(len(keys), 'conversation')}")
+
+
+@app.command(
+    "examples",
+    epilog=examples(
+        "dspy-bots conversations examples --output trainset.jsonl",
+        "dspy-bots conversations examples --prefix slack:T1: --min-score 1 > trainset.jsonl",
+    ),
+)
+def examples_(
+    *,
+    store: StoreOption = BOT_STORE,
+    prefix: PrefixOption = "",
+    min_score: Annotated[
+        float, typer.Option(metavar="SCORE", help="What a turn must be worth: the mean of what people gave it.")
+    ] = 0.5,
+    output: OutputOption = Path("-"),
+) -> None:
+    """The turns that people rated well, as a training set.
+
+    Each turn is a JSON object on a line, with the history that the agent saw; dspy_session.read_examples makes
+    dspy.Examples of them. Turns from before a reset are among them, answers that were stopped are not, and a turn that
+    was edited has its new words.
+    """
+    asyncio.run(_examples(store, prefix, min_score, None if str(output) == "-" else output))
+
+
+async def _examples(url: str, prefix: str, min_score: float, output: Path | None) -> None:
+    from dspy_session_bots.exporting import written_whole
+    from dspy_session_bots.keeping import beside
+    from dspy_session_bots.tables import bar, count
+    from dspy_session_bots.training import write_examples
+
+    async with beside(url) as store:
+        keys = [info.key for info in await store.list(prefix)]
+        with written_whole(output) as file, bar("Reading", len(keys)) as progress:
+            found = await write_examples(store, keys, min_score, file, progress)
+    if output is not None:
+        typer.echo(f"{output}: {count(found, 'example')} of {count(len(keys), 'conversation')}")
 
 
 @app.command(

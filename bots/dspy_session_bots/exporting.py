@@ -13,7 +13,11 @@ from typing import Any, TextIO
 
 from dspy_session.errors import ConfigurationError
 from dspy_session.stores import Entry, Store
+from dspy_session_bots.feedback import SCORE, SIGNAL, said_of_turns, to_json
 from dspy_session_bots.tables import Bar, json_line
+from dspy_session_bots.transcript import TURN
+
+NOTES = (SCORE, SIGNAL)
 
 
 async def export(store: Store, keys: Sequence[str], file: TextIO, bar: Bar) -> int:
@@ -38,16 +42,34 @@ async def export(store: Store, keys: Sequence[str], file: TextIO, bar: Bar) -> i
 
 
 async def lines_of(store: Store, key: str) -> AsyncIterator[dict[str, Any]]:
-    """The entries of a conversation, all as of one moment; with each the names of the marks that are set on it."""
+    """The entries of a conversation, all as of one moment.
+
+    Each comes with the names of the marks that are set on it, and a turn with whether it was stopped and what stands of
+    all that was said of it.
+    """
     journal = await store.read(key, 1)
     marks: dict[int, list[str]] = {}
     for mark, at in journal.marks.items():
         marks.setdefault(at, []).append(mark)
+    notes = [(entry, _body(entry) or {}) async for entry in _entries(store, key, journal.length) if entry.kind in NOTES]
+    said = said_of_turns(notes)
+    number = 0
+    async for entry in _entries(store, key, journal.length):
+        line = {"key": key, "number": number, **_entry(entry), "marks": marks.get(number, [])}
+        if entry.kind == TURN:
+            line["stopped"] = (line["body"] or {}).get("stopped")
+            line["feedback"] = [to_json(each) for each in said.get(number, ())]
+        yield line
+        number += 1
+
+
+async def _entries(store: Store, key: str, length: int) -> AsyncIterator[Entry]:
+    """The first ``length`` entries of a conversation; a bot may be writing more."""
     number = 0
     async for entry in store.entries(key):
-        if number >= journal.length:  # what a bot has written meanwhile
+        if number >= length:
             return
-        yield {"key": key, "number": number, **_entry(entry), "marks": marks.get(number, [])}
+        yield entry
         number += 1
 
 
@@ -59,10 +81,17 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "about": entry.about,
         "previous": entry.previous,
     }
+    body = _body(entry)
+    return {**head, "body": None, "text": entry.body} if body is None else {**head, "body": body}
+
+
+def _body(entry: Entry) -> dict[str, Any] | None:
+    """What an entry holds; None where it is encrypted or damaged."""
     try:
-        return {**head, "body": json.loads(entry.body)}
-    except (ValueError, RecursionError):  # encrypted, or damaged: as it is
-        return {**head, "body": None, "text": entry.body}
+        body = json.loads(entry.body)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -152,16 +152,17 @@ def given_in(context: typer.Context, *, besides: tuple[str, ...]) -> Iterator[st
             yield str(parameter.envvar)
 
 
-def rules_of(given: Mapping[str, Any]) -> tuple[Manners, Limits | None, Access]:
-    """The rules that were given; the limits are None where none of them was.
+def rules_of(given: Mapping[str, Any]) -> tuple[Manners, Limits, Access]:
+    """The rules that were given; the others are a bot's where nobody says anything.
 
     Raises:
         ConfigurationError: One has a value that it cannot have.
     """
-    from dspy_session_chat import Access, Limits, Manners
+    from dspy_session_chat import Access, Manners
+    from dspy_session_chat.bot import DEFAULT_LIMITS
 
-    limits = _of(LIMITS, given)
-    return Manners(**_of(MANNERS, given)), Limits(**limits) if limits else None, Access(**_of(ACCESS, given))
+    limits = replace(DEFAULT_LIMITS, **_of(LIMITS, given))
+    return Manners(**_of(MANNERS, given)), limits, Access(**_of(ACCESS, given))
 
 
 def _of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

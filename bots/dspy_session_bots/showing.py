@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dspy_session_bots.console import harmless
+from dspy_session_bots.feedback import in_words
 from dspy_session_bots.moments import ago, exact
 from dspy_session_bots.tables import count
 from dspy_session_bots.transcript import TURN, Line
@@ -61,6 +62,8 @@ def _show_turn(console: Console, line: Line) -> None:
         head.append(f"  {name}" + (f" ({harmless(told['author'])})" if told.get("name") else ""), style=style)
     if body.get("score") is not None:
         head.append(f"  score {_written(body['score'])}", style=f"green {style}")
+    if body.get("stopped"):
+        head.append(f"  {harmless(str(body['stopped']))}", style="yellow")
     if not line.stands:
         head.append("  taken back", style="yellow")
     console.print(head)
@@ -74,6 +77,8 @@ def _show_turn(console: Console, line: Line) -> None:
     console.print(Padding(Text(" · ".join(filter(None, facts)), style="dim"), (0, 0, 0, INDENT), expand=False))
     fields = {**_fields(body.get("inputs")), **_fields(body.get("outputs"))}
     console.print(Padding(_grid(fields, style), (0, 0, 0, INDENT), expand=False))
+    for said in line.feedback:
+        console.print(Padding(Text(in_words(said), style="green"), (0, 0, 0, INDENT), expand=False))
 
 
 def _show_event(console: Console, line: Line) -> None:
@@ -86,37 +91,52 @@ def _show_event(console: Console, line: Line) -> None:
         console.print(Padding(_grid(fields, ""), (0, 0, 0, INDENT), expand=False))
 
 
+_SAYINGS = {"reset": "started anew", "forgotten": "forgotten", "aside": "people talk to one another"}
+
+
 def _said(line: Line) -> str:
     """An entry that is no turn, in words."""
     body = line.body
-    turn = "a turn" if line.about is None else f"turn {_number(line.about.get('index')) + 1}"
-    by = f" by {harmless(str(body['by']))}" if body.get("by") else ""
-    by += f" ({harmless(str(body['source']))})" if body.get("source") else ""
-    said = f"{line.kind}: {_written(body)}"
+    said = _SAYINGS.get(line.kind, f"{line.kind}: {_written(body)}")
     match line.kind:
         case "undo":
             said = f"{count(_number(body.get('steps')), 'turn')} taken back"
-        case "reset":
-            said = "started anew"
-        case "score":
-            score = body.get("score")
-            words = f": {harmless(str(body['text']))}" if body.get("text") else ""
-            said = f"{turn} {'is scored no more' if score is None else f'scored {_written(score)}'}{by}{words}"
-        case "edit":
-            said = f"{turn} edited"
+        case "score" | "signal" | "edit":
+            said = _said_of_turn(line)
         case "forked":
             said = f"begun as a copy of {harmless(str(body.get('from', '')))}"
         case "failed":
             said = f"no answer: {harmless(str(body.get('error', '')))} (reference {body.get('reference', 'none')})"
         case "cleared":
             said = "the agent cleared its history" + (f" in {harmless(line.ledger)}" if line.ledger else "")
-        case "forgotten":
-            said = "forgotten"
         case "memory":
             said = f"memory: {harmless(str(body.get('text', '')))}"
         case "seed":
             said = f"begins with {count(len(body.get('messages') or ()), 'message')} of the agent's"
+        case "asked":
+            said = f"asked whether it may use {harmless(str(body.get('tool', '')))}"
+        case "decided":
+            said = ("approved" if body.get("approved") else "denied") + _by(body)
     return said
+
+
+def _said_of_turn(line: Line) -> str:
+    """What was said of a turn, done with it, or changed in it."""
+    body = line.body
+    turn = "a turn" if line.about is None else f"turn {_number(line.about.get('index')) + 1}"
+    if line.kind == "edit":
+        return f"{turn} edited"
+    if line.kind == "signal":
+        return f"{turn} {harmless(str(body.get('signal', '')))}{_by(body)}"
+    score = body.get("score")
+    words = f": {harmless(str(body['text']))}" if body.get("text") else ""
+    return f"{turn} {'is scored no more' if score is None else f'scored {_written(score)}'}{_by(body)}{words}"
+
+
+def _by(body: Mapping[str, Any]) -> str:
+    """Who did it, and how."""
+    who = f" by {harmless(str(body['by']))}" if body.get("by") else ""
+    return who + (f" ({harmless(str(body['source']))})" if body.get("source") else "")
 
 
 def _grid(fields: Mapping[str, Any], style: str) -> Table:

@@ -9,7 +9,9 @@ from typing import Any
 
 from dspy_session.conversation.restoring import author_of
 from dspy_session.errors import StoreError
+from dspy_session.feedback import Feedback, score_of
 from dspy_session.stores import Entry, Store
+from dspy_session_bots.feedback import SCORE, said_of_turns, to_json
 from dspy_session_bots.keeping import refuse_sealed
 from dspy_session_bots.moments import iso
 
@@ -28,6 +30,7 @@ class Line:
         body: What it holds, JSON values.
         stands: Whether a turn still belongs to the conversation; True for everything else.
         about: The turn that it says something of; None for none.
+        feedback: What was said of a turn and stands, where it is shown as it is now.
     """
 
     number: int
@@ -37,6 +40,7 @@ class Line:
     body: Mapping[str, Any]
     stands: bool = True
     about: Mapping[str, Any] | None = None
+    feedback: tuple[Feedback, ...] = ()
 
     @property
     def ledger(self) -> str:
@@ -66,7 +70,9 @@ class Line:
             "event_id": told.get("event"),
             "inputs": body.get("inputs", {}),
             "outputs": body.get("outputs", {}),
+            "stopped": body.get("stopped"),
             "score": body.get("score"),
+            "feedback": [to_json(each) for each in self.feedback],
             "model": told.get("model"),
             "agent_version": told.get("version"),
             "usage": told.get("usage", {}),
@@ -80,7 +86,7 @@ async def read_transcript(store: Store, key: str, *, as_now: bool) -> list[Line]
     Args:
         store: Where it is kept.
         key: The conversation.
-        as_now: Whether turns hold their last edit and their last score; else they are as they were.
+        as_now: Whether turns hold their last edit, their score and what was said of them; else they are as they were.
 
     Raises:
         StoreError: It cannot be read.
@@ -104,12 +110,15 @@ def transcript(key: str, entries: Sequence[Entry], marks: Mapping[str, int], *, 
     """
     bodies = [_body(key, number, entry) for number, entry in enumerate(entries)]
     stands = _standing(entries, marks)
+    said = said_of_turns(zip(entries, bodies, strict=True)) if as_now else {}
     now: dict[int, dict[str, Any]] = {}
     for number, entry in enumerate(entries):
         if entry.about is None or not as_now:
             continue
-        said = {"score": ("score",), "edit": ("inputs", "outputs")}.get(entry.kind, ())
-        now.setdefault(entry.about, {}).update({name: bodies[number].get(name) for name in said})
+        if entry.kind == SCORE:
+            now.setdefault(entry.about, {})["score"] = score_of(said.get(entry.about, ()))
+        elif entry.kind == "edit":
+            now.setdefault(entry.about, {}).update({name: bodies[number].get(name) for name in ("inputs", "outputs")})
     return [
         Line(
             number,
@@ -119,6 +128,7 @@ def transcript(key: str, entries: Sequence[Entry], marks: Mapping[str, int], *, 
             {**bodies[number], **now.get(number, {})},
             entry.kind != TURN or number in stands,
             bodies[entry.about] if entry.about is not None and 0 <= entry.about < len(bodies) else None,
+            said.get(number, ()),
         )
         for number, entry in enumerate(entries)
     ]

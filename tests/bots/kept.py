@@ -57,6 +57,32 @@ class Writer:
         await self.take(DISCORD, "hi", "discord::123")
 
 
+def rate(folder: Path) -> None:
+    """Make ``bot.db`` with what people said of turns: rated by two, taken back, stopped, edited, forked, begun anew."""
+
+    async def work() -> None:
+        writer = Writer(folder)
+        async with writer.chats as chats:
+            one, two, three, four = [await writer.take(SLACK, text) for text in ("one", "two", "three", "four")]
+            await chats.score(SLACK, one.id, 1.0, by="slack:T1:U1", source="reaction")
+            await chats.score(SLACK, one.id, 0.0, by="slack:T1:U2", text="too \x1b[31mlong", source="button")
+            await chats.signal(SLACK, one.id, "retried", by="slack:T1:U3")
+            await chats.score(SLACK, two.id, 1.0, by="slack:T1:U1")
+            await chats.score(SLACK, two.id, None, by="slack:T1:U1")
+            await chats.score(SLACK, three.id, 0.0, by="slack:T1:U1")
+            await chats.score(SLACK, four.id, 1.0, by="slack:T1:U1")
+            await chats.edit(SLACK, four.id, outputs={"reply": "better"})
+            async with chats.turn(TurnRequest(SLACK, {"message": "five"}, author="U1", user="slack:T1:U1")) as turn:
+                assert turn is not None
+                await turn.stop({"reply": "fi"}, "stopped")
+                assert turn.committed is not None
+            await chats.score(SLACK, turn.committed.id, 1.0, by="slack:T1:U1")
+            await chats.fork(SLACK, f"{SLACK}2")
+            await chats.reset(SLACK)
+
+    asyncio.run(work())
+
+
 def fill(folder: Path, *urls: str) -> None:
     """Make ``bot.db``; nobody takes what is posted to ``urls``."""
 

@@ -11,10 +11,11 @@ from typing import Any
 import dspy
 import pytest
 
+from dspy_session import read_examples
 from dspy_session.conversation import Conversations
 from dspy_session.stores import SealingKey
 from tests.bots.command_line import PROGRAM, Line, Result, dspy_bots, environment, run_lines
-from tests.bots.kept import DISCORD, SLACK, Writer, fill
+from tests.bots.kept import DISCORD, SLACK, Writer, fill, rate
 
 
 def lines(result: Result) -> list[Any]:
@@ -77,6 +78,62 @@ def test_show(tmp_path: Path) -> None:
     assert "Turn 3  2024-01-01 00:03:00  Mx U1 (U1)  taken back\n" in everything.out
     assert everything.out.endswith("1 turn taken back\n")
     assert "\x1b" not in shown.out + everything.out
+
+
+def test_what_people_said_of_turns(tmp_path: Path) -> None:
+    rate(tmp_path)
+    fork = f"{SLACK}2"
+    shown, machine, timeline, exported = run(
+        tmp_path,
+        conversations("show", fork),
+        conversations("show", fork, "--json"),
+        conversations("show", SLACK, "--all"),
+        conversations("export", SLACK),
+    )
+    turns = shown.out.split("\nTurn ")[1:]
+    assert [turn.splitlines()[0].partition(")  ")[2] for turn in turns[:4]] == ["score 0.5", "", "score 0", "score 1"]
+    assert turns[4].splitlines()[0].endswith("  score 1  stopped")
+    assert turns[0].splitlines()[-3:] == [
+        "  slack:T1:U1 gave it 1 (reaction)",
+        "  slack:T1:U2 gave it 0 (button): too [31mlong",
+        "  slack:T1:U3 asked for another answer",
+    ]
+    assert "gave" not in turns[1]
+    said = [
+        {"score": 1.0, "by": "slack:T1:U1", "source": "reaction"},
+        {"score": 0.0, "by": "slack:T1:U2", "text": "too \x1b[31mlong", "source": "button"},
+        {"by": "slack:T1:U3", "signal": "retried"},
+    ]
+    for found in (lines(machine), [line for line in lines(exported) if line["kind"] == "turn"]):
+        at = [each.pop("at") for each in found[0]["feedback"]]
+        assert at == ["2024-01-01T00:04:00.000000Z"] * 3
+        assert found[0]["feedback"] == said
+        assert [turn["stopped"] for turn in found] == [None, None, None, None, "stopped"]
+        assert [len(turn["feedback"]) for turn in found] == [3, 0, 1, 1, 1]
+    assert [turn["score"] for turn in lines(machine)] == [0.5, None, 0.0, 1.0, 1.0]
+    assert "  turn 1 retried by slack:T1:U3\n" in timeline.out
+    assert "  turn 2 is scored no more by slack:T1:U1\n" in timeline.out
+
+
+def test_rated_conversations_become_a_training_set(tmp_path: Path) -> None:
+    rate(tmp_path)
+    half, best, none = run(
+        tmp_path,
+        conversations("examples"),
+        conversations("examples", "--min-score", "1", "--output", "trainset.jsonl"),
+        conversations("examples", "--prefix", "discord:", "--output", "none.jsonl"),
+    )
+    first, last = lines(half)  # each turn once, though a fork holds it as well
+    assert (first["inputs"], first["outputs"], first["score"]) == ({"message": "one"}, {"reply": "one after 0"}, 0.5)
+    assert [each.get("signal") for each in first["feedback"]] == [None, None, "retried"]
+    assert last["history"]["messages"][0] == {"message": "one", "reply": "one after 0"}
+    assert best.out == "trainset.jsonl: 1 example of 2 conversations\n"
+    [example] = read_examples(tmp_path / "trainset.jsonl")
+    assert example.inputs().keys() == ["message", "history"]
+    assert (example.message, example.labels().toDict()) == ("four", {"reply": "better"})
+    assert len(example.history.messages) == 3
+    assert none.out == "none.jsonl: 0 examples of 0 conversations\n"
+    assert (tmp_path / "none.jsonl").read_text(encoding="utf-8") == ""
 
 
 def test_export_loses_nothing(tmp_path: Path) -> None:

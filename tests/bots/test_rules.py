@@ -10,6 +10,7 @@ import pytest
 
 from dspy_session_bots.rules import HEADINGS, RULES, Rule, rules_of
 from dspy_session_chat import Access, Limits, Manners, manners
+from dspy_session_chat.bot import DEFAULT_LIMITS
 from tests.bots.command_line import Line, dspy_bots, interrupted, run_lines, started, until
 from tests.bots.test_run import ECHO, environment
 from tests.loopback.slack import ANN, FakeSlack
@@ -28,14 +29,14 @@ def test_each_is_an_option_of_its_class(rule: Rule) -> None:
 
 
 def test_what_nobody_says_stays_as_it_is() -> None:
-    assert rules_of(NOTHING) == (Manners(), None, Access())
+    assert rules_of(NOTHING) == (Manners(), DEFAULT_LIMITS, Access())
 
 
 def test_what_is_said_is_taken() -> None:
     said = {"busy": "merge", "buttons": False, "per_user": "20/m", "tool_steps": 0, "admins": ["U1"], "deny_users": []}
     behaviour, limits, access = rules_of(NOTHING | said)
     assert behaviour == Manners(busy="merge", buttons=False)
-    assert limits == Limits(per_user="20/m", tool_steps=0)
+    assert limits == dataclasses.replace(DEFAULT_LIMITS, per_user="20/m", tool_steps=0)
     assert access == Access(admins=["U1"])
 
 

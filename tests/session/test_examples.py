@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
 
-from dspy_session import Session, sessionify
+from dspy_session import Session, StateFileError, read_examples, sessionify
+from dspy_session.examples import example_to_json
 from tests.session.programs import Scripted
 
 SEED = dspy.History(messages=[{"question": "s", "answer": "a"}])
@@ -130,3 +135,32 @@ def test_an_example_replays_its_turn(policy: str) -> None:
     turns = session.turns
     for turn, example in zip(turns, session.to_examples(), strict=True):
         assert session(**example.inputs()).answer == turn.outputs["answer"]
+
+
+def test_examples_are_read_back_from_a_file(tmp_path: Path) -> None:
+    session = talked()
+    for day in (1, 2):
+        session.add_turn({"question": f"{day}\u2028?", "day": datetime.date(2026, 1, day)}, {"answer": "yes"})
+    path = tmp_path / "examples.jsonl"
+    path.write_text("".join(f"{json.dumps(example_to_json(turn))}\n\n" for turn in session.turns), encoding="utf-8")
+    assert read_examples(path) == session.to_examples()
+    assert read_examples(path, None) == session.to_examples(include_history=False)
+    [_, named] = read_examples(path, "past")
+    assert named.inputs().keys() == ["question", "day", "past"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("\udcff", "line 2 is damaged: it is not UTF-8"),
+        ("{", "line 2 is damaged: it is not JSON"),
+        ("[1]", "line 2 is damaged: expected an object"),
+        ('{"inputs": {}}', "line 2.outputs is damaged"),
+        ('{"inputs": {}, "outputs": {}, "history": 1}', "line 2: history is damaged: expected messages"),
+    ],
+)
+def test_a_line_that_is_no_example_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "examples.jsonl"
+    path.write_text(f'{{"inputs": {{}}, "outputs": {{"answer": "yes"}}}}\n{line}\n', "utf-8", "surrogateescape")
+    with pytest.raises(StateFileError, match=re.escape(f"{path}, {said}")):
+        read_examples(path)

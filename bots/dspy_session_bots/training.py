@@ -1,0 +1,61 @@
+"""Turns that people were content with, as a training set."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, TextIO
+
+from dspy_session.conversation.restoring import past_turns
+from dspy_session.examples import example_to_json
+from dspy_session.stores import Entry, Store
+from dspy_session.turn import Turn
+from dspy_session_bots.feedback import to_json
+from dspy_session_bots.keeping import refuse_sealed
+from dspy_session_bots.moments import iso
+from dspy_session_bots.tables import Bar, json_line
+
+
+async def write_examples(store: Store, keys: Sequence[str], min_score: float, file: TextIO, bar: Bar) -> int:
+    """Write a line for each turn that is good enough; how many those were.
+
+    Args:
+        store: Where the conversations are.
+        keys: Which ones.
+        min_score: What a turn must be worth.
+        file: Where to write.
+        bar: Told of each conversation that was looked through.
+
+    Raises:
+        StoreError: One cannot be read.
+        UnsupportedValueError: A turn holds what cannot be written.
+    """
+    written: set[str] = set()  # a fork holds the turns of the conversation that it began as
+    for key in keys:
+        async for turn in _good_turns(store, key, min_score):
+            if turn.id not in written:
+                file.write(f"{json_line(_line(key, turn))}\n")
+                written.add(turn.id)
+        bar.advance()
+    return len(written)
+
+
+async def _good_turns(store: Store, key: str, min_score: float) -> AsyncIterator[Turn]:
+    entries: list[Entry] = []
+    async for entry in store.entries(key):
+        refuse_sealed(key, entry)
+        entries.append(entry)
+    for turn in past_turns(entries, f"conversation {key!r}"):
+        # What ends before its end was not what the agent had to say.
+        if turn.score is not None and turn.score >= min_score and turn.outputs and not turn.stopped:
+            yield turn
+
+
+def _line(key: str, turn: Turn) -> dict[str, Any]:
+    return {
+        **example_to_json(turn),
+        "score": turn.score,
+        "feedback": [to_json(each) for each in turn.feedback],
+        "key": key,
+        "turn_id": turn.id,
+        "at": None if turn.created_at is None else iso(turn.created_at.timestamp()),
+    }
