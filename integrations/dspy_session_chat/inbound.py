@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session.errors import SessionError
-from dspy_session_chat.written import known_fields
+from dspy_session_chat.written import known_fields, values_of
 
 Addressed = Literal["direct", "mention", "thread", "ambient"]
 """How a message reaches the bot: in a DM, by a mention, in a thread that the bot is in, or not addressed to it."""
@@ -100,9 +100,8 @@ class Inbound:
 
     def to_json(self) -> dict[str, Any]:
         """The message as JSON values, read back equal by ``from_json``."""
-        written = {each.name: getattr(self, each.name) for each in fields(self)}
-        nested = {"author": asdict(self.author), "attachments": [asdict(file) for file in self.attachments]}
-        return {**written, **nested, "key": str(self.key), "sent_at": self.sent_at.isoformat()}
+        nested = {"author": values_of(self.author), "attachments": [values_of(file) for file in self.attachments]}
+        return {**values_of(self), **nested, "key": str(self.key), "sent_at": self.sent_at.isoformat()}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Inbound:

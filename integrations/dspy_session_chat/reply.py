@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from dspy_session.errors import SessionError
+from dspy_session_chat.written import values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,9 @@ class Reply:
 
     def to_json(self) -> dict[str, Any]:
         """The reply as JSON values, less what is empty; read back equal by ``from_json``."""
-        written = asdict(self)
-        written["files"] = [{**file, "data": base64.b64encode(file["data"]).decode()} for file in written["files"]]
+        files = [{**values_of(file), "data": base64.b64encode(file.data).decode()} for file in self.files]
+        links, buttons = [values_of(link) for link in self.links], [values_of(button) for button in self.buttons]
+        written = {**values_of(self), "files": files, "links": links, "buttons": buttons}
         return {name: value for name, value in written.items() if value or name == "text"}
 
     @classmethod

@@ -65,6 +65,11 @@ def known_fields(kind: type, written: object) -> dict[str, Any]:
     return values
 
 
+def values_of(written: Any) -> dict[str, Any]:
+    """The values of a dataclass's fields by name, as they are: ``dataclasses.asdict`` copies all that is in them."""
+    return {each.name: getattr(written, each.name) for each in fields(written)}
+
+
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read = dict(pairs)
     if len(read) < len(pairs):
