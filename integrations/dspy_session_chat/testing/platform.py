@@ -8,6 +8,7 @@ import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from dspy_session.conversation import ConversationKey
 from dspy_session_chat.action import Event
@@ -78,6 +79,7 @@ class PlainTesterPlatform:
         files = post.reply.files
         if texts.file:
             files = (*files, ReplyFile(FILE_NAME, "text/markdown", texts.file.encode()))
+        reply = replace(post.reply, files=files)
         ids: list[str] = []
         parts = texts.posts or ("",)
         for place, text in enumerate(parts):
@@ -85,7 +87,7 @@ class PlainTesterPlatform:
             known = self._message(post.shown[place]) if place < len(post.shown) else None
             message = known or self._new(post.inbound)
             self._change(message, text, buttons)
-            message.reply, message.interim = post.reply, post.interim
+            message.reply, message.interim = reply, post.interim
             ids.append(message.id)
         for surplus in post.shown[len(parts) :]:
             self.messages = [message for message in self.messages if message.id != surplus]
