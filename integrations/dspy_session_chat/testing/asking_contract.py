@@ -1,0 +1,83 @@
+"""Tools that ask people first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dspy
+
+from dspy_session_chat.asking import Who, ask_first
+from dspy_session_chat.testing.scene import needs, playing
+from dspy_session_chat.testing.stage import Stage
+
+
+class _Careful(dspy.Module):
+    """Does what it is told, after it has asked."""
+
+    def __init__(self, who: Who = "author") -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # DSPy's
+        self.done: list[str] = []
+        self._asking = ask_first(self.delete, who=who)
+
+    async def aforward(self, message: str) -> dspy.Prediction:
+        """Do it, and say what came of it."""
+        return dspy.Prediction(reply=f"The result: {await self._asking(what=message)}")
+
+    async def delete(self, what: str) -> str:
+        """Do it without asking."""
+        self.done.append(what)
+        return f"{what} is no more"
+
+
+class AskingContract:
+    """Approvals, on every platform that has buttons."""
+
+    async def test_what_is_approved_is_done(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "buttons")
+        agent = _Careful()
+        async with playing(stage, agent, tmp_path) as scene:
+            await scene.say("the old account")
+            question = await scene.reads("what: the old account")
+            assert agent.done == []
+            await scene.press("Approve", question)
+            await scene.reads("The result: the old account is no more")
+            assert agent.done == ["the old account"]
+            decided = await scene.reads("approved by")
+            assert decided.buttons == ()
+
+    async def test_what_is_denied_is_not(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "buttons")
+        agent = _Careful()
+        async with playing(stage, agent, tmp_path) as scene:
+            await scene.say("the old account")
+            await scene.press("Deny", await scene.reads("what: the old account"))
+            await scene.reads("was not run")
+            assert agent.done == []
+
+    async def test_not_everybody_may_decide(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "buttons")
+        agent = _Careful()
+        async with playing(stage, agent, tmp_path) as scene:
+            asked = await scene.say("the old account", stage.channel, mention=True)
+            thread = asked.answers
+            question = await scene.reads("what: the old account", thread)
+            await scene.press("Approve", question, thread, scene.ben)
+            refusal = await scene.reads(f"Only {scene.ann.name} may decide this.", thread)
+            assert refusal.private_to == (scene.ben.id if stage.abilities.private else "")
+            assert agent.done == []
+            await scene.press("Approve", question, thread)
+            await scene.reads("The result: the old account is no more", thread)
+
+    async def test_a_question_stands_over_a_restart(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "buttons", "remembers")
+        agent = _Careful()
+        async with playing(stage, agent, tmp_path, grace=0.0) as scene:
+            await scene.say("the old account")
+            await scene.reads("what: the old account")
+            await scene.writes.until(lambda: "asked" in scene.writes.kinds)
+        async with playing(stage, agent, tmp_path) as scene:
+            question = await scene.reads("what: the old account")
+            await scene.press("Approve", question)
+            await scene.reads("The result: the old account is no more")
+            assert scene.words().count("May I use") == 1
+            assert agent.done == ["the old account"]
