@@ -1,7 +1,9 @@
 """Contract suites for stores and sinks of your own."""
 
-from dspy_session.testing.bot_store_contract import InboxContract, LeaseContract, OutboxContract, PostsContract
+from dspy_session.testing.inbox_contract import InboxContract, PostsContract
+from dspy_session.testing.lease_contract import LeaseContract
 from dspy_session.testing.ledger_contract import LedgerContract
+from dspy_session.testing.outbox_contract import OutboxContract
 from dspy_session.testing.sink_contract import SinkContract
 from dspy_session.testing.store_contract import StoreContract
 
