@@ -25,8 +25,8 @@ from dspy_session.testing import (
     StoreContract,
 )
 from dspy_session.testing.inbox_contract import LEASE, message
-from dspy_session.testing.outbox_contract import delivery
 from dspy_session.testing.ledger_contract import NOW, bucket, left
+from dspy_session.testing.outbox_contract import delivery
 from dspy_session.testing.store_contract import chain, refused, say, turn, whole
 from tests.stores.pooler import pooled
 

@@ -20,8 +20,8 @@ from dspy_session.stores.postgres.explain import explained
 from dspy_session.stores.postgres.schema import Migration, migrations
 from dspy_session.stores.protocol import Commit, Forget, Posting, Settled
 from dspy_session.testing.inbox_contract import LEASE, message
-from dspy_session.testing.outbox_contract import delivery
 from dspy_session.testing.ledger_contract import NOW, bucket, left
+from dspy_session.testing.outbox_contract import delivery
 from dspy_session.testing.store_contract import chain, opened, refused, say, turn, whole
 from tests.postgres import PASSWORD
 from tests.stores.pooler import pooled
