@@ -15,11 +15,12 @@ import dspy_session
 import dspy_session.conversation
 import dspy_session.sinks
 import dspy_session.stores
-from dspy_session import Session, SessionState, sessionify, with_memory
+from dspy_session import Session, SessionState, read_examples, sessionify, with_memory
 from dspy_session.conversation import Conversations, TurnRequest
 from dspy_session.conversation.dispatch import Dispatcher
 from dspy_session.sinks import Callback, JsonLines
-from dspy_session_chat import Bot
+from dspy_session_chat import Access, Bot, FileLimits, Limits, Manners, ask_first
+from dspy_session_chat.testing import ChatTester
 from dspy_session_discord import Discord
 from dspy_session_slack import Slack
 from dspy_session_webhook import Webhook
@@ -33,7 +34,8 @@ TAKES_ARGUMENTS = (
     *(sessionify, with_memory, Session, Session.use_state, Session.new_state, Session.astream, Session.add_turn),
     *(Session.undo, Session.score, Session.to_examples, Session.save, Session.save_state, Session.load_from),
     *(SessionState, Conversations, Conversations.undo, Conversations.fork, Conversations.astream, TurnRequest),
-    *(Bot, Slack, Discord, Webhook, Webhook.close, JsonLines, Callback, Dispatcher),
+    *(Bot, Bot.command, Manners, Limits, Access, FileLimits, ask_first, ChatTester, read_examples),
+    *(Slack, Discord, Webhook, Webhook.close, JsonLines, Callback, Dispatcher),
 )
 DOES_THINGS = (Session, Conversations, Bot, Webhook, JsonLines, Callback, Dispatcher)
 OF_A_STATE = ("turns", "initial_history", "l2_memory", "node_states", "fork", "reset", "to_dict", "from_dict", "save")
