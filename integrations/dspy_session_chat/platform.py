@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from dspy_session.conversation import ConversationKey, Conversations
+from dspy_session.errors import PlatformUnavailableError
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment, Author
 from dspy_session_chat.reply import Button, Reply
@@ -65,6 +66,20 @@ class Posted:
     message_ids: tuple[str, ...]
 
 
+class PostedInPartError(PlatformUnavailableError):
+    """A part of an answer is posted, and then the platform could not be reached any more.
+
+    Args:
+        message: What is wrong, in one line.
+        message_ids: The platform's ids of the messages that stand there, in order: with them as ``Post.shown`` it is
+            tried again, so that nothing is said twice.
+    """
+
+    def __init__(self, message: str, message_ids: Sequence[str]) -> None:
+        super().__init__(message)
+        self.message_ids = tuple(message_ids)
+
+
 class Platform(Protocol):
     """A place where people talk to the bot."""
 
@@ -90,7 +105,7 @@ class Platform(Protocol):
         """Post one answer where its inbound message asked, split to the platform's limits.
 
         Raises:
-            PlatformError: The answer could not be posted.
+            PlatformError: The answer could not be posted; a ``PostedInPartError`` where some of it was.
         """
         ...
 

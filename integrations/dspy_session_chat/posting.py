@@ -13,7 +13,7 @@ from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.errors import PlatformUnavailableError, StaleJournalError
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
-from dspy_session_chat.platform import Platform, Post
+from dspy_session_chat.platform import Platform, Post, PostedInPartError
 from dspy_session_chat.reply import Reply
 from dspy_session_chat.waiting import Waiting
 
@@ -72,6 +72,9 @@ class Poster:
         try:
             ids = (await platform.post(Post(event, said, tuple(shown), self.most))).message_ids
         except PlatformUnavailableError as error:
+            if isinstance(error, PostedInPartError) and error.message_ids:
+                ids = error.message_ids
+                await job.posted(Posting(event.event_id, error.message_ids, done=False))
             age = self.conversations.clock() - job.work.arrival.received_at
             if job.work.attempts < POST_TRIES or age < POST_SECONDS:
                 raise TryLaterError(str(error)) from error

@@ -15,7 +15,7 @@ from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnava
 from dspy_session_chat.action import Event
 from dspy_session_chat.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
-from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
+from dspy_session_chat.platform import Opened, Post, Posted, PostedInPartError, Receive, Said
 from dspy_session_chat.reply import Button
 from dspy_session_discord.before import said_before
 from dspy_session_discord.connection import checked, log_in, own_client, stay_connected
@@ -130,11 +130,16 @@ class Discord:
         Raises:
             PlatformError: Discord refused it or could not be reached.
         """
-        with _told():
-            place = self._places.get(post.inbound.event_id) if post.shown else None
-            posted = Posted(await deliver(place or await self._find(post.inbound), post))
+        ids: list[str] = []
+        try:
+            with _told():
+                place = self._places.get(post.inbound.event_id) if post.shown else None
+                async for message_id in deliver(place or await self._find(post.inbound), post):
+                    ids.append(message_id)  # noqa: PERF401  # those that stand there count also when the next one fails
+        except PlatformUnavailableError as error:
+            raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
         self._places.forget(post.inbound.event_id)
-        return posted
+        return Posted(tuple(ids))
 
     @property
     def edit_seconds(self) -> float:

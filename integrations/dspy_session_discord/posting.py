@@ -6,7 +6,7 @@ import hashlib
 import io
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,8 +74,8 @@ def written(post: Post) -> list[Written]:
     ]
 
 
-async def deliver(place: Place, post: Post) -> tuple[str, ...]:
-    """Let the answer stand there in as many messages as it takes; their ids.
+async def deliver(place: Place, post: Post) -> AsyncIterator[str]:
+    """Let the answer stand there in as many messages as it takes; their ids, one after the other.
 
     Messages that show a part of it already are edited, further ones are sent, surplus ones deleted. No mention in
     them notifies anybody, and no link unfolds.
@@ -83,26 +83,27 @@ async def deliver(place: Place, post: Post) -> tuple[str, ...]:
     Raises:
         discord.HTTPException: Discord refuses a part.
     """
-    ids: list[str] = []
     refused: list[ReplyFile] = []
+    here, further = place, replace(place, reference=None)  # only the first message is a reply
     messages = written(post)
     for number, message in enumerate(messages):
         shown = post.shown[number] if number < len(post.shown) else None
-        here = place if not ids else replace(place, reference=None)
         try:
-            ids.append(await _put(here, message, shown))
+            message_id = await _put(here, message, shown)
         except discord.HTTPException as error:
             if not message.files or error.status not in _NO_FILES:
                 raise
             refused += message.files
-            if message.text:
-                ids.append(await _put(here, replace(message, files=()), shown))
+            if not message.text:
+                continue
+            message_id = await _put(here, replace(message, files=()), shown)
+        yield message_id
+        here = further
     for surplus in post.shown[len(messages) :]:
         await _take_away(place, surplus)
     if refused:
         note = shorten("Discord did not take: " + ", ".join(_described(file) for file in refused), MESSAGE_LIMIT - 3)
-        ids.append(await send(replace(place, reference=None), Written(f"-# {note}", _nonce(post, len(messages), note))))
-    return tuple(ids)
+        yield await send(further, Written(f"-# {note}", _nonce(post, len(messages), note)))
 
 
 async def send(place: Place, message: Written) -> str:

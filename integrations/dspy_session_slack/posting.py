@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import ClientError
@@ -14,7 +14,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
 from dspy_session_chat.overflow import FILE_NAME, NOTICE
-from dspy_session_chat.platform import Post, Posted
+from dspy_session_chat.platform import Post, Posted, PostedInPartError
 from dspy_session_chat.reply import Button, ReplyFile
 from dspy_session_slack.answer import answer_texts
 from dspy_session_slack.buttons import with_buttons
@@ -71,7 +71,12 @@ class Posting:
         except PlatformError as error:
             _log.warning("An answer goes without its files: %s", error)
             texts, rest, uploaded = answer_texts(post.reply, _lacking(post.reply.files)), [], []
-        ids = await self._show(post, texts[: len(texts) - len(rest)])
+        ids: list[str] = []
+        try:
+            async for message in self._show(post, texts[: len(texts) - len(rest)]):
+                ids.append(message)  # noqa: PERF401  # those that stand there count also when the next one fails
+        except PlatformUnavailableError as error:
+            raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
         if uploaded:
             try:
                 await show(self._client, uploaded, channel, thread, NOTICE if rest else "")
@@ -108,19 +113,17 @@ class Posting:
         except (SlackApiError, ClientError, OSError) as error:
             raise refusal_to_post(error, channel) from None
 
-    async def _show(self, post: Post, texts: Sequence[str]) -> list[str]:
-        """Let the messages that are there, and new ones, say ``texts``; the ids of all of them."""
-        ids: list[str] = []
+    async def _show(self, post: Post, texts: Sequence[str]) -> AsyncIterator[str]:
+        """Let the messages that are there, and new ones, say ``texts``; the ids of all of them, one after the other."""
         for number, text in enumerate(texts):
             buttons = post.reply.buttons if number == len(texts) - 1 else ()
             there = post.shown[number] if number < len(post.shown) else None
             if there is not None and await self._edited(there, text, buttons):
-                ids.append(there)
+                yield there
             else:
-                ids.append(await self.begin(post.inbound, text, buttons))
+                yield await self.begin(post.inbound, text, buttons)
         for surplus in post.shown[len(texts) :]:
             await self._delete(surplus)
-        return ids
 
     async def _edited(self, message: str, text: str, buttons: Sequence[Button]) -> bool:
         """Edit a message; False if there is nothing any more that could be edited."""
