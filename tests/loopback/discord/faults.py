@@ -23,6 +23,7 @@ class Fault:
         headers: Headers of the refusal.
         when: Whether the request takes effect first.
         times: For how many requests.
+        passing: How many requests that match go well before.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     when: When = "before"
     times: int = 1
+    passing: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in (method, "*") and fnmatchcase(path, self.path)
@@ -48,7 +50,11 @@ class Faults:
 
     def take(self, method: str, path: str) -> Fault | None:
         for fault in self._waiting:
-            if fault.strikes(method, path):
+            if not fault.strikes(method, path):
+                continue
+            if fault.passing:
+                fault.passing -= 1
+            else:
                 fault.times -= 1
                 return fault
         return None

@@ -320,6 +320,9 @@ class FakeSlack:
 
     async def _reached(self, what: str) -> None:
         self.reached.add(what)
+        await self._changed()
+
+    async def _changed(self) -> None:
         async with self.sockets.changed:
             self.sockets.changed.notify_all()
 
@@ -348,6 +351,7 @@ class FakeSlack:
             answer = {"ok": True, **await found.answer(self, call)}
         except Refused as refusal:
             answer = refusal.answer
+        await self._changed()
         return web.json_response(answer, headers=headers)
 
     def _admit(self, call: Call, found: Method) -> None:

@@ -1,0 +1,16 @@
+"""Discord keeps the contract of all platforms, through its real client."""
+
+from __future__ import annotations
+
+import pytest
+
+from dspy_session_chat.testing import PlatformContract
+from tests.discord.conftest import Place
+from tests.discord.stage import DiscordStage
+from tests.loopback.discord import FakeDiscord
+
+
+class TestDiscord(PlatformContract):
+    @pytest.fixture
+    def stage(self, fake: FakeDiscord, place: Place) -> DiscordStage:
+        return DiscordStage(fake, place)
