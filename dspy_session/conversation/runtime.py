@@ -37,6 +37,7 @@ class Job:
         hold: The conversation.
         work: What is to be done.
         news: Set when something comes in this conversation meanwhile, as far as this process hears of it.
+        follows: True when something else was done in the conversation just before.
     """
 
     conversations: Conversations
@@ -44,6 +45,7 @@ class Job:
     hold: Hold
     work: Work
     news: asyncio.Event
+    follows: bool = False
 
     async def turn(self, request: TurnRequest) -> TakenTurn:
         """The turn that answers the message.
@@ -200,13 +202,16 @@ class Runtime:
                 if hold is None or hold.lease is None:
                     return
                 self._again.discard(key)
+                follows = False
                 while not self._stopping:
                     work = await self._inbox.take(hold.lease)
                     if work is None:
                         return
                     await self._conversations.holds.ready(hold)
-                    if not await self._do(Job(self._conversations, self._inbox, hold, work, self._news[key])):
+                    job = Job(self._conversations, self._inbox, hold, work, self._news[key], follows)
+                    if not await self._do(job):
                         return
+                    follows = True
         except StaleJournalError:
             logger.info("%s is worked on by another process now", key)
         except StoreError as error:

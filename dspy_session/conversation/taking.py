@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from dspy_session.conversation.changing import event as change_event
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.journal import Change, as_written, call_change, instead_change, note
 from dspy_session.conversation.protocols import ConversationEvent, TurnEvent
+from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import SessionError
 from dspy_session.record import recorded_inputs, recorded_outputs
 from dspy_session.session import Session
@@ -147,12 +147,7 @@ class TakenTurn:
 
     async def _commit(self, outcome: Outcome) -> None:
         """Write what the call changes; once this began it is finished, also when the call is cancelled meanwhile."""
-        writing = asyncio.ensure_future(self._write(outcome))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait([writing])
-            raise
+        await unbroken(self._write(outcome))
 
     async def _write(self, outcome: Outcome) -> None:
         async with self._hold.writing:

@@ -23,7 +23,7 @@ from dspy_session.redaction import redact
 from dspy_session.status import STATUS_PROVIDER
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.access import Access
-from dspy_session_chat.action import Event
+from dspy_session_chat.action import Action, Event, Press
 from dspy_session_chat.asking import ASKING, Asking
 from dspy_session_chat.attachments import FileLimits, Read, read_attachments
 from dspy_session_chat.before import seed_of
@@ -108,6 +108,7 @@ class Question:
         fresh: Whether the same answer as before will not do.
         message: What was written, to be asked again when there is no answer; None when nothing was.
         beside: What waited in the conversation when it was taken up, itself among it; None when nobody has looked.
+        shown: The platform's ids of the messages that show something of an answer already.
     """
 
     waiting: Waiting
@@ -118,11 +119,17 @@ class Question:
     fresh: bool = False
     message: Inbound | None = None
     beside: Sequence[Waiting] | None = None
+    shown: tuple[str, ...] = ()
 
     @property
     def event(self) -> Event:
         """What the answer is posted to."""
         return self.waiting.event
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether it can be asked together with what comes: not where somebody asks for another answer."""
+        return self.message is not None and self.message.event_id == self.event.event_id
 
 
 @dataclass(slots=True)
@@ -166,7 +173,8 @@ class Answering:
 
     async def answer(self, waiting: Waiting, job: Job) -> None:
         """Answer a message, with those that belong to it."""
-        while True:
+        shown: tuple[str, ...] | None = job.work.shown
+        while shown is not None:
             means = self._means
             beside = await self._pending(job, waiting)
             found = together(waiting, beside, means.manners, means.commands)
@@ -176,12 +184,11 @@ class Answering:
                 return
             message = as_one(found.messages, means.manners)
             to = replace(waiting, event=found.messages[-1])
-            if await self._ask(to, job, message, found.also, beside):
-                return
+            shown = await self._ask(to, job, message, found.also, beside, shown)
 
     async def ask_again(self, waiting: Waiting, job: Job, message: Inbound) -> None:
         """Answer a message that had no answer, where ``waiting`` asks for one."""
-        await self._ask(waiting, job, as_one([message], self._means.manners))
+        await self._ask(waiting, job, as_one([message], self._means.manners), shown=job.work.shown)
 
     async def retry(self, waiting: Waiting, job: Job, turn: Turn, inputs: Mapping[str, Any] | None = None) -> None:
         """Answer anew what the newest turn answered.
@@ -198,6 +205,7 @@ class Answering:
             instead_of=turn.id,
             answers=await (await job.changing()).messages_of(turn.id),
             fresh=inputs is None,
+            shown=job.work.shown,
         )
         await self._admit_and_run(question, job)
 
@@ -208,39 +216,51 @@ class Answering:
         message: Inbound,
         also: tuple[str, ...] = (),
         beside: Sequence[Waiting] | None = None,
-    ) -> bool:
-        """Answer a message; False when it is to be answered together with what has come since."""
+        shown: tuple[str, ...] = (),
+    ) -> tuple[str, ...] | None:
+        """Answer a message.
+
+        Returns:
+            None once it is answered; when it is to be answered together with what has come since, the ids of the
+            messages in which that was to be shown.
+        """
         means = self._means
         platform = means.poster.platform(waiting)
         read = await self._read(platform, message)
         inputs = means.fields.inputs(message, means.now(), read)
         await self._read_back(platform, waiting, job)
-        return await self._admit_and_run(Question(waiting, inputs, also, message=message, beside=beside), job, read)
+        question = Question(waiting, inputs, also, message=message, beside=beside, shown=shown)
+        return await self._admit_and_run(question, job, read)
 
-    async def _admit_and_run(self, question: Question, job: Job, read: Read | None = None) -> bool:
+    async def _admit_and_run(self, question: Question, job: Job, read: Read | None = None) -> tuple[str, ...] | None:
         means, waiting = self._means, question.waiting
         admitted = await means.gate.admit(question.message or question.event)
         if isinstance(admitted, Refused):
             reply = json.dumps(Reply(admitted.line, private=True).to_json()) if admitted.line else ""
             await (await job.changing(self._settled(waiting, reply), also=question.also)).settle()
-            await means.poster.post(waiting, job, reply)
-            return True
+            await means.poster.post(waiting, job, reply, question.shown)
+            return None
         try:
             turn = await job.turn(self._request(question, read))
+        except StoreError:
+            await means.gate.settle(admitted, {})
+            raise
         except SessionError as error:  # the answer to be replaced is not the newest any more
+            await means.gate.settle(admitted, {})
             reply = json.dumps(Reply(f"{str(error)[:1].upper()}{str(error)[1:]}.", private=True).to_json())
             await (await job.changing(self._settled(waiting, reply))).settle()
-            await means.poster.post(waiting, job, reply)
-            return True
+            await means.poster.post(waiting, job, reply, question.shown)
+            return None
         run = Run(question, turn, Asking(job, waiting, means.poster, means.access))
         try:
-            if not await self._run(run, job):
-                return False
+            answered = await self._run(run, job)
         finally:
             await means.gate.settle(admitted, turn.usage, answered=turn.committed is not None)
-        shown = job.work.shown if run.shown is None else run.shown.message_ids
+        shown = question.shown if run.shown is None else run.shown.message_ids
+        if not answered:
+            return shown
         await means.poster.post(waiting, job, turn.reply, shown)
-        return True
+        return None
 
     def _request(self, question: Question, read: Read | None) -> TurnRequest:
         event = question.event if question.message is None else question.message
@@ -292,13 +312,16 @@ class Answering:
                 raise
         except StepsUsedUpError as error:
             await self._fail(run, str(error), None, too_many_steps(self._means.limits))
-        except Exception as error:  # noqa: BLE001  # whatever failed, the person who asked must hear of it
-            await self._fail(run, type(error).__name__, error)
+        except Exception as error:
+            if turn.committed is not None or turn.reply:
+                logger.exception("The answer to %s stands, but did not end well", in_words(question.event))
+                return True
+            await self._fail(run, type(error).__name__, error)  # the person who asked must hear of it
         else:
             if ended is None or turn.reply:
                 return True
             reason, event_ids = ended
-            if reason == "interrupted" and not run.text and not question.instead_of:
+            if reason == "interrupted" and not run.text and question.may_grow:
                 return False
             mark = _MARKS.get(reason) or too_slow(self._means.limits)
             words = "\n\n".join(part for part in (run.text, f"*({mark})*") if part)
@@ -312,8 +335,9 @@ class Answering:
         running = asyncio.create_task(self._produce(run, shown, job), name=f"turn {run.question.event.event_id}")
         looking = asyncio.create_task(self._look(run, job), name=f"beside {run.question.event.event_id}")
         try:
-            ended = await self._first(run, running)
+            ended = await self._first(run, running, looking)
         finally:
+            run.asking.close()
             looking.cancel()
             await _let_end(looking)
             if not running.done():
@@ -324,22 +348,30 @@ class Answering:
         await running  # raises what went wrong
         return None
 
-    async def _first(self, run: Run, running: asyncio.Task[None]) -> tuple[str, tuple[str, ...]]:
-        """Wait until a turn ends, is to be stopped, or takes too long."""
+    async def _first(
+        self, run: Run, running: asyncio.Task[None], looking: asyncio.Task[None]
+    ) -> tuple[str, tuple[str, ...]]:
+        """Wait until a turn ends, is to be stopped, or takes too long.
+
+        Raises:
+            StaleJournalError: Another process has the conversation now.
+        """
         seconds, loop = self._means.limits.seconds, asyncio.get_running_loop()
         began = loop.time()
         while True:
             left = None if seconds is None else began + run.asking.waited + seconds - loop.time()
             if left is not None and run.asking.is_waiting:  # people are asked: that is not the agent's time
                 left = LOOK_SECONDS
-            ends: set[asyncio.Future[Any]] = {running, run.stopping}
+            ends: set[asyncio.Future[Any]] = {running, run.stopping, looking}
             done, _ = await asyncio.wait(
                 ends,
                 timeout=None if left is None else max(0.0, left),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if run.stopping in done:
+            if run.stopping.done():
                 return run.stopping.result()
+            if looking in done and not running.done():
+                looking.result()  # says who has the conversation
             if done or (left is not None and left <= 0.0 and not run.asking.is_waiting):
                 return "timeout", ()
 
@@ -413,53 +445,102 @@ class Answering:
     # --- beside it ------------------------------------------------------------------------------------------------
 
     async def _look(self, run: Run, job: Job) -> None:
-        """Handle what comes in the conversation while the turn runs, as far as it cannot wait."""
-        means, question = self._means, run.question
+        """Handle what comes in the conversation while the turn runs, as far as it cannot wait.
+
+        Raises:
+            StaleJournalError: Another process has the conversation now.
+        """
+        question = run.question
         seen = {question.event.event_id, *question.also}
-        found = question.beside
-        while True:
+        found, came_before = question.beside, job.follows
+        while not run.stopping.done():
             try:
+                if (
+                    run.asking.is_waiting
+                ):  # people take long, and a process that has lost the conversation hears nothing
+                    await see_that_it_is_ours(job)
                 if found is None:
                     found = await self._pending(job, question.waiting)
-                waiting = [each for each in found if each.event.event_id not in seen]
-                for each, verdict in verdicts(waiting, means.manners, means.commands):
-                    if verdict == "later" or (verdict == "stop" and not self._may_stop(run, each)):
-                        continue
-                    seen.add(each.event.event_id)
-                    if verdict in ("stop", "interrupt"):
-                        if not run.stopping.done():
-                            ended = ("stopped", (each.event.event_id,)) if verdict == "stop" else ("interrupted", ())
-                            run.stopping.set_result(ended)
-                        return
-                    if verdict == "decide":
-                        await run.asking.decide(each)
-                    else:
-                        said = TOO_BUSY if verdict == "too busy" else TOO_MANY
-                        await means.poster.answer_beside(each, job, Reply(said, private=True))
-            except StaleJournalError:
-                logger.info("%s is worked on by another process now", job.hold.key)
-                return
+                await self._beside(
+                    run, job, [each for each in found if each.event.event_id not in seen], seen, came_before
+                )
+                came_before = False
             except StoreError as error:
+                if isinstance(error, StaleJournalError) and not await self._is_ours(job):
+                    raise
                 logger.warning("What comes in %s is not seen for now: %s", job.hold.key, error)
+            except Exception:  # whatever it is, an answer must not become one that nobody can stop
+                logger.exception("What comes in %s is not seen for now", job.hold.key)
             found = None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await job.news.wait()
 
+    async def _beside(self, run: Run, job: Job, waiting: Sequence[Waiting], seen: set[str], came_before: bool) -> None:
+        """Handle what waits in the conversation, as far as it cannot wait any longer.
+
+        Args:
+            run: The turn.
+            job: The conversation.
+            waiting: What waits and was not handled yet.
+            seen: The ids of what was handled, to be added to.
+            came_before: Whether it came while another answer was under way: then nobody means this one.
+        """
+        means = self._means
+        for each, verdict in verdicts(waiting, means.manners, means.commands):
+            if verdict == "later" or (verdict == "stop" and not self._may_stop(run, each)):
+                continue
+            if verdict == "interrupt" and each.platform != run.question.waiting.platform:
+                continue  # it cannot be answered together with this one
+            seen.add(each.event.event_id)
+            if verdict in ("stop", "interrupt"):
+                if verdict == "stop" and came_before:
+                    continue
+                run.stopping.set_result(
+                    ("stopped", (each.event.event_id,)) if verdict == "stop" else ("interrupted", ())
+                )
+                return
+            try:
+                if verdict == "decide":
+                    await run.asking.decide(each)
+                else:
+                    said = TOO_BUSY if verdict == "too busy" else TOO_MANY
+                    await means.poster.answer_beside(each, job, Reply(said, private=True))
+            except StoreError:
+                seen.discard(each.event.event_id)  # the next look has another try at it
+                raise
+
     def _may_stop(self, run: Run, each: Waiting) -> bool:
         """Whether somebody who wants to stop the answer may talk to the bot at all, and means this answer."""
-        return self._means.access.denial(each.event) is None
+        event = each.event
+        deed = event.deed if isinstance(event, Action) else None
+        about = deed.about if isinstance(deed, Press) else ""
+        ours = ("", run.question.event.event_id, *run.question.also)
+        return about in ours and self._means.access.denial(event) is None
+
+    async def _is_ours(self, job: Job) -> bool:
+        try:
+            return await job.is_ours()
+        except StoreError:  # the next look tells
+            return True
 
     async def _pending(self, job: Job, known: Waiting) -> list[Waiting]:
-        """What waits in a conversation; news of what comes from now on is news again."""
+        """What waits in a conversation; news of what comes from now on is news again.
+
+        Messages of those who may not talk to the bot are left out: they stop nobody's answer and are part of none.
+        """
         found = []
         job.news.clear()
         for arrival in await job.pending():
             try:
                 is_known = arrival.event_id == known.event.event_id
-                found.append(known if is_known else Waiting.from_json(arrival.payload))
+                each = known if is_known else Waiting.from_json(arrival.payload)
             except SessionError as error:
                 logger.debug("%s is left for later: %s", arrival.event_id, error)
+                continue
+            is_message = isinstance(each.event, Inbound)
+            if is_known or not is_message or self._means.access.denial(each.event) is None:
+                found.append(each)
         return found
 
     # --- before it ------------------------------------------------------------------------------------------------
@@ -497,13 +578,20 @@ class Answering:
                 return
 
             async def on_shown(ids: tuple[str, ...]) -> None:
-                await see_that_it_is_ours(job)
-                await job.posted(Posting(event.event_id, ids, done=False))
+                # Of several messages the first is taken up again after a crash, and the last has the answer.
+                for event_id in dict.fromkeys((job.work.arrival.event_id, event.event_id)):
+                    await job.posted(Posting(event_id, ids, done=False))
 
             stop = (Button(STOP, "Stop", event.event_id, "danger"),) if self._means.manners.buttons else ()
             polish = self._means.forms.polish
             run.shown = EditedStream(
-                platform, event, buttons=stop, polish=polish, shown=job.work.shown, on_shown=on_shown
+                platform,
+                event,
+                buttons=stop,
+                polish=polish,
+                shown=run.question.shown,
+                on_shown=on_shown,
+                may_show=job.is_ours,
             )
             yield await stack.enter_async_context(run.shown.open())
 

@@ -9,6 +9,7 @@ import inspect
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import dspy
 
 from dspy_session.conversation import journal
 from dspy_session.conversation.runtime import Job
+from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import ConfigurationError, PlatformError, SessionError
 from dspy_session.redaction import redact
 from dspy_session.settings import setting
@@ -64,9 +66,15 @@ class Wish:
     who: Who
     seconds: float
 
-    def identity(self, event_id: str) -> str:
-        """Names the wish among all of a message: the same after a restart, if the agent wants the same again."""
-        values = json.dumps([event_id, self.tool, self.arguments], sort_keys=True, default=repr)
+    def identity(self, event_id: str, before: int = 0) -> str:
+        """Names the wish among all of a message: the same after a restart, if the agent wants the same again.
+
+        Args:
+            event_id: The message.
+            before: How often the agent has wanted just this before: each time people are asked anew.
+        """
+        named = [event_id, self.tool, self.arguments, *([before] if before else [])]
+        values = json.dumps(named, sort_keys=True, default=repr)
         return hashlib.sha256(values.encode(errors="backslashreplace")).hexdigest()[:20]
 
     def question(self) -> str:
@@ -86,6 +94,12 @@ def ask_first(
     In a bot's turn it posts what it is about to do, with buttons to approve or deny, and waits. Denied, or when nobody
     decides in time, it does not run and the agent reads why. A restart meanwhile loses nothing: the message is answered
     anew, and where the agent wants the same again the question stands, and its answer too.
+
+    An approval is good for one run: an agent that wants the same twice asks twice. What it cannot promise is that the
+    tool ran only once when the process dies after it ran and before the answer is committed (or somebody else changes
+    the conversation in that time, by a forget-me for example): then the message is answered anew and the tool runs
+    again, under the approval that stands. That is *at least once*; where twice would hurt, let the tool know a payment,
+    an order or a deletion by an id of its own.
 
     Args:
         tool: The tool.
@@ -137,6 +151,12 @@ async def _run_if_allowed(asking: Asking, wish: Wish, run: Callable[[], Any]) ->
     return await result if inspect.isawaitable(result) else result
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    wish: Wish
+    answer: asyncio.Future[Mapping[str, Any]]
+
+
 @dataclass(slots=True)
 class Asking:
     """Asks people while a turn runs.
@@ -155,8 +175,11 @@ class Asking:
     waited: float = 0.0
     """Seconds that went by in waiting for people: they do not count as the agent's."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _open: dict[str, asyncio.Future[Action | None]] = field(default_factory=dict)
+    _open: dict[str, _Open] = field(default_factory=dict)
+    _wanted: Counter[str] = field(default_factory=Counter)
+    _threads: set[Future[str | None]] = field(default_factory=set)
     _since: float = 0.0
+    _closed: bool = False
 
     @property
     def is_waiting(self) -> bool:
@@ -173,38 +196,56 @@ class Asking:
         """Ask, and block until somebody decides."""
         return self._submit(wish).result()
 
+    def close(self) -> None:
+        """The turn is over, and nobody is asked any more.
+
+        Cancelling a turn does not end a thread that the agent runs in: it must not wait for people for hours.
+        """
+        self._closed = True
+        for asking in list(self._threads):
+            asking.cancel()
+
     def _submit(self, wish: Wish) -> Future[str | None]:
+        if self._closed:
+            raise SessionError(f"{wish.tool} asks people first, and the answer that it belongs to is over")
         asking: Coroutine[Any, Any, str | None] = self._ask(wish)
-        return asyncio.run_coroutine_threadsafe(asking, self._loop)
+        submitted = asyncio.run_coroutine_threadsafe(asking, self._loop)
+        self._threads.add(submitted)
+        submitted.add_done_callback(self._threads.discard)
+        return submitted
 
     async def _ask(self, wish: Wish) -> str | None:
-        identity = wish.identity(self.waiting.event.event_id)
-        asked, decided = await self._past(identity)
-        if decided is None:
-            decided = await self._wait(identity, wish, asked)
-        if decided is None:
-            return f"{wish.tool} was not run: nobody approved it in time."
-        return None if decided["approved"] else f"{wish.tool} was not run: {decided['name'] or 'somebody'} denied it."
-
-    async def _wait(self, identity: str, wish: Wish, asked: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """Post the question unless it stands, and wait for the answer; None when there is none in time."""
-        decision: asyncio.Future[Action | None] = self._loop.create_future()
+        event_id = self.waiting.event.event_id
+        before = wish.identity(event_id)
+        identity = wish.identity(event_id, self._wanted[before])
+        self._wanted[before] += 1
         if not self._open:
             self._since = time.monotonic()
-        self._open[identity] = decision
+        # Before it is read what was decided: an answer that comes in between would be waited for in vain.
+        self._open[identity] = _Open(wish, self._loop.create_future())
         try:
-            ids = await self._question(identity, wish) if asked is None else tuple(asked["ids"])
-            try:
-                async with asyncio.timeout(wish.seconds):
-                    action = await decision
-            except TimeoutError:
-                action = None
+            decided = await self._decided(identity, wish)
         finally:
             del self._open[identity]
             if not self._open:
                 self.waited += time.monotonic() - self._since
-        await self._show_decision(ids, wish, action)
-        return None if action is None else _decision(identity, action)
+        if decided is None:
+            return f"{wish.tool} was not run: nobody approved it in time."
+        return None if decided["approved"] else f"{wish.tool} was not run: {decided['name'] or 'somebody'} denied it."
+
+    async def _decided(self, identity: str, wish: Wish) -> Mapping[str, Any] | None:
+        """The answer, after the question was posted unless it stands; None when there is none in time."""
+        asked, decided = await self._past(identity)
+        if decided is not None:
+            return decided
+        ids = await self._question(identity, wish) if asked is None else tuple(asked["ids"])
+        try:
+            async with asyncio.timeout(wish.seconds):
+                decided = await self._open[identity].answer
+        except TimeoutError:
+            decided = None
+        await self._show_decision(ids, wish, decided)
+        return decided
 
     async def _question(self, identity: str, wish: Wish) -> tuple[str, ...]:
         buttons = (Button(APPROVE, "Approve", identity, "good"), Button(DENY, "Deny", identity, "danger"))
@@ -213,13 +254,13 @@ class Asking:
         await self._write(ASKED, {"id": identity, "tool": wish.tool, "who": wish.who, "ids": list(ids)})
         return ids
 
-    async def _show_decision(self, ids: tuple[str, ...], wish: Wish, action: Action | None) -> None:
+    async def _show_decision(self, ids: tuple[str, ...], wish: Wish, decided: Mapping[str, Any] | None) -> None:
         """Let the question say what became of it; it has no buttons any more."""
         platform = self.poster.platform(self.waiting)
-        if action is None:
+        if decided is None:
             said = "nobody decided in time"
         else:
-            said = f"{'approved' if _approves(action) else 'denied'} by {clean_line(action.author.name)}"
+            said = f"{'approved' if decided['approved'] else 'denied'} by {decided['name']}"
         if isinstance(platform, CanEdit) and ids:
             try:
                 *_, last = platform.parts(f"{wish.question()}\n\n*{said}*")
@@ -238,19 +279,27 @@ class Asking:
         identity = action.deed.about
         asked, decided = await self._past(identity)
         refusal: str | None = DECIDED_ALREADY
-        if asked is not None and decided is None:
+        if decided is not None:
+            self._tell(identity, decided)  # it may have been written though that seemed to fail
+        elif identity in self._open:  # people can be quicker than the note that they were asked
+            refusal = may_decide(self._open[identity].wish.who, self.waiting.event, action, self.access)
+        elif asked is not None:
             refusal = may_decide(asked["who"], self.waiting.event, action, self.access)
         if refusal is not None:
             await self.poster.answer_beside(waiting, self.job, Reply(refusal, private=True))
             return
-        settled = Settled(action.event_id, received=True)
-        await self._write(DECIDED, _decision(identity, action), settled, author=action.user)
-        if identity in self._open and not self._open[identity].done():
-            self._open[identity].set_result(action)
+        decided = _decision(identity, action)
+        await self._write(DECIDED, decided, Settled(action.event_id, received=True), author=action.user)
+        self._tell(identity, decided)
 
-    async def _past(self, identity: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    def _tell(self, identity: str, decided: Mapping[str, Any]) -> None:
+        """Let a turn that waits for an answer go on."""
+        if identity in self._open and not self._open[identity].answer.done():
+            self._open[identity].answer.set_result(decided)
+
+    async def _past(self, identity: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
         """The question and its answer, as far as there were any before a restart."""
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, Mapping[str, Any]] = {}
         async for entry in self.poster.conversations.store.entries(self.job.hold.key):
             body = _body(entry)
             if body is not None and body.get("id") == identity:
@@ -260,6 +309,10 @@ class Asking:
     async def _write(
         self, kind: str, body: Mapping[str, Any], settled: Settled | None = None, *, author: str = ""
     ) -> None:
+        # Whoever is cancelled in the midst of this would not know how long the journal is.
+        await unbroken(self._write_now(kind, body, settled, author))
+
+    async def _write_now(self, kind: str, body: Mapping[str, Any], settled: Settled | None, author: str) -> None:
         hold, conversations = self.job.hold, self.poster.conversations
         async with hold.writing:
             await conversations.holds.ready(hold)

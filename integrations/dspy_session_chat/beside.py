@@ -31,7 +31,7 @@ def verdicts(waiting: Sequence[Waiting], manners: Manners, commands: Commands) -
         manners: What the bot does while it is busy.
         commands: What is a command.
     """
-    messages = 0
+    messages, behind_a_command = 0, False
     for each in waiting:
         event = each.event
         if not isinstance(event, Inbound):
@@ -39,7 +39,11 @@ def verdicts(waiting: Sequence[Waiting], manners: Manners, commands: Commands) -
             continue
         command = commands.in_message(event)
         if command is not None:
+            behind_a_command = True
             yield each, "stop" if command.name == STOP else "later"
+            continue
+        if event.mentions_others:  # most likely it is not for us, and what is not answered interrupts nothing
+            yield each, "later"
             continue
         messages += 1
         if manners.busy == "reject":
@@ -47,7 +51,7 @@ def verdicts(waiting: Sequence[Waiting], manners: Manners, commands: Commands) -
         elif messages > manners.most_waiting:
             yield each, "too many"
         else:
-            yield each, "interrupt" if manners.busy == "interrupt" else "later"
+            yield each, "interrupt" if manners.busy == "interrupt" and not behind_a_command else "later"
 
 
 def _of_deed(action: Action) -> Verdict:

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from dspy_session import SessionError, Turn
 from dspy_session.conversation.changing import Changing
 from dspy_session.conversation.runtime import Job, TryLaterError
-from dspy_session.errors import StaleJournalError
+from dspy_session.errors import StoreError
 from dspy_session.feedback import Feedback
 from dspy_session.stores import Settled
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
@@ -142,21 +142,23 @@ class Desk:
         else:
             try:
                 reply = await known.handler(asked)
-            except StaleJournalError:
+            except StoreError:  # whether it was done is not known: it is given again
                 raise
             except SessionError as error:
                 logger.warning("The command %s in %s failed: %s", command.name, job.hold.key, error)
-                reply = Reply(f"That did not work: {error}", private=True)
+                asked.settled, reply = None, Reply(f"That did not work: {error}", private=True)
             except Exception:
                 logger.exception("The command %s in %s failed", command.name, job.hold.key)
-                reply = Reply("Sorry, that did not work: something went wrong on my side.", private=True)
+                sorry = "Sorry, that did not work: something went wrong on my side."
+                asked.settled, reply = None, Reply(sorry, private=True)
         await self._finish(asked, reply)
 
     async def _finish(self, asked: Asked, reply: Reply | str | None) -> None:
         """Commit what is said, unless that was done with what the command changed; then say it."""
-        if asked.settled is None and await self._is_open(asked):
+        if await self._is_open(asked):
             said = Reply(reply) if isinstance(reply, str) else reply
-            asked.settled = "" if said is None else json.dumps(said.to_json())
+            if asked.settled is None:
+                asked.settled = "" if said is None else json.dumps(said.to_json())
             settled = Settled(asked.event.event_id, asked.settled, received=True)
             await (await asked.job.changing(settled)).settle()
         if asked.settled:
@@ -196,6 +198,8 @@ class Desk:
     async def _score_of(self, turn_id: str, action: Action, job: Job) -> float | None:
         try:
             _, turn = await (await job.changing()).find(turn_id)
+        except StoreError:
+            raise
         except SessionError:
             return None
         return said_by(turn, action.user)
@@ -207,7 +211,7 @@ class Desk:
                 changing = await job.changing(settled)
                 await changing.score(turn_id, said.score, by=said.by, text=said.text, source=said.source)
                 return
-        except StaleJournalError:
+        except StoreError:
             raise
         except SessionError as error:  # the turn was taken back, or forgotten
             logger.info("A rating in %s is of no account: %s", job.hold.key, error)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dspy_session.conversation import Conversations
 from dspy_session.conversation.journal import Change
 from dspy_session.conversation.runtime import Job, TryLaterError
+from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import PlatformUnavailableError, StaleJournalError
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
@@ -91,6 +92,10 @@ class Poster:
             job: The conversation.
             reply: What is said; None for nothing.
         """
+        # The turn may end meanwhile; what is half posted then would be posted once more.
+        await unbroken(self._answer_beside(waiting, job, reply))
+
+    async def _answer_beside(self, waiting: Waiting, job: Job, reply: Reply | None) -> None:
         written = "" if reply is None else json.dumps(reply.to_json())
         async with job.hold.writing:
             await self.conversations.holds.ready(job.hold)  # a turn that took another's place has just been written

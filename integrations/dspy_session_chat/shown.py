@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from dspy_session.errors import PlatformError
+from dspy_session.errors import SessionError
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import CanEdit
 from dspy_session_chat.reply import Button
@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 Shown = Callable[[tuple[str, ...]], Awaitable[None]]
 """Told of the ids of all messages that show the answer, whenever there is one more."""
+MayShow = Callable[[], Awaitable[bool]]
+"""Asked before each view: whoever has lost the conversation must not write over what another process shows."""
 
 
 class EditedStream:
@@ -33,6 +35,7 @@ class EditedStream:
         polish: Makes of the agent's words what may be posted.
         shown: The messages that show a part of it already.
         on_shown: Told when there is one more.
+        may_show: Asked before each view.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class EditedStream:
         polish: Callable[[str], str] = str,
         shown: Sequence[str] = (),
         on_shown: Shown,
+        may_show: MayShow,
     ) -> None:
         self._platform = platform
         self._inbound = inbound
@@ -52,6 +56,7 @@ class EditedStream:
         self._ids = list(shown)
         self._texts = [""] * len(self._ids)
         self._on_shown = on_shown
+        self._may_show = may_show
         self._text = ""
         self._status = ""
         self._changed = asyncio.Event()
@@ -98,8 +103,11 @@ class EditedStream:
 
     async def _view(self) -> None:
         try:
+            if not await self._may_show():
+                self._lost = True
+                return
             await self._show([part for part in self._platform.parts(self._words()) if part.strip()])
-        except PlatformError as error:
+        except SessionError as error:
             self._lost = True
             logger.info("%s cannot be shown while it is written: %s", self._inbound.event_id, error)
         except Exception:

@@ -66,12 +66,17 @@ class Paper:
                 await self.changed.wait()
 
 
-def stream(paper: Paper, shown: tuple[str, ...] = (), told: list[tuple[str, ...]] | None = None) -> EditedStream:
+def stream(
+    paper: Paper, shown: tuple[str, ...] = (), told: list[tuple[str, ...]] | None = None, *, may: bool = True
+) -> EditedStream:
+    async def may_show() -> bool:
+        return may
+
     async def on_shown(ids: tuple[str, ...]) -> None:
         if told is not None:
             told.append(ids)
 
-    return EditedStream(paper, message("hi"), buttons=(STOP,), shown=shown, on_shown=on_shown)
+    return EditedStream(paper, message("hi"), buttons=(STOP,), shown=shown, on_shown=on_shown, may_show=may_show)
 
 
 def test_paper_can_edit() -> None:
@@ -134,6 +139,16 @@ async def test_after_a_restart_it_goes_on_in_the_same_message() -> None:
         await paper.until("Once more")
     assert paper.calls == ["edit m1"]
     assert running.message_ids == ("m1",)
+
+
+async def test_who_has_lost_the_conversation_writes_over_nothing() -> None:
+    paper = Paper()
+    paper.messages["m1"] = ("the whole answer, by another process", ())
+    async with stream(paper, shown=("m1",), may=False).open() as shown:
+        await shown.append("the whole ans")
+        await asyncio.sleep(0.01)
+        await shown.append("wer")
+    assert paper.calls == []
 
 
 async def test_nothing_is_on_its_way_once_it_is_closed() -> None:
