@@ -15,6 +15,8 @@ import dspy_session
 import dspy_session.conversation
 import dspy_session.sinks
 import dspy_session.stores
+import dspy_session_chat
+import dspy_session_chat.testing
 from dspy_session import Session, SessionState, read_examples, sessionify, with_memory
 from dspy_session.conversation import Conversations, TurnRequest
 from dspy_session.conversation.dispatch import Dispatcher
@@ -54,6 +56,12 @@ def names() -> Iterator[str]:
     for kind in DOES_THINGS:
         yield from (name for name in vars(kind) if not name.startswith("_"))
     yield from OF_A_STATE
+
+
+def test_what_a_chat_is_made_of_is_told_somewhere() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    made_of = [*dspy_session_chat.__all__, *dspy_session_chat.testing.__all__]
+    assert [name for name in made_of if not re.search(rf"\b{name}\b", pages)] == []
 
 
 def arguments(function: Callable[..., Any]) -> list[str]:
