@@ -25,6 +25,20 @@ class Reader(dspy.Module):
         return dspy.Prediction(answer="A fine answer.")
 
 
+class Obliging(dspy.Module):
+    """Returns at once, with the fields of a bot."""
+
+    async def aforward(self, message: str) -> dspy.Prediction:
+        return dspy.Prediction(reply="A fine answer.")
+
+
+class MessageParrot(dspy.Module):
+    """Returns an answer as long as the message, with the fields of a bot."""
+
+    async def aforward(self, message: str) -> dspy.Prediction:
+        return dspy.Prediction(reply=message[::-1])
+
+
 class Parrot(dspy.Module):
     """Returns an answer as long as the question."""
 

@@ -38,6 +38,9 @@ NAMES = (
     "bytes_written",
     "claims",
     "whole_message",
+    "bot_latency",
+    "bot_throughput",
+    "bot_memory",
 )
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"
