@@ -18,6 +18,7 @@ from dspy_session_bots.playground.shelf import Shelf
 from dspy_session_bots.playground.thread import Thread
 from dspy_session_bots.playground.threads import Threads
 from dspy_session_chat import Button, Event, Post, Reply, ReplyFile
+from dspy_session_chat.unfinished import finished
 
 
 class Saying:
@@ -42,7 +43,7 @@ class Saying:
         """The answer that was begun has become longer."""
         thread, exchange = self._known(event)
         if thread is not None and exchange is not None:
-            self._work(thread, exchange, text, status)
+            self._work(thread, exchange, finished(text), status)
 
     def end(self, event: Event) -> None:
         """The answer that was begun is as it will be posted."""
