@@ -236,6 +236,7 @@ async def playing(stage: Stage, agent: dspy.Module, folder: Path, **options: Any
     """
     store = WatchedStore(folder / "bot.db")
     session = sessionify(agent, copy_mode="none")
+    options = {"grace": 1.0, **options}
     bot = Bot(session, platforms=[stage.platform()], store=store, output_field="reply", **options)
     async with bot:
         serving, connected = asyncio.create_task(bot.serve()), asyncio.create_task(stage.connected())
