@@ -184,8 +184,8 @@ def examples_(
     """The turns that people rated well, as a training set.
 
     Each turn is a JSON object on a line, with the history that the agent saw; dspy_session.read_examples makes
-    dspy.Examples of them. Turns from before a reset are among them, answers that were stopped are not, and a turn that
-    was edited has its new words.
+    dspy.Examples of them. Turns from before a reset are among them. Answers that were stopped are not, nor are those to
+    a message that was changed or deleted since. An answer that was edited has its new words.
     """
     asyncio.run(_examples(store, prefix, min_score, None if str(output) == "-" else output))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TextIO
 
-from dspy_session.conversation.restoring import past_turns
+from dspy_session.conversation.restoring import TURN, past_turns
 from dspy_session.examples import example_to_json
 from dspy_session.stores import Entry, Store
 from dspy_session.turn import Turn
@@ -44,10 +45,23 @@ async def _good_turns(store: Store, key: str, min_score: float) -> AsyncIterator
     async for entry in store.entries(key):
         refuse_sealed(key, entry)
         entries.append(entry)
-    for turn in past_turns(entries, f"conversation {key!r}"):
+    turns = past_turns(entries, f"conversation {key!r}")
+    astray = _answers_to_other_words(entries)
+    for turn in turns:
         # What ends before its end was not what the agent had to say.
-        if turn.score is not None and turn.score >= min_score and turn.outputs and not turn.stopped:
+        is_whole = turn.outputs and not turn.stopped and turn.id not in astray
+        if is_whole and turn.score is not None and turn.score >= min_score:
             yield turn
+
+
+def _answers_to_other_words(entries: Sequence[Entry]) -> set[str]:
+    """The ids of turns whose message was changed or deleted since, while the answer stayed as it was."""
+    found: dict[str, bool] = {}
+    for entry in entries:
+        if entry.kind == "edit" and entry.about is not None and entries[entry.about].kind == TURN:
+            before, now = json.loads(entries[entry.about].body), json.loads(entry.body)
+            found[before["id"]] = now["inputs"] != before["inputs"] and now["outputs"] == before["outputs"]
+    return {turn_id for turn_id, is_astray in found.items() if is_astray}
 
 
 def _line(key: str, turn: Turn) -> dict[str, Any]:

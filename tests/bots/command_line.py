@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_session_bots.model import PROVIDERS
+from dspy_session_bots.rules import PREFIX
 
 PROGRAM = Path(sys.executable).with_name("dspy-bots")
 PATIENCE = 30.0
@@ -28,7 +29,8 @@ _OURS = {
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a child: this one, without anything that the program goes by."""
-    return {name: value for name, value in os.environ.items() if name not in _OURS} | more
+    kept = {name: value for name, value in os.environ.items() if name not in _OURS and not name.startswith(PREFIX)}
+    return kept | more
 
 
 @dataclass(frozen=True)

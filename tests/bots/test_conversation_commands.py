@@ -106,7 +106,7 @@ def test_what_people_said_of_turns(tmp_path: Path) -> None:
     ]
     for found in (lines(machine), [line for line in lines(exported) if line["kind"] == "turn"]):
         at = [each.pop("at") for each in found[0]["feedback"]]
-        assert at == ["2024-01-01T00:04:00.000000Z"] * 3
+        assert at == ["2024-01-01T00:05:00.000000Z"] * 3
         assert found[0]["feedback"] == said
         assert [turn["stopped"] for turn in found] == [None, None, None, None, "stopped"]
         assert [len(turn["feedback"]) for turn in found] == [3, 0, 1, 1, 1]
@@ -121,13 +121,13 @@ def test_rated_conversations_become_a_training_set(tmp_path: Path) -> None:
         tmp_path,
         conversations("examples"),
         conversations("examples", "--min-score", "1", "--output", "trainset.jsonl"),
-        conversations("examples", "--prefix", "discord:", "--output", "none.jsonl"),
+        conversations("examples", "--prefix", "teams:", "--output", "none.jsonl"),
     )
     first, last = lines(half)  # each turn once, though a fork holds it as well
     assert (first["inputs"], first["outputs"], first["score"]) == ({"message": "one"}, {"reply": "one after 0"}, 0.5)
     assert [each.get("signal") for each in first["feedback"]] == [None, None, "retried"]
     assert last["history"]["messages"][0] == {"message": "one", "reply": "one after 0"}
-    assert best.out == "trainset.jsonl: 1 example of 2 conversations\n"
+    assert best.out == "trainset.jsonl: 1 example of 3 conversations\n"
     [example] = read_examples(tmp_path / "trainset.jsonl")
     assert example.inputs().keys() == ["message", "history"]
     assert (example.message, example.labels().toDict()) == ("four", {"reply": "better"})

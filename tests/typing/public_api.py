@@ -18,6 +18,7 @@ from dspy_session import (
     get_execution_trace,
     get_node_memory,
     get_outer_history,
+    read_examples,
     sessionify,
     with_memory,
 )
@@ -36,6 +37,7 @@ assert_type(with_memory(module, recursive=True), Session)
 assert_type(Session.load_from("state.json", module), Session)
 assert_type(session.fork(), Session)
 assert_type(session.turns, list[Turn])
+assert_type(read_examples("trainset.jsonl"), list[dspy.Example])
 assert_type(session.undo(2), list[Turn])
 assert_type(session.pop_turn(), Turn | None)
 assert_type(session.session_history, dspy.History)
