@@ -7,6 +7,7 @@ second, so about thirty messages come each second, and most of the fifty are bei
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import tempfile
 from collections.abc import Iterator
@@ -83,7 +84,12 @@ def waited(subject: str, kind: str, seed: int) -> dict[str, list[float]]:
                     found["last"].append(asked.last - asked.sent - speaker.LAST)
 
         async with SUBJECTS[subject](place):
-            await asyncio.gather(*map(talk, range(CONVERSATIONS)))
+            gc.collect()
+            gc.freeze()  # as ``Bot.run`` does
+            try:
+                await asyncio.gather(*map(talk, range(CONVERSATIONS)))
+            finally:
+                gc.unfreeze()
         return found
 
     return asyncio.run(measured())

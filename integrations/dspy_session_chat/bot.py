@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -202,11 +203,14 @@ class Bot:
                 loop.add_signal_handler(name, stopped.set)
         async with self:
             stopping, serving = asyncio.create_task(stopped.wait()), asyncio.create_task(self.serve())
+            gc.collect()
+            gc.freeze()  # what is loaded now stays: looking through it takes 80 ms, in which nobody is answered
             try:
                 await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
                 if serving.done():
                     await serving
             finally:
+                gc.unfreeze()
                 for task in (stopping, serving):
                     task.cancel()
                 await asyncio.gather(stopping, serving, return_exceptions=True)

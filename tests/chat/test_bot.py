@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,18 @@ def test_bad_arguments_are_one_line(arguments: dict[str, Any], says: str) -> Non
         Bot(**{"agent": Parrot(), "platforms": [Place()], **arguments})
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_loaded_is_not_looked_through_while_a_bot_runs() -> None:
+    class Leaving(Place):
+        set_apart = 0
+
+        async def run(self, receive: Any) -> None:
+            self.set_apart = gc.get_freeze_count()
+            raise PlatformError("the token is refused")
+
+    before, place = gc.get_freeze_count(), Leaving()
+    with pytest.raises(PlatformError, match="refused"):
+        bot(Parrot(), place).run()
+    assert place.set_apart > before
+    assert gc.get_freeze_count() == before
