@@ -17,8 +17,10 @@ from dspy_session.stores import Settled
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
 from dspy_session_chat.answering import Answering, Means
 from dspy_session_chat.asking import APPROVE, DECIDED_ALREADY, DENY
+from dspy_session_chat.cleaning import clean, clean_line
 from dspy_session_chat.commands import Asked
 from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.limits import too_long
 from dspy_session_chat.posting import in_words
 from dspy_session_chat.ratings import said_by
 from dspy_session_chat.reply import Reply
@@ -222,7 +224,11 @@ class Desk:
         if turn is None or self._means.access.denial(action) is not None:
             await self._settle(waiting, job)
             return
-        inputs = self._with_words(turn, edit.text)
+        refusal = too_long(self._means.limits, edit.text)
+        if refusal is not None:
+            await self._settle(waiting, job, Reply(refusal, private=True))
+            return
+        inputs = self._with_words(turn, await self._edited(turn, action, edit, changing))
         if inputs == turn.inputs:
             await self._settle(waiting, job)
         elif self._means.manners.rerun_edits and self._is_newest(turn, job):
@@ -247,6 +253,13 @@ class Desk:
     async def _turn_of(self, message_id: str, job: Job) -> tuple[Changing, Turn | None]:
         changing = await job.changing()
         return changing, await changing.turn_of(message_id)
+
+    async def _edited(self, turn: Turn, action: Action, edit: Edit, changing: Changing) -> str:
+        """What the agent reads once a message that a turn answered was changed, cleaned as a new one is."""
+        name, before = clean_line(action.author.name), str(turn.inputs.get(self._means.fields.message) or "")
+        if len(await changing.messages_of(turn.id)) > 1:  # what others wrote stands in it too, and stays
+            return clean(f"{before}\n\n({name} has changed a message, which says now: {edit.text})")
+        return clean(f"{name}: {edit.text}" if self._means.manners.speakers == "prefix" else edit.text)
 
     def _with_words(self, turn: Turn, text: str) -> dict[str, Any]:
         return {**turn.inputs, self._means.fields.message: text}
