@@ -104,6 +104,11 @@ class Exchange:
         return self.phase in ("waiting", "working")
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether nothing has been said to it so far, and nobody is at it."""
+        return self.phase == "waiting" or (self.phase == "working" and not self.streaming and not self.html)
+
+    @property
     def is_growing(self) -> bool:
         """Whether what is posted now is not yet the answer: that is still being written, or is there in part."""
         return self.streaming or (self.phase == "working" and bool(self.answer))

@@ -93,8 +93,8 @@ class Thread:
 
     @property
     def waiting(self) -> Sequence[Exchange]:
-        """Messages that are in line."""
-        return [exchange for exchange in self.exchanges if exchange.phase == "waiting"]
+        """Messages that are in line, those among it that were begun to be answered and put back without a word."""
+        return [exchange for exchange in self.exchanges if exchange.is_waiting]
 
     def of_turn(self, turn_id: str) -> Exchange | None:
         """The exchange that became a turn."""

@@ -116,7 +116,7 @@ class Threads:
         pending = {arrival.event_id for arrival in await inbox.pending(str(conversation_key(thread)))}
         left = [exchange for exchange in opened.waiting if exchange.id not in pending]
         for exchange in left:
-            exchange.phase = "quiet"
+            exchange.phase, exchange.beneath = "quiet", {}
             self.show(opened, exchange)
         return bool(left)
 
