@@ -26,7 +26,7 @@ class MemoryStage:
     people = (ANN, BEN)
     robot = ROBOT
     channel = Where("general")
-    loud = ""
+    bot_id = loud = ""
 
     def __init__(self) -> None:
         self._platform = TesterPlatform(limit=LIMIT, edit_seconds=0.01)
@@ -127,7 +127,7 @@ class MemoryStage:
         return Action(key, self._id(), _author(person), self._now(), deed, reply_to=reply_to, direct=direct)
 
     def _addressed(self, where: Where) -> Addressed:
-        return "thread" if where.thread and self.seen(where) else "ambient"
+        return "thread" if where.thread.startswith("opened-") or self.seen(where) else "ambient"
 
     def _message(self, message_id: str) -> Message:
         return next(message for message in self._platform.messages if message.id == message_id)

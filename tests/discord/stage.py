@@ -32,6 +32,7 @@ class DiscordStage:
         self.people = (_person(place.ada), _person(place.bob))
         self.robot = _person(fake.person("Robot", bot=True))
         self.channel = Where(str(place.general.id))
+        self.bot_id = str(fake.bot.id)
         self.loud = f"{place.bob.mention} @everyone @here"
         self._written: dict[str, tuple[Message, str]] = {}
         self._pressed: Interaction | None = None

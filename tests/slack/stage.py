@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from collections.abc import Callable, Sequence
 
 from dspy_session_chat.reply import ReplyFile
 from dspy_session_chat.testing import Abilities, Person, Seen, Where, Written
 from dspy_session_slack import Slack
-from tests.loopback.slack import FakeSlack, held, refused
+from tests.loopback.slack import BOT, FakeSlack, held, refused
 from tests.loopback.slack.shown import Shown
 from tests.loopback.slack.workspace import Message
 from tests.slack.talk import ANN, BEN, GENERAL, MENTION, OTHER_BOT, platform_of
@@ -29,6 +30,7 @@ class SlackStage:
     people = (Person(ANN, "Ann"), Person(BEN, "Ben"))
     robot = Person(OTHER_BOT, "Ticker")
     channel = Where(GENERAL)
+    bot_id = BOT.id
     loud = f"<@{BEN}> <!channel> @here"
 
     def __init__(self, slack: FakeSlack) -> None:
@@ -57,7 +59,7 @@ class SlackStage:
         address = f"{MENTION} " if mention else f"<@{to.id}> " if to else ""
         brought = [await self._slack.upload(file.name, file.data, file.media_type) for file in files]
         message = await self._slack.say(
-            address + text,
+            address + html.escape(text, quote=False),
             channel=where.channel,
             user=person.id,
             thread_ts=where.thread or None,
@@ -72,7 +74,7 @@ class SlackStage:
 
     async def edit(self, written: Written, text: str) -> None:
         message, address = self._written[written.id]
-        await self._slack.edit(message, address + text, channel=written.where.channel)
+        await self._slack.edit(message, address + html.escape(text, quote=False), channel=written.where.channel)
 
     async def delete(self, written: Written) -> None:
         await self._slack.delete(self._written[written.id][0], channel=written.where.channel)
@@ -93,7 +95,7 @@ class SlackStage:
     def seen(self, where: Where) -> list[Seen]:
         everybody = [self._seen(where, shown) for shown in self._slack.shown(where.channel, where.thread or None)]
         alone = [
-            Seen("", by_bot=True, text=post.text, private_to=post.only_for)
+            Seen("", by_bot=True, text=html.unescape(post.text), private_to=post.only_for)
             for post in self._slack.posts
             if post.only_for and (post.channel, post.thread_ts or "") == (where.channel, where.thread)
         ]
@@ -117,7 +119,7 @@ class SlackStage:
         return Seen(
             f"{where.channel}:{shown.ts}",
             by_bot=shown.author == self._slack.bot.id,
-            text=shown.text,
+            text=html.unescape(shown.text),
             buttons=shown.buttons,
             files=tuple(ReplyFile(file.name, file.media_type, file.data or b"") for file in files),
         )

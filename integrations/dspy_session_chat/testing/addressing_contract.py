@@ -22,7 +22,8 @@ class AddressingContract:
 
     async def test_its_own_messages_are_none_for_it(self, stage: Stage, tmp_path: Path) -> None:
         agent = Parrot()
-        async with playing(stage, agent, tmp_path, manners=Manners(respond="always")) as scene:
+        access = Access(bots=[stage.bot_id] if stage.bot_id else [])
+        async with playing(stage, agent, tmp_path, manners=Manners(respond="always"), access=access) as scene:
             thread = await scene.begin("tea")
             await scene.ask("milk", thread)
             await scene.ask("sugar")

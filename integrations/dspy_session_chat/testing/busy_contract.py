@@ -49,7 +49,7 @@ class BusyContract:
             await agent.until_asked("tea")
             await scene.say("milk")
             await scene.reads("milk (0 before)")
-            assert len(scene.said()) == 1
+            await scene.until(lambda: len(scene.said()) == 1, "one answer")
         assert agent.asked == ["tea", "tea\n\nmilk"]
 
     async def test_or_people_are_told_to_wait(self, stage: Stage, tmp_path: Path) -> None:

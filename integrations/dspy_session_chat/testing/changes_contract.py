@@ -66,6 +66,33 @@ class ChangesContract:
             await scene.remembers(lambda turns: "secret" not in str(turns[0].inputs["message"]))
             assert len(await scene.turns()) == 2
 
+    async def test_a_message_is_changed_while_it_is_answered(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "changes")
+        agent = Parrot()
+        async with playing(stage, agent, tmp_path) as scene:
+            held = agent.hold("teh")
+            written = await scene.say("teh")
+            await agent.until_asked("teh")
+            await stage.edit(written, "tea")
+            await scene.arrived(2)
+            held.set()
+            await scene.reads("tea (0 before)")
+            await scene.remembers(lambda turns: [turn.inputs["message"] for turn in turns] == ["tea"])
+
+    async def test_a_message_is_deleted_while_it_is_answered(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "changes")
+        agent = Parrot()
+        async with playing(stage, agent, tmp_path) as scene:
+            held = agent.hold("my secret")
+            written = await scene.say("my secret")
+            await agent.until_asked("my secret")
+            await stage.delete(written)
+            await scene.arrived(2)
+            held.set()
+            await scene.reads("my secret (0 before)")
+            await scene.remembers(lambda turns: turns == [])
+            assert "(0 before)" in (await scene.ask("milk")).text
+
     async def test_in_a_shared_thread_too(self, stage: Stage, tmp_path: Path) -> None:
         needs(stage, "changes")
         async with playing(stage, Parrot(), tmp_path) as scene:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dspy_session.conversation import ConversationKey
 from dspy_session_chat.commands import Asked
 from dspy_session_chat.testing.scene import Scene, needs, playing
 from dspy_session_chat.testing.scripted import Parrot
-from dspy_session_chat.testing.stage import Stage
+from dspy_session_chat.testing.stage import Stage, Where
 
 
 async def _two(scene: Scene) -> None:
@@ -86,8 +87,11 @@ class CommandsContract:
             thread = await scene.begin("tea")
             await scene.say("/fork More tea", thread)
             await scene.reads("a thread that goes on from here", thread)
-            first, second = [info.key for info in await scene.bot.conversations.list()]
-            assert [len((await scene.bot.conversations.state(key)).turns) for key in (first, second)] == [1, 1]
+            keys = [ConversationKey.parse(info.key) for info in await scene.bot.conversations.list()]
+            (opened,) = [key.thread for key in keys if key.thread != thread.thread]
+            there = Where(stage.channel.channel, str(opened))
+            assert "(1 before)" in (await scene.ask("milk", there)).text
+            assert "(1 before)" in (await scene.ask("sugar", thread)).text
 
     async def test_forget_me_deletes_all_after_a_question(self, stage: Stage, tmp_path: Path) -> None:
         async with playing(stage, Parrot(), tmp_path) as scene:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import dspy
 from dspy_session_chat.manners import Manners
 from dspy_session_chat.reply import ReplyFile
 from dspy_session_chat.testing.scene import needs, playing
-from dspy_session_chat.testing.scripted import Parrot, Says
+from dspy_session_chat.testing.scripted import Parrot, Says, ScriptedModel
 from dspy_session_chat.testing.stage import Stage
 
 _PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 """A picture of one pixel."""
+_ODD = "1 < 2 & 3 > 2, <b>née</b> at 5 o'clock 👩‍👩‍👧"
+"""Words in which every platform's markup has something to spoil."""
 
 
 class _Looks(dspy.Module):
@@ -59,6 +62,14 @@ class FormsContract:
             (file,) = scene.files()
             assert (file.name, file.data) == ("chart.png", _PNG)
 
+    async def test_a_picture_may_be_all_that_is_said(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "files_out")
+        chart = dspy.Image(f"data:image/png;base64,{base64.b64encode(_PNG).decode()}")
+        async with playing(stage, Says(reply="", chart=chart), tmp_path) as scene:
+            await scene.say("Draw!")
+            await scene.until(scene.files, "a file")
+            assert "nothing to say" not in scene.words()
+
     async def test_sources_stand_beneath(self, stage: Stage, tmp_path: Path) -> None:
         sources = [{"url": "https://example.com/a", "title": "The first"}, "https://example.com/b"]
         async with playing(stage, Says(reply="It is so.", sources=sources), tmp_path) as scene:
@@ -88,6 +99,29 @@ class FormsContract:
             await scene.say("Is it?")
             said = await scene.reads("It is so.")
             assert ("Everybody says so." in said.text) is stage.abilities.reasoning
+
+    async def test_what_people_write_comes_as_they_wrote_it(self, stage: Stage, tmp_path: Path) -> None:
+        agent = Parrot()
+        async with playing(stage, agent, tmp_path) as scene:
+            await scene.say(_ODD)
+            await scene.reads("(0 before)")
+        assert agent.asked == [_ODD]
+
+    async def test_what_the_agent_says_is_read_as_it_said_it(self, stage: Stage, tmp_path: Path) -> None:
+        async with playing(stage, Says(reply=_ODD), tmp_path) as scene:
+            await scene.say("What is odd?")
+            assert _ODD in (await scene.reads("1 < 2")).text
+
+    async def test_nobody_is_notified_by_an_answer_that_grows(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "pings", "streams")
+        more = asyncio.Event()
+        model = ScriptedModel([f"Hear, hear! {stage.loud} ", more, stage.loud])
+        async with playing(stage, dspy.Predict("message -> reply"), tmp_path, lm=model.lm) as scene:
+            said = await scene.say("Call them!", stage.channel, mention=True)
+            await scene.reads("Hear, hear!", said.answers)
+            more.set()
+            await scene.shows(lambda seen: "Stop" not in seen.buttons, said.answers)
+        assert list(stage.pinged()) == []
 
     async def test_nobody_is_notified_by_what_an_agent_says(self, stage: Stage, tmp_path: Path) -> None:
         needs(stage, "pings")

@@ -45,16 +45,23 @@ class RestartContract:
     async def test_an_answer_that_had_begun_is_finished_where_it_stands(self, stage: Stage, tmp_path: Path) -> None:
         needs(stage, "streams", "remembers")
         model = ScriptedModel(["It was a dark night, ", asyncio.Event()], "It was a bright day.")
-        for number in range(2):
-            async with playing(
-                stage, dspy.Predict("message -> reply"), tmp_path, lm=model.lm, grace=0.0 if number == 0 else 10.0
-            ) as scene:
-                if number == 0:
-                    await scene.say("Tell me a story.")
-                    await scene.reads("dark night")
-                    continue
-                await _see_it_once(scene, "It was a bright day.")
-                assert "dark night" not in scene.words()
+        agent = dspy.Predict("message -> reply")
+        async with playing(stage, agent, tmp_path, lm=model.lm, grace=0.0) as scene:
+            await scene.say("Tell me a story.")
+            await scene.reads("dark night")
+        async with playing(stage, agent, tmp_path, lm=model.lm) as scene:
+            await _see_it_once(scene, "It was a bright day.")
+            assert "dark night" not in scene.words()
+
+    async def test_of_an_answer_that_became_shorter_nothing_is_left_over(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "streams", "splits", "remembers")
+        model, agent = ScriptedModel([_LONG, asyncio.Event()], "In short: 149."), dspy.Predict("message -> reply")
+        async with playing(stage, agent, tmp_path, lm=model.lm, grace=0.0) as scene:
+            await scene.say("Count!")
+            await scene.until(lambda: len(scene.said()) > 1, "several messages")
+        async with playing(stage, agent, tmp_path, lm=model.lm) as scene:
+            await scene.reads("In short: 149.")
+            await scene.until(lambda: len(scene.said()) == 1, "one message")
 
     async def test_a_button_works_after_a_restart(self, stage: Stage, tmp_path: Path) -> None:
         needs(stage, "buttons", "remembers")

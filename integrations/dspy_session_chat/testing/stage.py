@@ -162,6 +162,11 @@ class Stage(Protocol):
         ...
 
     @property
+    def bot_id(self) -> str:
+        """The platform's id of the bot itself, as it stands in what the bot writes; empty where it has none."""
+        ...
+
+    @property
     def people(self) -> tuple[Person, Person]:
         """Two people; the first of them is who the tests mean by Ann."""
         ...

@@ -31,7 +31,7 @@ class PlaygroundStage:
     people = (Person("ann", "Ann"), Person("ben", "Ben"))
     robot = None
     channel = Where(CHANNEL, SHARED)
-    loud = ""
+    bot_id = loud = ""
 
     def __init__(self, closing: AsyncExitStack) -> None:
         self._closing = closing
@@ -67,6 +67,8 @@ class PlaygroundStage:
         to: Person | None = None,
         files: Sequence[ReplyFile] = (),
     ) -> Written:
+        if where.thread not in self._shown:
+            await self._look(where.thread)
         brought = [await self._bring(file) for file in files]
         body = {"text": text if to is None else f"@{to.name} {text}", "author": _author(person), "files": brought}
         said = await self._post(f"/api/threads/{where.thread}/messages", json=body)
@@ -161,7 +163,8 @@ class PlaygroundStage:
     def _seen(self, exchange: JSON) -> Iterator[Seen]:
         if not exchange["deed"]:
             yield Seen(exchange["id"], by_bot=False, text=exchange["text"])
-        for message in (*exchange["asides"], *([_answer(exchange)] if exchange["html"] else [])):
+        answered = exchange["html"] or exchange["beneath"]
+        for message in (*exchange["asides"], *([_answer(exchange)] if answered else [])):
             beneath = message["beneath"]
             yield Seen(
                 message["id"],
