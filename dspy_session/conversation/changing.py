@@ -139,13 +139,26 @@ class Changing:
         Raises:
             SessionError: There is no such turn.
         """
+        entry = await self._entry_of(turn_id)
+        return () if entry is None else tuple(sorted(restoring.messages_in(entry)))
+
+    async def author_of(self, turn_id: str) -> str:
+        """Whose words a turn answered, as ``forget_user`` knows them; empty when nobody is known.
+
+        Raises:
+            SessionError: There is no such turn.
+        """
+        entry = await self._entry_of(turn_id)
+        return "" if entry is None else entry.author
+
+    async def _entry_of(self, turn_id: str) -> Entry | None:
         wanted, _ = await self.find(turn_id)
         number = 0
         async for entry in self.conversations.store.entries(self.hold.key):
             if number == wanted:
-                return tuple(sorted(restoring.messages_in(entry)))
+                return entry
             number += 1
-        return ()
+        return None
 
     async def _write(self, change: journal.Change, *events: ChangeEvent) -> None:
         await self.conversations.write(self.hold, change, events, self.settled, also=self.also)

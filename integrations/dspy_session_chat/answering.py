@@ -105,6 +105,7 @@ class Question:
         also: Ids of further events that are done with it.
         instead_of: The id of the newest turn when the answer takes its place; empty when it follows it.
         answers: Ids of messages that are answered by it again.
+        user: Whose words are asked, as ``forget_user`` knows them; whoever brought the event about if empty.
         fresh: Whether the same answer as before will not do.
         message: What was written, to be asked again when there is no answer; None when nothing was.
         beside: What waited in the conversation when it was taken up, itself among it; None when nobody has looked.
@@ -116,6 +117,7 @@ class Question:
     also: tuple[str, ...] = ()
     instead_of: str = ""
     answers: tuple[str, ...] = ()
+    user: str = ""
     fresh: bool = False
     message: Inbound | None = None
     beside: Sequence[Waiting] | None = None
@@ -177,6 +179,8 @@ class Answering:
         while shown is not None:
             means = self._means
             beside = await self._pending(job, waiting)
+            if means.access.denial(waiting.event) is not None:  # nobody else's message lets it in
+                beside = [each for each in beside if each.event.event_id == waiting.event.event_id]
             found = together(waiting, beside, means.manners, means.commands)
             if not found.messages:  # whoever wrote it has deleted it meanwhile
                 also = [each for each in found.also if each != waiting.event.event_id]
@@ -199,11 +203,13 @@ class Answering:
             turn: The newest turn.
             inputs: What the agent is asked now; the same as in the turn if None.
         """
+        changing = await job.changing()
         question = Question(
             waiting,
             turn.inputs if inputs is None else inputs,
             instead_of=turn.id,
-            answers=await (await job.changing()).messages_of(turn.id),
+            answers=await changing.messages_of(turn.id),
+            user=await changing.author_of(turn.id),
             fresh=inputs is None,
             shown=job.work.shown,
         )
@@ -275,7 +281,7 @@ class Answering:
             event_id=question.event.event_id,
             author=event.author.id,
             author_name=event.author.name,
-            user=event.user,
+            user=question.user or event.user,
             received=True,
             reply=reply,
             instead_of=question.instead_of,

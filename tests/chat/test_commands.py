@@ -253,3 +253,17 @@ async def test_whoever_may_not_talk_may_tell_it_nothing() -> None:
         assert "may not talk" in refused.text
         assert refused.private
         assert len(await chat.turns()) == 1
+
+
+@pytest.mark.parametrize("how", ["button", "edit"])
+async def test_forget_me_deletes_ones_words_whoever_asked_for_another_answer_to_them(how: str) -> None:
+    async with ChatTester(held(Parrot())) as chat:
+        asked = await chat.start("a secret", author="ann")
+        reply = await asked.reply()
+        if how == "edit":
+            reply = await chat.answer_to(await chat.edit(asked, "my secret"))
+        await chat.answer_to(await chat.press("Retry", reply, author="ben"))
+        await chat.say("/forget-me yes", author="ann")
+        assert await chat.turns() == []
+        entries = [entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")]
+        assert "secret" not in "".join(entries)

@@ -7,7 +7,8 @@ import asyncio
 import dspy
 import pytest
 
-from dspy_session_chat import Manners, Press
+from dspy_session_chat import Access, Manners, Press
+from dspy_session_chat.access import NOT_YOU
 from dspy_session_chat.manners import Busy
 from dspy_session_chat.testing import Asked, ChatTester
 from tests.chat.agents import Parrot, Speaker, held
@@ -172,3 +173,19 @@ async def test_other_conversations_go_on_meanwhile() -> None:
         replies = await asyncio.gather(*(chat.say(f"m{number}", thread=f"x{number}") for number in range(20)))
         gate.set()
     assert len({reply.text for reply in replies}) == 20
+
+
+@pytest.mark.parametrize("busy", ["merge", "interrupt"])
+async def test_who_may_not_talk_is_not_let_in_by_the_message_of_another(busy: Busy) -> None:
+    agent = Parrot()
+    manners, access = Manners(busy=busy), Access(deny_users=["eve"])
+    async with ChatTester(held(agent), manners=manners, access=access) as chat:
+        gate = agent.gate()
+        first = await chat.start("one")
+        await agent.started.wait()
+        await chat.start("/help")  # what comes behind a command interrupts nothing
+        eves, bens = await chat.start("let me in", author="eve"), await chat.start("two", author="ben")
+        gate.set()
+        await first.reply()
+        assert (await eves.reply()).text == NOT_YOU
+        assert (await bens.reply()).text.startswith("two! ")
