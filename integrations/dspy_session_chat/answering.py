@@ -442,7 +442,8 @@ class Answering:
         reference, question = secrets.token_hex(4), run.question
         logger.error("No answer to %s (reference %s): %s", in_words(question.event), reference, reason, exc_info=error)
         text = said or f"Sorry, something went wrong on my side (reference {reference})."
-        failure: dict[str, Any] = {"reference": reference, "error": reason, "event": question.event.event_id}
+        about = question.event if question.message is None else question.message
+        failure: dict[str, Any] = {"reference": reference, "error": reason, "event": about.event_id}
         if question.message is not None:
             failure["message"] = question.message.to_json()
         buttons = (Button(RETRY, "Retry", question.event.event_id),) if self._means.manners.buttons else ()

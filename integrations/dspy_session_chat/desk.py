@@ -242,6 +242,8 @@ class Desk:
         _, turn = await self._turn_of(deletion.message_id, job)
         if turn is None:
             await self._settle(waiting, job)
+            # One that had no answer is kept to be asked again.
+            await self._means.conversations.forget_message(job.hold.key, deletion.message_id)
             return
         changing = await job.changing(Settled(waiting.event.event_id, received=True))
         if self._is_newest(turn, job):

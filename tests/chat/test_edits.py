@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dspy_session_chat import Deletion, Edit, Limits, Manners
 from dspy_session_chat.desk import DELETED
 from dspy_session_chat.testing import ChatTester
@@ -148,3 +150,18 @@ async def test_changing_one_of_several_messages_leaves_what_the_others_said() ->
         await chat.answer_to(await chat.edit(anns, "coffee"))
         newest = (await chat.turns())[-1].inputs["message"]
         assert newest == "Ann: tea\n\nBen: milk\n\n(Ann has changed a message, which says now: coffee)"
+
+
+@pytest.mark.parametrize("asked_again", [False, True])
+async def test_a_message_without_an_answer_can_be_deleted_too(asked_again: bool) -> None:
+    agent = Parrot()
+    agent.errors += [RuntimeError("no"), RuntimeError("no")]
+    async with ChatTester(held(agent)) as chat:
+        asked = await chat.start("my secret")
+        failed = await asked.reply()
+        if asked_again:
+            await chat.answer_to(await chat.press("Retry", failed))
+        await chat.delete(asked)
+        assert "nothing to answer" in (await chat.say("/retry")).text
+        entries = [entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")]
+        assert "secret" not in "".join(entries)
