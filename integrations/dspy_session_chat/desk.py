@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from typing import Any
 
 from cachetools import LRUCache
@@ -15,7 +16,7 @@ from dspy_session.errors import StoreError
 from dspy_session.feedback import Feedback
 from dspy_session.stores import Settled
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
-from dspy_session_chat.answering import Answering, Means
+from dspy_session_chat.answering import ATTEMPTS, Answering, Means
 from dspy_session_chat.asking import APPROVE, DECIDED_ALREADY, DENY
 from dspy_session_chat.cleaning import clean, clean_line
 from dspy_session_chat.commands import Asked
@@ -60,10 +61,32 @@ class Desk:
             return
         if job.work.reply:
             await self._means.poster.post(waiting, job, job.work.reply, job.work.shown)
-        elif isinstance(waiting.event, Inbound):
-            await self._message(waiting, waiting.event, job)
-        else:
-            await self._action(waiting, waiting.event, job)
+            return
+        try:
+            if isinstance(waiting.event, Inbound):
+                await self._message(waiting, waiting.event, job)
+            else:
+                await self._action(waiting, waiting.event, job)
+        except (StoreError, TryLaterError):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, one event must not hold up its conversation for ever
+            await self._fail(waiting, job, error)
+
+    async def _fail(self, waiting: Waiting, job: Job, error: Exception) -> None:
+        """Be done with an event that goes wrong each time, and say so to whoever waits for an answer.
+
+        Raises:
+            TryLaterError: It did not go wrong often enough yet.
+        """
+        event = waiting.event
+        if job.work.attempts < ATTEMPTS:
+            logger.warning("%s went wrong", in_words(event), exc_info=error)
+            raise TryLaterError(f"{event.event_id} went wrong: {type(error).__name__}") from error
+        reference = secrets.token_hex(4)
+        logger.error("%s is given up (reference %s)", in_words(event), reference, exc_info=error)
+        expects_words = event.addressed in ("direct", "mention") if isinstance(event, Inbound) else _is_order(event)
+        said = Reply(f"Sorry, something went wrong on my side (reference {reference}).", private=True)
+        await self._settle(waiting, job, said if expects_words else None)
 
     async def _give_up(self, job: Job, reason: str) -> None:
         """Be done with an event that cannot be read: it must not hold up the others for ever.
@@ -276,3 +299,8 @@ class Desk:
         settled = Settled(waiting.event.event_id, written, received=True)
         await (await job.changing(settled)).settle()
         await self._means.poster.post(waiting, job, written)
+
+
+def _is_order(action: Action) -> bool:
+    """Whether an action is one that people expect an answer to."""
+    return isinstance(action.deed, Command | Press)

@@ -11,7 +11,7 @@ from dspy_session.conversation import Conversations
 from dspy_session.conversation.journal import Change
 from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.conversation.unbroken import unbroken
-from dspy_session.errors import PlatformUnavailableError, StaleJournalError
+from dspy_session.errors import PlatformUnavailableError, SessionError, StaleJournalError
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import Platform, Post, PostedInPartError
@@ -20,6 +20,8 @@ from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
+READ_TRIES = 6
+"""How often an answer is tried to be read that cannot be: about half a minute, for a process with a newer version."""
 POST_TRIES = 12
 """How often an answer is posted at least while the platform cannot be reached."""
 POST_SECONDS = 600.0
@@ -68,8 +70,16 @@ class Poster:
             return
         platform = self.platform(waiting)
         await see_that_it_is_ours(job)
-        event, said = waiting.event, Reply.from_json(json.loads(reply))
+        event = waiting.event
         ids: Sequence[str] = ()
+        try:
+            said = Reply.from_json(json.loads(reply))
+        except (SessionError, ValueError, RecursionError) as error:  # a newer version of the bot may be able to
+            if job.work.attempts < READ_TRIES:
+                raise TryLaterError(str(error)) from error
+            logger.error("The answer to %s in %s is left out: %s", event.event_id, event.key, error)  # noqa: TRY400
+            await job.posted(Posting(event.event_id))
+            return
         try:
             ids = (await platform.post(Post(event, said, tuple(shown), self.most))).message_ids
         except PlatformUnavailableError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspy_session.errors import SessionError
-from dspy_session_chat.written import values_of
+from dspy_session_chat.written import known_fields, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,14 @@ class Reply:
             return cls(
                 text=written["text"],
                 turn_id=written.get("turn_id", ""),
-                links=tuple(Link(**link) for link in written.get("links", ())),
+                links=tuple(Link(**known_fields(Link, link)) for link in written.get("links", ())),
                 files=tuple(
                     ReplyFile(file["name"], file["media_type"], base64.b64decode(file["data"]))
                     for file in written.get("files", ())
                 ),
                 table=tuple((name, value) for name, value in written.get("table", ())),
                 reasoning=written.get("reasoning", ""),
-                buttons=tuple(Button(**button) for button in written.get("buttons", ())),
+                buttons=tuple(Button(**known_fields(Button, button)) for button in written.get("buttons", ())),
                 private=bool(written.get("private", False)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

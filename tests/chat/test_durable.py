@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 from dspy_session import ConfigurationError, SessionError, sessionify
 from dspy_session.conversation.runtime import Runtime
 from dspy_session.errors import PlatformUnavailableError, StoreBusyError, StoreError
-from dspy_session.stores import Commit, MemoryStore, SqliteStore, Work
-from dspy_session_chat import Bot, Posted
+from dspy_session.stores import Commit, MemoryStore, Settled, SqliteStore, Work
+from dspy_session_chat import Bot, Manners, Posted
 from dspy_session_chat.duration import seconds_of
+from dspy_session_chat.reply import Button, Link, Reply
+from dspy_session_chat.waiting import Waiting
 from tests.chat.places import Place, message
 
 
@@ -157,6 +160,52 @@ async def test_a_message_that_ends_the_process_each_time_is_given_up(tmp_path: P
     assert agent.calls == 0
     assert [entry.kind for entry in entries] == ["failed"]
     assert "begun 3 times" in entries[0].body
+
+
+class CannotReadBack(Place):
+    """Goes wrong before anybody is asked anything."""
+
+    async def said_before(self, inbound: Any, most: int) -> Any:
+        raise RuntimeError("a bug")
+
+
+async def test_a_message_that_cannot_even_be_begun_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dspy_session_chat.desk.ATTEMPTS", 1)
+    place = CannotReadBack()
+    async with bot(Counting(), place, "memory://", manners=Manners(read_back=1)):
+        await place.say(message("one"))
+        (said,) = await place.posted(1)
+        assert re.fullmatch(r"Sorry, something went wrong on my side \(reference [0-9a-f]{8}\)\.", said)
+        await place.say(message("/help"))
+        assert "I answer" in (await place.posted(2))[1]
+    assert said.split()[-1].strip("().") in caplog.text
+
+
+@pytest.mark.parametrize("reply", ["{", '{"text": "x", "links": [1]}', "[" * 100_000])
+async def test_an_answer_that_cannot_be_read_holds_nobody_up(
+    reply: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dspy_session_chat.posting.READ_TRIES", 1)
+    store, place = MemoryStore(), Place()
+    running, key = bot(Counting(), place, store), str(message("one").key)
+    await store.open()
+    await store.receive(Waiting("place", message("one"), message("one").key).arrival(0.0))
+    lease = await store.acquire(key, "somebody", 30.0)
+    assert lease is not None
+    await store.commit(Commit(key=key, expected=0, lease=lease, settled=Settled("one", reply, received=True)))
+    await store.release(lease)
+    async with running:
+        await place.say(message("/help"))
+        assert "I answer" in (await place.posted(1))[0]
+    assert "is left out" in caplog.text
+
+
+def test_of_an_answer_of_a_newer_version_what_is_known_is_read() -> None:
+    links, buttons = [{"url": "https://a.example", "new": 1}], [{"action": "a", "label": "b", "new": 1}]
+    written = {"text": "x", "links": links, "buttons": buttons, "new": 1}
+    assert Reply.from_json(written) == Reply("x", links=(Link("https://a.example"),), buttons=(Button("a", "b"),))
 
 
 async def test_a_store_that_is_busy_is_waited_for_and_the_model_is_not_asked_again(
