@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from dspy_session_chat.manners import Manners
@@ -10,8 +11,8 @@ from dspy_session_chat.testing.scripted import Parrot
 from dspy_session_chat.testing.stage import Stage
 
 
-async def _three(scene: Scene, agent: Parrot) -> None:
-    """Three messages, two of them while the first is being answered."""
+async def _three(scene: Scene, agent: Parrot) -> asyncio.Event:
+    """Three messages, two of them while the first is being answered; what lets it end."""
     held = agent.hold("tea")
     await scene.say("tea")
     await agent.until_asked("tea")
@@ -19,7 +20,7 @@ async def _three(scene: Scene, agent: Parrot) -> None:
     await scene.arrived(2)
     await scene.say("sugar")
     await scene.arrived(3)
-    held.set()
+    return held
 
 
 class BusyContract:
@@ -28,7 +29,7 @@ class BusyContract:
     async def test_messages_are_answered_one_after_the_other(self, stage: Stage, tmp_path: Path) -> None:
         agent = Parrot()
         async with playing(stage, agent, tmp_path) as scene:
-            await _three(scene, agent)
+            (await _three(scene, agent)).set()
             await scene.reads("sugar (2 before)")
             order = [scene.words().index(f"{text} before)") for text in ("tea (0", "milk (1", "sugar (2")]
             assert order == sorted(order)
@@ -36,7 +37,7 @@ class BusyContract:
     async def test_or_what_waits_is_answered_together(self, stage: Stage, tmp_path: Path) -> None:
         agent = Parrot()
         async with playing(stage, agent, tmp_path, manners=Manners(busy="merge")) as scene:
-            await _three(scene, agent)
+            (await _three(scene, agent)).set()
             await scene.reads("sugar (1 before)")
             assert len(scene.said()) == 2
         assert agent.asked == ["tea", "milk\n\nsugar"]
@@ -68,8 +69,9 @@ class BusyContract:
     async def test_not_everything_waits(self, stage: Stage, tmp_path: Path) -> None:
         agent = Parrot()
         async with playing(stage, agent, tmp_path, manners=Manners(most_waiting=1)) as scene:
-            await _three(scene, agent)
+            held = await _three(scene, agent)
             await scene.reads("too many messages")
+            held.set()
             await scene.reads("milk (1 before)")
         assert agent.asked == ["tea", "milk"]
 
