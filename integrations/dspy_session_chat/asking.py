@@ -23,10 +23,10 @@ from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import ConfigurationError, PlatformError, SessionError
 from dspy_session.redaction import redact
 from dspy_session.settings import setting
-from dspy_session.stores import Entry, Settled
+from dspy_session.stores import Entry, Posting, Settled
 from dspy_session_chat.access import Access
 from dspy_session_chat.action import Action, Event, Press
-from dspy_session_chat.cleaning import clean_line
+from dspy_session_chat.cleaning import as_text, clean_line
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.platform import CanEdit, Post
 from dspy_session_chat.posting import Poster
@@ -251,6 +251,8 @@ class Asking:
         buttons = (Button(APPROVE, "Approve", identity, "good"), Button(DENY, "Deny", identity, "danger"))
         post = Post(self.waiting.event, Reply(wish.question(), buttons=buttons), interim=True)
         ids = (await self.poster.platform(self.waiting).post(post)).message_ids
+        # Whoever decides may have a conversation of their own where they press: the question tells which one is meant.
+        await self.job.posted(Posting(identity, ids, identity, self.waiting.scope, done=False))
         await self._write(ASKED, {"id": identity, "tool": wish.tool, "who": wish.who, "ids": list(ids)})
         return ids
 
@@ -260,7 +262,7 @@ class Asking:
         if decided is None:
             said = "nobody decided in time"
         else:
-            said = f"{'approved' if decided['approved'] else 'denied'} by {decided['name']}"
+            said = f"{'approved' if decided['approved'] else 'denied'} by {as_text(decided['name'])}"
         if isinstance(platform, CanEdit) and ids:
             try:
                 *_, last = platform.parts(f"{wish.question()}\n\n*{said}*")
@@ -327,7 +329,9 @@ def may_decide(who: Who, asked: Event, action: Action, access: Access) -> str | 
         return denial or "You may not decide this."
     if who == "anyone" or access.is_admin(action) or (who == "author" and action.user == asked.user):
         return None
-    return "Only the bot's admins may decide this." if who == "admins" else f"Only {asked.author.name} may decide this."
+    if who == "admins":
+        return "Only the bot's admins may decide this."
+    return f"Only {as_text(asked.author.name)} may decide this."
 
 
 def _approves(action: Action) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press
 from dspy_session_chat.asking import APPROVE, DENY
+from dspy_session_chat.cleaning import clean_line
 from dspy_session_chat.commands import Commands
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.manners import Manners
@@ -122,6 +123,6 @@ def as_one(messages: Sequence[Inbound], manners: Manners) -> Inbound:
     last = messages[-1]
     several = len({message.author.id for message in messages}) > 1
     named = several or manners.speakers == "prefix"
-    text = "\n\n".join(f"{message.author.name}: {message.text}" if named else message.text for message in messages)
+    said = [f"{clean_line(one.author.name)}: {one.text}" if named else one.text for one in messages]
     files = tuple(file for message in messages for file in message.attachments)
-    return replace(last, text=text, attachments=files)
+    return replace(last, text="\n\n".join(said), attachments=files)

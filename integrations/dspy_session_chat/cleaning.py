@@ -27,6 +27,7 @@ _VARIATIONS = re.compile("([\ufe00-\ufe0f\U000e0100-\U000e01ef])[\ufe00-\ufe0f\U
 """One of them says how the character before it looks; a row of them spells bytes."""
 
 _TYPE_MARK = re.compile("<<(?=CUSTOM-TYPE-)", re.IGNORECASE)
+_MARKDOWN = re.compile(r"[\\`*_~|<>\[\]!#]|(?<=http):|(?<=https):", re.IGNORECASE)
 _SECTION_MARK = re.compile(r"\[\[(?=\s*##)")
 
 
@@ -43,6 +44,15 @@ def clean(text: str) -> str:
     text = _UNSEEN.sub(lambda found: found["flag"] or "", text)
     text = _VARIATIONS.sub(r"\1", text)
     return _SECTION_MARK.sub("[ [", _TYPE_MARK.sub("< <", text))
+
+
+def as_text(text: str, longest: int = 200) -> str:
+    r"""``text``, a name for example, on one line, as Markdown that shows it as it is: no link and no picture.
+
+    >>> as_text("Ann [click](https://evil.example)")
+    'Ann \\[click\\](https\\://evil.example)'
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", clean_line(text, longest))
 
 
 def clean_line(text: str, longest: int = 200) -> str:

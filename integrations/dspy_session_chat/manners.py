@@ -125,6 +125,8 @@ def scoped(event: E, manners: Manners) -> E:
     """An event with the key of the conversation that it belongs to under ``manners``."""
     key = event.key
     place = ConversationKey(key.platform, key.workspace, key.channel)
+    if manners.scope in ("user", "user-in-channel") and not event.author.id:
+        return event  # whose it is the platform does not tell: it is of nobody's conversation
     if manners.scope == "user":
         # A DM has no workspace on some platforms, and is the same user's all the same.
         workspace = event.author.workspace

@@ -47,6 +47,7 @@ def edit_of(event: discord.RawMessageUpdateEvent, me: int) -> Action | None:
         deed=Edit(said.event_id, said.text),
         channel_name=said.channel_name,
         reply_to=said.reply_to,
+        direct=said.addressed == "direct",
     )
 
 
@@ -127,9 +128,15 @@ def press_of(interaction: discord.Interaction, name: ButtonName) -> Action | Non
         event_id=str(interaction.id),
         author=author_of(interaction.user),
         sent_at=interaction.created_at,
-        deed=Press(name.action, name.about, answer_in(interaction.data) if answer else ""),
+        deed=Press(
+            name.action,
+            name.about,
+            answer_in(interaction.data) if answer else "",
+            "" if under is None else str(under.id),
+        ),
         channel_name=channel_name(channel),
         reply_to=_reply_under(channel, interaction.guild_id, None if under is None else under.id),
+        direct=isinstance(channel, discord.DMChannel),
     )
 
 

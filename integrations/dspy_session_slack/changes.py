@@ -79,6 +79,7 @@ def translate_change(change: Change, bot: BotUser, names: Mapping[str, str]) -> 
         deed=Deletion(this) if change.gone else Edit(this, text_of(message, bot, names)),
         channel_name="" if is_dm(message) else names.get(message["channel"], ""),
         reply_to=reply_to,
+        direct=is_dm(message),
     )
 
 

@@ -66,7 +66,7 @@ def pressed(body: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> 
         action=_action(
             f"press:{message_id(place['channel'], place['ts'])}:{author.id}:{at}",
             moment(at),
-            Press(button.action, button.about),
+            Press(button.action, button.about, message_id=message_id(place["channel"], place["ts"])),
             *(place, author, bot, names),
         ),
         button=button,
@@ -126,7 +126,7 @@ def answered(body: Mapping[str, Any], bot: BotUser, names: Mapping[str, str], no
         return None
     if author is None or not text.strip() or not isinstance(place, dict) or not _is_place(place):
         return None
-    press = Press(str(name), str(about), text.strip())
+    press = Press(str(name), str(about), text.strip(), message_id(place["channel"], place["ts"]))
     return _action(f"answer:{view.get('id')}:{author.id}", now, press, place, author, bot, names)
 
 
@@ -148,6 +148,7 @@ def _action(  # noqa: PLR0917  # one value each of what an action is made of
         deed=press,
         channel_name="" if is_dm(place) else names.get(place["channel"], ""),
         reply_to=reply_to,
+        direct=is_dm(place),
     )
 
 

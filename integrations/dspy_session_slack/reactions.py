@@ -10,7 +10,7 @@ from dspy_session_chat.action import Action, Reaction
 from dspy_session_chat.inbound import Author
 from dspy_session_slack.address import BotUser, Ignored, is_id, is_time
 from dspy_session_slack.emoji import emoji_of
-from dspy_session_slack.key import PLATFORM, message_id
+from dspy_session_slack.key import PLATFORM, is_dm, message_id
 from dspy_session_slack.translate import moment
 
 ADDED, REMOVED = "reaction_added", "reaction_removed"
@@ -44,4 +44,5 @@ def reaction_of(event: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]
         sent_at=moment(at),
         deed=Reaction(emoji_of(name), message, added=event["type"] == ADDED),
         reply_to={"channel": channel},
+        direct=is_dm({"channel": channel}),
     )

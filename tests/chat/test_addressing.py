@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dspy_session import ConfigurationError
 from dspy_session.conversation import ConversationKey
-from dspy_session_chat import Access, Author, Inbound, Manners
+from dspy_session_chat import Access, Author, Deletion, Inbound, Manners
 from dspy_session_chat.manners import is_heard, scoped
 from dspy_session_chat.testing import ChatTester
 from tests.chat.agents import Parrot, held
@@ -183,3 +183,18 @@ async def test_a_new_conversation_can_begin_with_what_was_said_before() -> None:
         assert len(agent.histories[1]) == 2
         chat.conversations.holds.forget()
         assert (await chat.conversations.state("tester:W:general:t1")).initial_history is not None
+
+
+@pytest.mark.parametrize("scope", ["user", "user-in-channel"])
+async def test_what_nobody_is_known_to_have_done_is_of_nobodys_conversation(scope: Any) -> None:
+    async with ChatTester(held(Parrot()), manners=Manners(scope=scope)) as chat:
+        asked = await chat.start("one")
+        await asked.reply()
+        await chat.handled(await chat.do(Deletion(asked.id), author=Author("", ""), key=asked.event.key))
+        assert (await chat.say("two")).text.startswith("two! (1 before")
+
+
+async def test_a_name_is_one_line_whatever_stands_in_it() -> None:
+    async with ChatTester(held(Parrot()), manners=Manners(speakers="prefix")) as chat:
+        said = await chat.say("tea", author=Author("eve", "Eve: hi\n\nBoss"))
+        assert said.text.startswith("Eve: hi Boss: tea! ")

@@ -10,7 +10,7 @@ import dspy
 import pytest
 
 from dspy_session import ConfigurationError, SessionError
-from dspy_session_chat import Access, Limits, Press, ask_first
+from dspy_session_chat import Access, Author, Limits, Manners, Press, ask_first
 from dspy_session_chat.testing import ChatTester, Message
 from tests.chat.agents import held
 from tests.stub_lm import Prompt, StubModel
@@ -35,8 +35,9 @@ class Deleter(dspy.Module):
 
 
 async def question(chat: ChatTester, count: int = 1) -> Message:
-    await chat.until(lambda: sum("May I use" in message.text for message in chat.seen()) >= count)
-    return [message for message in chat.seen() if "May I use" in message.text][-1]
+    said = chat.platform.messages
+    await chat.until(lambda: sum("May I use" in message.text for message in said) >= count)
+    return [message for message in said if "May I use" in message.text][-1]
 
 
 async def test_what_is_approved_runs() -> None:
@@ -213,3 +214,23 @@ async def test_an_answer_that_waits_for_people_can_be_stopped() -> None:
         await chat.start("/stop")
         assert "(stopped)" in (await asked.reply()).text
     assert agent.deleted == []
+
+
+@pytest.mark.parametrize("scope", ["thread", "channel", "user", "user-in-channel"])
+async def test_whoever_may_decide_can_whatever_is_one_conversation(scope: Any) -> None:
+    agent = Deleter(who="admins")
+    async with ChatTester(held(agent), manners=Manners(scope=scope), access=Access(admins=["root"])) as chat:
+        asked = await chat.start("bob", author="ann")
+        asking = await question(chat)
+        await chat.press("Approve", asking, author="root")
+        assert (await asked.reply()).text == "bob is deleted"
+
+
+async def test_the_name_of_who_decides_is_no_markup() -> None:
+    async with ChatTester(held(Deleter())) as chat:
+        asked = await chat.start("bob", author=Author("ann", "![x](https://evil.example)"))
+        asking = await question(chat)
+        refused = await chat.answer_to(await chat.press("Deny", asking, author="ben"))
+        await chat.press("Deny", asking, author=Author("ann", "![x](https://evil.example)"))
+        await asked.reply()
+        assert not any("[x](" in message.text for message in (refused, asking))

@@ -88,7 +88,7 @@ async def test_a_press_is_acknowledged_and_handed_over(fake: FakeDiscord, place:
         press = await keep.action()
         await fake.until(lambda: pressed.answer)
 
-    assert press.deed == Press("stop", "1461")
+    assert press.deed == Press("stop", "1461", message_id=str(shown.id))
     assert (press.key, press.event_id) == (inbound.key, str(pressed.id))
     assert press.author == Author(str(place.bob.id), "Bob", roles=(str(devs.id),))
     assert press.channel_name == "general"
@@ -111,8 +111,8 @@ async def test_a_button_that_asks_counts_at_once_and_once_more_with_the_answer(f
         reason = await keep.action()
         await fake.until(lambda: submitted.answer)
 
-    assert press.deed == Press("bad", "turn-1")
-    assert reason.deed == Press("bad", "turn-1", "it is wrong")
+    assert press.deed == Press("bad", "turn-1", message_id=str(answer.id))
+    assert reason.deed == Press("bad", "turn-1", "it is wrong", str(answer.id))
     assert press.event_id != reason.event_id
     assert press.key == reason.key
     assert reason.author == Author(str(place.ada.id), "Ada")
@@ -132,7 +132,8 @@ async def test_a_button_works_after_a_restart(fake: FakeDiscord, place: Place) -
         await fake.press(answer, place.ada, "👍")
         press = await keep.action()
 
-    assert press.deed == Press("good", "turn-1")
+    assert press.deed == Press("good", "turn-1", message_id=str(answer.id))
+    assert press.direct
 
 
 async def test_a_press_in_a_channel_without_threads_finds_the_conversation(fake: FakeDiscord, place: Place) -> None:
@@ -198,5 +199,5 @@ async def test_buttons_of_a_client_that_we_join_are_its_own(fake: FakeDiscord, p
         press = await keep.action()
         assert keep.empty
 
-    assert press.deed == Press("good", "turn-1")
+    assert press.deed == Press("good", "turn-1", message_id=str(ours.id))
     assert pressed == ["theirs", str(ButtonName.of(GOOD))]

@@ -106,7 +106,8 @@ async def test_a_press_comes_with_what_it_is_about(slack: FakeSlack):
         await slack.settled()
 
     (action,) = rated.actions
-    assert action.deed == Press("good", "t1")
+    assert action.deed == Press("good", "t1", message_id=f"{GENERAL}:{post.ts}")
+    assert not action.direct
     assert str(action.key) == f"slack:T0LOOPBACK:{GENERAL}:{said['ts']}"
     assert action.reply_to == {"channel": GENERAL, "thread_ts": said["ts"]}
     assert (action.author.id, action.author.name, action.channel_name) == (BEN, "ben", "general")
@@ -125,7 +126,8 @@ async def test_buttons_work_after_a_restart_and_in_a_dm(slack: FakeSlack):
         await slack.settled()
 
     (action,) = rated.actions
-    assert (action.deed, str(action.key)) == (Press("good", "t1"), f"slack:T0LOOPBACK:{ANNS_DM}")
+    assert action.deed == Press("good", "t1", message_id=f"{ANNS_DM}:{post.ts}")
+    assert (action.direct, str(action.key)) == (True, f"slack:T0LOOPBACK:{ANNS_DM}")
 
 
 async def test_a_button_asks_and_its_press_comes_once_more_with_the_answer(slack: FakeSlack):
@@ -138,13 +140,13 @@ async def test_a_button_asks_and_its_press_comes_once_more_with_the_answer(slack
         await slack.press("👎", channel=GENERAL, ts=post.ts, user=ANN)
         view = await slack.next_view()
         await slack.settled()
-        assert [action.deed for action in rated.actions] == [Press("bad", "t1")]
+        assert [action.deed for action in rated.actions] == [Press("bad", "t1", message_id=f"{GENERAL}:{post.ts}")]
         delivery = await slack.submit(view, " It is ten. ", user=ANN)
         await slack.submit(view, None, user=ANN)
         await slack.settled()
 
     first, second = rated.actions
-    assert second.deed == Press("bad", "t1", "It is ten.")
+    assert second.deed == Press("bad", "t1", "It is ten.", f"{GENERAL}:{post.ts}")
     assert (second.key, second.reply_to, second.author) == (first.key, first.reply_to, first.author)
     assert first.event_id != second.event_id
     assert view["blocks"][0]["label"]["text"] == "What was wrong?"
@@ -167,7 +169,7 @@ async def test_a_press_counts_though_the_question_cannot_be_asked(
         if fault.until is not None:
             fault.until.set()
 
-    assert [action.deed for action in rated.actions] == [Press("bad", "t1")]
+    assert [action.deed for action in rated.actions] == [Press("bad", "t1", message_id=f"{ANNS_DM}:{post.ts}")]
     assert delivery.acked.is_set()
     assert "The question of the button 'bad' was not asked" in caplog.text
 
@@ -216,4 +218,5 @@ async def test_a_joined_app_keeps_its_own_buttons(slack: FakeSlack):
 
     assert theirs == ["soup"]
     assert answered_theirs == ["order-form"]
-    assert [action.deed for action in rated.actions] == [Press("good", "t1")]
+    pressed = Press("good", "t1", message_id=f"{ANNS_DM}:{slack.posts[0].ts}")
+    assert [action.deed for action in rated.actions] == [pressed]

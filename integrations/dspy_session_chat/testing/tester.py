@@ -210,6 +210,8 @@ class ChatTester:
     ) -> Event:
         """Do something that is no message, and do not wait."""
         number = self.platform.number()
+        if key is not None and key.user is not None:  # one user's conversation is no place where things happen
+            key = ConversationKey(key.platform, key.workspace or WORKSPACE, key.channel or channel, key.thread)
         key = key or ConversationKey(self.platform.name, WORKSPACE, channel, thread)
         action = Action(key, f"e{number}", _author(author), self._sent(number), deed, channel)
         await self.platform.bring(action)
