@@ -73,9 +73,10 @@ class StandardCommands:
         if not turns:
             return _private("There is nothing to take back.")
         await (await asked.changing()).signal(turns[-1].id, "undone", by=asked.event.user)
-        gists = "\n".join(f"- {self._shown(self._said(turn))}" for turn in turns)
         what = "the last answer" if len(turns) == 1 else f"the last {len(turns)} answers"
-        changing = await asked.changing(Reply(f"I took back {what}, to:\n{gists}"))
+        gists = [f"- {self._shown(self._said(turn))}" for turn in turns]
+        told = f"I took back {what}." if self._is_overheard(asked) else "\n".join([f"I took back {what}, to:", *gists])
+        changing = await asked.changing(Reply(told))
         await holds.ready(hold, depth=steps)
         await changing.undo(len(turns))
         return None
@@ -119,6 +120,8 @@ class StandardCommands:
 
     async def history(self, asked: Asked) -> Reply:
         """What is remembered, as a table and as a file."""
+        if self._is_overheard(asked):
+            return _private("What I remember is of all places where you talk to me: ask me in a DM.")
         turns = (await self._means.conversations.state(asked.key)).turns
         if not turns:
             return _private("I remember nothing of this conversation.")
@@ -149,6 +152,12 @@ class StandardCommands:
         return None
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    def _is_overheard(self, asked: Asked) -> bool:
+        """Whether what is remembered was said elsewhere, and would be read here by others: not all platforms can show
+        something to one person alone.
+        """
+        return self._means.manners.scope == "user" and not is_direct(asked.event)
 
     def _shown(self, text: str) -> str:
         """The beginning of somebody's words, or of an answer, as what may be posted."""

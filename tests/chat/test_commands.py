@@ -292,3 +292,14 @@ class Says(dspy.Module):
 
     async def aforward(self, message: str) -> dspy.Prediction:
         return dspy.Prediction(reply=self.words)
+
+
+async def test_what_was_said_in_a_dm_is_not_shown_among_others() -> None:
+    async with ChatTester(held(Parrot()), manners=Manners(scope="user")) as chat:
+        await chat.say("my secret", addressed="direct")
+        assert "my secret" in (await chat.say("/history", addressed="direct")).text
+        told = await chat.say("/history")
+        undone = await chat.say("/undo")
+        assert "ask me in a DM" in told.text
+        assert told.files == ()
+        assert undone.text == "I took back the last answer."
