@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -147,7 +148,12 @@ class TakenTurn:
 
     async def _commit(self, outcome: Outcome) -> None:
         """Write what the call changes; once this began it is finished, also when the call is cancelled meanwhile."""
-        await unbroken(self._write(outcome))
+        try:
+            await unbroken(self._write(outcome))
+        except asyncio.CancelledError:
+            if self._written:  # the session that is cancelled here does not take the turn into its state any more
+                self._hold.restored = None
+            raise
 
     async def _write(self, outcome: Outcome) -> None:
         async with self._hold.writing:

@@ -36,6 +36,7 @@ def verdicts(waiting: Sequence[Waiting], manners: Manners, commands: Commands) -
     for each in waiting:
         event = each.event
         if not isinstance(event, Inbound):
+            behind_a_command = behind_a_command or isinstance(event.deed, Command)
             yield each, _of_deed(event)
             continue
         command = commands.in_message(event)
@@ -95,6 +96,8 @@ def together(first: Waiting, waiting: Sequence[Waiting], manners: Manners, comma
         for each in waiting:
             if each.event.event_id == first.event.event_id:
                 after = True
+            elif after and isinstance(each.event, Action) and isinstance(each.event.deed, Command):
+                break
             elif not isinstance(each.event, Inbound) or each.platform != first.platform:
                 continue
             elif after and commands.in_message(each.event) is not None:

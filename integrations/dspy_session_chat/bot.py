@@ -305,9 +305,10 @@ class Bot:
         """Whether a message came to the bot at all: most that people change and delete did not."""
         inbox = self.conversations.store
         assert isinstance(inbox, Inbox)
-        if await inbox.knows(key, message_id):
+        # In this order: what is answered in between is neither known before nor waiting after.
+        if any(arrival.event_id == message_id for arrival in await inbox.pending(key)):
             return True
-        return any(arrival.event_id == message_id for arrival in await inbox.pending(key))
+        return await inbox.knows(key, message_id)
 
     async def _expire(self, keep: float) -> None:
         """Forget what is older than ``keep`` seconds, now and every hour."""

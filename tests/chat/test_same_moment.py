@@ -16,7 +16,7 @@ from dspy_session.conversation.patience import WRITE_TRIES
 from dspy_session.errors import StoreBusyError
 from dspy_session.stores import Arrival, Commit, Entry, SqliteStore
 from dspy_session.stores.sqlite.schema import MEMORY
-from dspy_session_chat import Access, Asked, Manners, Post, Posted, Press, Reply, ask_first
+from dspy_session_chat import Access, Asked, Command, Manners, Post, Posted, Press, Reply, ask_first
 from dspy_session_chat.beside import TOO_BUSY
 from dspy_session_chat.testing import ChatTester, TesterPlatform
 from tests.chat.agents import Parrot, Speaker, held
@@ -148,6 +148,21 @@ async def test_a_message_asked_again_after_a_failure_is_not_lost_when_it_is_inte
         assert "(interrupted)" in (await chat.answer_to(again)).text
 
 
+@pytest.mark.parametrize("natively", [True, False])
+async def test_messages_before_and_after_a_command_are_not_answered_together(natively: bool) -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        await chat.start("two")
+        await (chat.do(Command("reset")) if natively else chat.start("/reset"))
+        last = await chat.start("three")
+        gate.set()
+        assert (await last.reply()).text.startswith("three! (0 before")
+        assert [turn.inputs["message"] for turn in await chat.turns()] == ["three"]
+
+
 # --- what stops -------------------------------------------------------------------------------------------------------
 
 
@@ -170,7 +185,7 @@ async def test_a_wish_to_stop_that_comes_as_the_answer_is_committed_stops_no_oth
         await (await chat.start("/help", thread="t3")).reply()  # by then it was looked at what waits beside the second
         slow.set()
         assert (await first.reply()).text.startswith("one!")
-        assert (await second.reply()).text.startswith("two!")
+        assert (await second.reply()).text.startswith("two! (1 before")
         assert (await chat.answer_to(stop)).text == "There is nothing to stop."
         assert [turn.stopped for turn in await chat.turns()] == ["", ""]
 
@@ -232,6 +247,27 @@ async def test_whoever_is_turned_away_as_the_answer_ends_is_told_so_once() -> No
         assert (await second.reply()).text == TOO_BUSY
         await chat.handled(second.event)
         assert [post.text for post in platform.posts].count(TOO_BUSY) == 1
+
+
+async def test_a_message_that_is_edited_while_it_is_being_answered_is_one_that_was_received() -> None:
+    class Answering(Holding):
+        async def knows(self, key: str, event_id: str) -> bool:
+            known = await super().knows(key, event_id)
+            await self._pass("knows")
+            return known
+
+    store, agent = Answering(), Parrot()
+    async with ChatTester(held(agent), store=store) as chat:
+        may = agent.gate()
+        asked = await chat.start("one")
+        await agent.started.wait()
+        looked = store.hold["knows"] = asyncio.Event()
+        editing = asyncio.create_task(chat.edit(asked, "two"))
+        await asyncio.sleep(0.01)
+        may.set()
+        await asked.reply()
+        looked.set()
+        assert (await chat.answer_to(await editing)).text.startswith("two!")
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------

@@ -56,5 +56,24 @@ be held at any point (``wire``). ``audit`` compares what was acknowledged, answe
 | webhook key rotated mid-retry | both signatures verify; |
 | | ``test_sinks_down``: ``test_keys_that_are_rotated_between_two_attempts_…`` |
 | forget-me during a turn | nothing in any table; |
-| | ``test_turns``: ``test_who_is_forgotten_during_a_turn_…`` |
+| | ``test_turns``: ``test_who_is_forgotten_during_a_turn_…``, |
+| | ``test_growing``: ``test_who_is_forgotten_while_an_answer_grows_…`` |
+| kill -9 while an answer grows | the same messages are edited to the whole; |
+| | ``test_growing``: ``test_killed_while_an_answer_grows_…`` |
+| holder stopped while an answer grows, then continued | writes over nothing; |
+| | ``test_growing``: ``test_who_lost_a_conversation_while_an_answer_grew_…`` |
+| kill -9 between a stop and its post | posted later, once; |
+| | ``test_growing``: ``test_killed_between_a_stop_and_its_post_…`` |
+| stop at another process | heard within two seconds; |
+| | ``test_growing``: ``test_a_stop_that_reaches_another_process_…`` |
+| kill -9 at the commit of merged messages | each answered by one turn; |
+| | ``test_growing``: ``test_killed_at_the_commit_of_messages_that_were_merged_…`` |
+| kill -9 at the commit of a retry or an edit | the old answer stands or the new one, sinks hear both in order; |
+| | ``test_growing``: ``test_killed_at_the_commit_of_an_answer_that_takes_anothers_place_…`` |
+| kill -9 while people are asked; approval at another process | the question stands; the tool runs once, and again where |
+| | nobody knows any more that it ran; ``test_growing``: ``test_killed_while_people_are_asked_…``, |
+| | ``test_an_approval_that_reaches_another_process_…`` |
+| turned away, or a command, at another process | told once; in order; |
+| | ``test_growing``: ``test_whoever_is_turned_away_on_another_process_…`` |
+| two things at the same moment, in one process | ``tests/chat/test_same_moment.py`` |
 """

@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import asyncpg
-
+from dspy_session_chat import Event, Inbound
+from dspy_session_chat.beside import TOO_BUSY, TOO_MANY
 from tests.faults.harness import Endpoint, Harness
-
-TABLES = ("conversations", "entries", "arrivals", "deliveries", "lanes", "sinks")
-Row = Mapping[str, Any]
-
-
-async def read(store: str) -> dict[str, list[Row]]:
-    """Every table of a store, behind its back."""
-    if store.startswith("postgresql:"):
-        url, schema = store.split("?schema=")
-        db = await asyncpg.connect(url)
-        try:
-            async with db.transaction(isolation="repeatable_read", readonly=True):
-                return {
-                    name: [dict(row) for row in await db.fetch(f"SELECT * FROM {schema}.{name}")] for name in TABLES
-                }
-        finally:
-            await db.close()
-    return await asyncio.to_thread(_read_file, store)
-
-
-def _read_file(path: str) -> dict[str, list[Row]]:
-    db = sqlite3.connect(path)
-    db.row_factory = sqlite3.Row
-    try:
-        return {name: [dict(row) for row in db.execute(f"SELECT * FROM {name}")] for name in TABLES}
-    finally:
-        db.close()
+from tests.faults.tables import Row, ids_of, read
 
 
 async def is_quiet(harness: Harness) -> bool:
@@ -55,6 +26,9 @@ class Counts:
     Args:
         acked: Messages that were acknowledged.
         turns: Turns that are committed.
+        standing: Those of them that were not taken back since.
+        stopped: Those of them that were stopped before their end.
+        orphans: Messages that a process began to show an answer in, and was killed before it could write that down.
         failures: Messages that were answered with an apology.
         posts: Posts as they came, again counted again.
         deliveries: Deliveries as they were taken, again counted again.
@@ -64,6 +38,9 @@ class Counts:
 
     acked: int
     turns: int
+    standing: int
+    stopped: int
+    orphans: int
     failures: int
     posts: int
     deliveries: int
@@ -90,6 +67,9 @@ async def audit(harness: Harness, *, quiet: bool = True) -> Counts:
     return Counts(
         acked=len(harness.acked),
         turns=sum(map(len, books.turns.values())),
+        standing=sum(map(len, books.standing.values())),
+        stopped=sum("stopped" in turn["said"] for turns in books.turns.values() for turn in turns),
+        orphans=sum(not message.whole for message in harness.messages.values()),
         failures=len(books.failures),
         posts=len(harness.posts),
         deliveries=len(taken),
@@ -107,79 +87,125 @@ class _Books:
         for row in sorted(tables["entries"], key=lambda row: (row["conversation"], row["number"])):
             self.entries[keys[row["conversation"]]].append({**row, "said": json.loads(row["body"])})
         self.turns = {key: [row for row in rows if row["kind"] == "turn"] for key, rows in self.entries.items()}
+        self.standing: dict[str, list[Row]] = {}
         self.failures = [row for rows in self.entries.values() for row in rows if row["kind"] == "failed"]
         self.answers: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
         for post in harness.posts:
-            self.answers[post.event].append((post.key, post.text, post.turn))
+            if not post.interim:
+                self.answers[post.event].append((post.key, post.text, post.turn))
 
     def wrong(self) -> Iterator[str]:
         yield from self._journals()
         yield from self._messages()
         yield from self._posts()
+        yield from self._seen()
         for endpoint in self._harness.endpoints:
             yield from self._deliveries(endpoint)
 
     def _journals(self) -> Iterator[str]:
-        """Each journal is numbered without gaps, and each turn follows the one before and saw all of them."""
+        """Each journal is numbered without gaps, and each turn follows those that stood then and saw all of them."""
         for row in self._tables["conversations"]:
             key, numbers = row["key"], [entry["number"] for entry in self.entries[row["key"]]]
             if numbers != list(range(row["length"])):
                 yield f"{key}: has {row['length']} entries, numbered {numbers}"
-        for key, turns in self.turns.items():
-            for place, (turn, before) in enumerate(zip(turns, [None, *turns], strict=False)):
-                if turn["previous"] != (before and before["number"]):
-                    yield f"{key}: entry {turn['number']} follows {turn['previous']}, not {before and before['number']}"
-                expected = f"{turn['said']['inputs']['message']} #{place}"
-                if turn["said"]["outputs"]["reply"] != expected:
-                    yield f"{key}: turn {place} says {turn['said']['outputs']['reply']!r}, not {expected!r}"
+        for key, entries in self.entries.items():
+            standing: list[Row] = []
+            for entry in entries:
+                match entry["kind"]:
+                    case "turn":
+                        yield from self._turn(key, entry, standing)
+                        standing.append(entry)
+                    case "undo":
+                        del standing[-entry["said"]["steps"] :]
+                    case "reset":
+                        standing.clear()
+            self.standing[key] = standing
+
+    def _turn(self, key: str, turn: Row, before: Sequence[Row]) -> Iterator[str]:
+        previous = before[-1]["number"] if before else None
+        if turn["previous"] != previous:
+            yield f"{key}: entry {turn['number']} follows {turn['previous']}, not {previous}"
+        expected, reply = f"{turn['said']['inputs']['message']} #{len(before)}", turn["said"]["outputs"]["reply"]
+        reason = turn["said"].get("stopped")
+        if reason is None and reply != expected:
+            yield f"{key}: a turn says {reply!r}, not {expected!r}"
+        heard = reply.removesuffix(f"*({reason})*").strip()
+        if reason is not None and (not reply.endswith(f"*({reason})*") or not expected.startswith(heard)):
+            yield f"{key}: a turn that was {reason} says {reply!r}, a part of {expected!r}"
 
     def _messages(self) -> Iterator[str]:
-        """What was acknowledged is done, by one turn or one failure; nothing else is there; in order of being sent."""
+        """What was acknowledged is done, in the way that is its own, once; nothing else is there."""
         said, kept = self._harness.said, {row["event_id"]: row for row in self._tables["arrivals"]}
         if len(kept) != len(self._tables["arrivals"]):
             yield "a message is kept twice"
-        for event in self._harness.acked:
-            if event not in kept:
-                yield f"{event}: was acknowledged and is lost"
-            if event not in self.answers:
-                yield f"{event}: was acknowledged and never answered"
+        yield from (f"{event}: was acknowledged and is lost" for event in self._harness.acked if event not in kept)
         ran = Counter([_event(turn) for turns in self.turns.values() for turn in turns])
         ran.update(failure["said"]["event"] for failure in self.failures)
+        yield from (f"{event}: ran, but is not kept" for event in ran if event not in kept)
+        yield from (f"{event}: ran {times} times" for event, times in ran.items() if times > 1)
+        # With a message: those that were merged with it, and the wish to stop it. With a retry: what it answers again.
+        first = ran.copy()
+        for turns in self.turns.values():
+            for turn in turns:
+                if _is_message(said.get(_event(turn))):
+                    first.update(turn["said"]["told"].get("events", ()))
         for event, row in kept.items():
             if row["state"] != "done":
                 yield f"{event}: is {row['state']}, not done"
             if event not in said or row["key"] != str(said[event].key):
                 yield f"{event}: nobody said this in {row['key']}"
-            if ran[event] != 1:
-                yield f"{event}: ran {ran[event]} times"
-        yield from (f"{event}: ran, but is not kept" for event in ran if event not in kept)
+            elif _is_message(said[event]) and first[event] + self._is_turned_away(event) != 1:
+                yield f"{event}: was answered by {first[event]} turns and failures"
+        for key, standing in self.standing.items():
+            answered = Counter(event for turn in standing for event in _events(turn) if _is_message(said.get(event)))
+            yield from (f"{key}: {event} is answered by {n} turns that stand" for event, n in answered.items() if n > 1)
+
+    def _is_turned_away(self, event: str) -> bool:
+        return any(text in (TOO_BUSY, TOO_MANY) for _, text, _ in self.answers.get(event, ()))
 
     def _posts(self) -> Iterator[str]:
         """What is posted is what is committed; again only as the same; in each conversation in order."""
+        said = self._harness.said
         committed = {
             _event(turn): (key, turn["said"]["outputs"]["reply"], turn["said"]["id"])
             for key, turns in self.turns.items()
             for turn in turns
         }
         failed = {failure["said"]["event"] for failure in self.failures}
+        for event in (committed.keys() | failed) - self.answers.keys():
+            yield f"{event}: is answered, and nobody was told"
         for event, answers in self.answers.items():
             if len(set(answers)) != 1:
                 yield f"{event}: was answered differently: {answers}"
             if event in committed and answers[0] != committed[event]:
                 yield f"{event}: was answered {answers[0]}, but {committed[event]} is committed"
-            if event not in committed and event not in failed:
+            is_own = not _is_message(said[event]) or self._is_turned_away(event)
+            if event not in committed and event not in failed and not is_own:
                 yield f"{event}: was answered {answers[0]}, but nothing is committed"
-        for row in self._tables["arrivals"]:
-            ids = row["message_ids"] if isinstance(row["message_ids"], list) else json.loads(row["message_ids"])
-            if ids != [f"m-{row['event_id']}"]:
-                yield f"{row['event_id']}: is known to be posted as {ids}"
         order: defaultdict[str, list[str]] = defaultdict(list)
         for post in self._harness.posts:
-            if post.event in committed and post.event not in order[post.key]:
+            if post.event in committed and not post.interim and post.event not in order[post.key]:
                 order[post.key].append(post.event)
         for key, events in order.items():
             if events != [_event(turn) for turn in self.turns.get(key, ())]:
                 yield f"{key}: was posted in another order than it was committed in: {events}"
+
+    def _seen(self) -> Iterator[str]:
+        """What people see in the end is the answer, where the store says; only who was killed leaves half of one."""
+        messages = self._harness.messages
+        for row in self._tables["arrivals"]:
+            event, ids = row["event_id"], ids_of(row)
+            if event not in self.answers:
+                continue
+            if not ids or not all(name in messages for name in ids):
+                yield f"{event}: is known to be posted as {ids}"
+                continue
+            seen, answer = " ".join(messages[name].text for name in ids), self.answers[event][0][1]
+            if seen.split() != answer.split():
+                yield f"{event}: people see {seen!r}, not {answer!r}"
+        for message in messages.values():
+            if not message.whole and not message.worker.disturbed:
+                yield f"{message.event}: {message.id} was begun and never ended: {message.text!r}"
 
     def _deliveries(self, endpoint: Endpoint) -> Iterator[str]:
         """Every turn was taken by the receiver, signed; again only as the same; in each conversation in order."""
@@ -187,12 +213,13 @@ class _Books:
         turn_of: dict[str, tuple[str, str]] = {}
         for delivery in endpoint.receiver.deliveries:
             bodies[delivery.id].add(delivery.body)
-            turn_of[delivery.id] = (delivery.conversation, delivery.turn_id)
+            if delivery.payload["type"] == "conversation.turn":
+                turn_of[delivery.id] = (delivery.conversation, delivery.turn_id)
             if not delivery.verified:
                 yield f"{delivery.id}: its signature is wrong"
         yield from (f"{name}: has {len(body)} bodies" for name, body in bodies.items() if len(body) > 1)
         order: defaultdict[str, list[str]] = defaultdict(list)
-        for name in dict.fromkeys(endpoint.taken):
+        for name in filter(turn_of.__contains__, dict.fromkeys(endpoint.taken)):
             key, turn = turn_of[name]
             order[key].append(turn)
         for key in order.keys() | self.turns.keys():
@@ -205,6 +232,14 @@ class _Books:
 
 def _event(turn: Row) -> str:
     return str(turn["said"]["told"]["event"])
+
+
+def _events(turn: Row) -> list[str]:
+    return [_event(turn), *turn["said"]["told"].get("events", ())]
+
+
+def _is_message(event: Event | None) -> bool:
+    return isinstance(event, Inbound) and not event.text.startswith("/")
 
 
 def in_order(harness: Harness, tables: Mapping[str, Sequence[Row]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import Any
 from aiohttp import web
 
 from dspy_session.conversation import ConversationKey
-from dspy_session_chat import Author, Inbound
+from dspy_session_chat import Action, Author, Event, Inbound
+from dspy_session_chat.action import Deed
+from tests.faults.tables import ids_of, read
 from tests.faults.wire import Link, LinkLostError, RefusedError
 from tests.loopback.receiver import SECRET, Receiver
 
@@ -90,6 +92,8 @@ class Worker:
         self._link: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         self._held: defaultdict[str, asyncio.Queue[Held]] = defaultdict(asyncio.Queue)
         self._waving = False
+        self.disturbed = False
+        """Whether it was killed or stopped: then it may have posted what it could not write down any more."""
 
     @property
     def is_alive(self) -> bool:
@@ -99,14 +103,14 @@ class Worker:
     def is_connected(self) -> bool:
         return self._link.done()
 
-    async def say(self, inbound: Inbound) -> None:
-        """Hand a message over; returns once it is acknowledged.
+    async def say(self, event: Event) -> None:
+        """Hand a message over, or what else people do; returns once it is acknowledged.
 
         Raises:
             RefusedError: It was refused.
             LinkLostError: The process is gone; whether it took the message over is not known.
         """
-        await self.ask("say", inbound=inbound.to_json())
+        await self.ask("say", event=event.to_json())
 
     async def ask(self, verb: str, **what: Any) -> Any:
         """Ask the process for something else."""
@@ -139,11 +143,13 @@ class Worker:
 
     async def kill(self) -> None:
         """Kill it, and return once it is gone."""
+        self.disturbed = True
         self.signal(signal.SIGKILL)
         await self.gone()
 
     def stop(self) -> None:
         """Stop it in its tracks, with everything that it holds."""
+        self.disturbed = True
         self.signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -187,6 +193,8 @@ class Seen:
         key: The conversation.
         text: What it says.
         turn: The turn's id; empty for words of the bot's own.
+        buttons: What is under it: by action, what each is about.
+        interim: Whether the answer is still to come.
     """
 
     worker: str
@@ -194,6 +202,29 @@ class Seen:
     key: str
     text: str
     turn: str
+    buttons: Mapping[str, str] = field(default_factory=dict, hash=False)
+    interim: bool = False
+
+
+@dataclass
+class Shown:
+    """A message of a bot's as people see it.
+
+    Args:
+        id: The platform's id of it.
+        worker: Who began it.
+        event: What it answers.
+        text: What it says now.
+        whole: False while more of the answer is to come.
+        edits: How often it was changed.
+    """
+
+    id: str
+    worker: Worker
+    event: str
+    text: str
+    whole: bool
+    edits: int = 0
 
 
 @dataclass
@@ -222,9 +253,13 @@ class Harness:
 
     def __init__(self, zygote: Zygote, store: str, directory: Path) -> None:
         self.store = store
-        self.said: dict[str, Inbound] = {}
+        self.said: dict[str, Event] = {}
         self.acked: list[str] = []
         self.posts: list[Seen] = []
+        self.messages: dict[str, Shown] = {}
+        """What people see, by the messages' ids."""
+        self.ran: list[str] = []
+        """What tools were run with."""
         self.workers: list[Worker] = []
         self.endpoints: list[Endpoint] = []
         self.unavailable = 0
@@ -258,6 +293,10 @@ class Harness:
         pause: float = 0.1,
         think: float = 0.0,
         streams: bool = False,
+        edits: bool = False,
+        agent: str = "counting",
+        busy: str = "queue",
+        per_user: str | None = None,
         shift: float = 0.0,
         grace: float = 10.0,
     ) -> Worker:
@@ -265,7 +304,9 @@ class Harness:
 
         Args:
             points: Where to hold it: ``receiving``, ``received``, ``model``, ``commit``, ``committed``,
-                ``stale`` (a commit that was refused), ``posting``, ``posted``.
+                ``stale`` (a commit that was refused), ``posting``, ``posted``; of an answer that grows ``growing`` (the
+                model has said a part), ``begun``, ``noted`` (the store knows of the message), ``editing``; ``ran`` (a
+                tool).
             lease_seconds: How long a conversation is its own when it dies.
             pace: What part of its time a delivery waits until it is tried again.
             claim_seconds: How long a lane is its own when it dies; more than ``http_timeout`` by a second.
@@ -274,7 +315,12 @@ class Harness:
             patience: Seconds that it tries to reach PostgreSQL.
             pause: Seconds that it waits, first, before it writes again what it could not.
             think: Seconds that the model takes at most.
-            streams: Whether it shows answers while they are written.
+            streams: Whether it shows answers while they are written, in a way that nobody looks at.
+            edits: Whether it shows them in messages that grow.
+            agent: What answers: ``"counting"`` at once, ``"speaking"`` bit by bit, ``"asking"`` with a tool that asks
+                people first.
+            busy: What it does with what comes while it is at work.
+            per_user: How many messages it takes from a user.
             shift: Seconds that its clock is fast.
             grace: Seconds that it has to end.
         """
@@ -300,16 +346,30 @@ class Harness:
     # --- people -------------------------------------------------------------------------------------------------------
 
     def message(
-        self, channel: str = "c1", *, event: str = "", user: str = "U1", sent_at: datetime | None = None
+        self,
+        channel: str = "c1",
+        *,
+        event: str = "",
+        user: str = "U1",
+        sent_at: datetime | None = None,
+        text: str = "",
     ) -> Inbound:
-        """A message, later than the one before; what it says is its id, unlike all others."""
+        """A message, later than the one before; what it says is its id, unlike all others, unless a text is given."""
         number = len(self.said)
         key = ConversationKey("wire", "W", channel)
         event = event or f"{channel}-e{number}"
         self._sent_at += timedelta(milliseconds=1)
-        inbound = Inbound(key, event, Author(user, user), event, "mention", sent_at or self._sent_at)
+        inbound = Inbound(key, event, Author(user, user), text or event, "mention", sent_at or self._sent_at)
         self.said[event] = inbound
         return inbound
+
+    def deed(self, deed: Deed, channel: str = "c1", *, user: str = "U1") -> Action:
+        """Something else that somebody does, later than what was before."""
+        self._sent_at += timedelta(milliseconds=1)
+        event = f"{channel}-{type(deed).__name__.lower()}{len(self.said)}"
+        action = Action(ConversationKey("wire", "W", channel), event, Author(user, user), self._sent_at, deed)
+        self.said[event] = action
+        return action
 
     async def say(self, worker: Worker, inbound: Inbound | None = None, /, **what: Any) -> Inbound:
         """Say something to one process, and note that it was acknowledged."""
@@ -318,7 +378,14 @@ class Harness:
         self._note(inbound)
         return inbound
 
-    async def insist(self, inbound: Inbound, choose: Callable[[Sequence[Worker]], Worker]) -> None:
+    async def do(self, worker: Worker, deed: Deed, channel: str = "c1", *, user: str = "U1") -> Action:
+        """Do something else before one process, and note that it was acknowledged."""
+        action = self.deed(deed, channel, user=user)
+        await worker.say(action)
+        self._note(action)
+        return action
+
+    async def insist(self, inbound: Event, choose: Callable[[Sequence[Worker]], Worker]) -> None:
         """Say something as platforms do: again, to whoever is there, until it is acknowledged; one after the other.
 
         Args:
@@ -338,7 +405,7 @@ class Harness:
                     self._note(inbound)
                     return
 
-    def _note(self, inbound: Inbound) -> None:
+    def _note(self, inbound: Event) -> None:
         if inbound.event_id not in self.acked:
             self.acked.append(inbound.event_id)
 
@@ -358,15 +425,33 @@ class Harness:
             assert loop.time() < deadline, f"this did not happen: {len(self.posts)} posts, see {self._directory}"
             await asyncio.sleep(0.05)  # between two looks
 
-    async def posted(self, *inbounds: Inbound) -> list[str]:
+    async def posted(self, *inbounds: Event) -> list[str]:
         """The texts that answer these messages, once they are all answered."""
-        await self.until(lambda: {each.event_id for each in inbounds} <= {post.event for post in self.posts})
-        texts = {post.event: post.text for post in self.posts}
+        await self.until(
+            lambda: {each.event_id for each in inbounds} <= {post.event for post in self.posts if not post.interim}
+        )
+        texts = {post.event: post.text for post in self.posts if not post.interim}
         return [texts[inbound.event_id] for inbound in inbounds]
 
-    def answers(self, inbound: Inbound) -> list[Seen]:
+    def answers(self, inbound: Event) -> list[Seen]:
         """Every post that answers a message."""
         return [post for post in self.posts if post.event == inbound.event_id]
+
+    def seen(self, inbound: Event) -> list[Shown]:
+        """The messages that people see in answer to one, as they stand."""
+        return [message for message in self.messages.values() if message.event == inbound.event_id]
+
+    async def growing(self, inbound: Event, text: str) -> list[Shown]:
+        """What people see of an answer, once it shows ``text`` and the store knows where."""
+
+        async def is_noted() -> bool:
+            tables = await read(self.store)
+            (row,) = [row for row in tables["arrivals"] if row["event_id"] == inbound.event_id]
+            return len(ids_of(row)) == len(self.seen(inbound))
+
+        await self.until(lambda: text in "".join(message.text for message in self.seen(inbound)))
+        await self.until_stored(is_noted)
+        return self.seen(inbound)
 
     # --- the town's end of the wires, and the receivers ---------------------------------------------------------------
 
@@ -380,19 +465,51 @@ class Harness:
                 return None
             if verb == "at":
                 return await known[0].pause(what.pop("point"), what)
-            return await self._take(known[0], what)
+            return await self._take(known[0], verb, what)
 
         link = Link(reader, writer, serve)
         await link.run()
 
-    async def _take(self, worker: Worker, what: dict[str, Any]) -> dict[str, str]:
-        if self.unavailable > 0:
+    async def _take(self, worker: Worker, verb: str, what: dict[str, Any]) -> dict[str, Any]:
+        if self.unavailable > 0 and verb == "post":
             self.unavailable -= 1
             return {"unavailable": "the town sleeps"}
         async with self._changed:
-            self.posts.append(Seen(worker.name, **what))
+            taken = self._taken(worker, verb, what)
             self._changed.notify_all()
-        return {"id": f"m-{what['event']}"}
+        return taken
+
+    def _taken(self, worker: Worker, verb: str, what: dict[str, Any]) -> dict[str, Any]:
+        match verb:
+            case "ran":
+                self.ran.append(what["text"])
+                return {}
+            case "begin":
+                return {"id": self._new(worker, what["event"], what["text"], whole=False)}
+            case "edit":
+                self._change(what["id"], what["text"])
+                return {}
+        texts, shown = what.pop("texts"), what.pop("shown")
+        self.posts.append(Seen(worker.name, **what))
+        ids = [
+            self._change(shown[place], text, whole=True)
+            if place < len(shown)
+            else self._new(worker, what["event"], text, whole=True)
+            for place, text in enumerate(texts)
+        ]
+        for surplus in shown[len(texts) :]:
+            self.messages.pop(surplus, None)
+        return {"ids": ids}
+
+    def _new(self, worker: Worker, event: str, text: str, *, whole: bool) -> str:
+        name = f"m{len(self.messages)}-{event}"
+        self.messages[name] = Shown(name, worker, event, text, whole)
+        return name
+
+    def _change(self, name: str, text: str, *, whole: bool = False) -> str:
+        message = self.messages[name]
+        message.text, message.whole, message.edits = text, whole, message.edits + 1
+        return name
 
     @contextlib.asynccontextmanager
     async def listening(self, endpoints: int = 1) -> AsyncIterator[Harness]:

@@ -19,12 +19,13 @@ from dspy_session.errors import StaleJournalError
 from dspy_session.stores import SqliteStore
 from dspy_session.stores.outgoing import Batch, Settlement
 from dspy_session.stores.postgres import PostgresStore
-from dspy_session.stores.protocol import Arrival, Commit
+from dspy_session.stores.protocol import Arrival, Commit, Lease, Posting
 from dspy_session.stores.sqlite import schema
-from dspy_session_chat import Bot
+from dspy_session_chat import Bot, Limits, Manners, ask_first
 from dspy_session_webhook import Webhook
 from tests.faults import skewed
-from tests.faults.wire import StreamingWire, Wire
+from tests.faults.wire import EditingWire, StreamingWire, Wire
+from tests.stub_lm import Prompt, StubModel
 
 POLL = 0.1
 """Seconds after which a bot looks for what another one left behind."""
@@ -48,6 +49,56 @@ class Counting(dspy.Module):
         if self.seconds:
             await asyncio.sleep(random.uniform(0.0, self.seconds))  # a model takes its time
         return dspy.Prediction(reply=f"{message} #{len(history.messages)}")
+
+
+class Asking(dspy.Module):
+    """Deletes what it is told to, with a tool that asks people first; the town writes down what it ran with.
+
+    Args:
+        wire: The town.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+
+        async def delete(name: str) -> str:
+            await wire.ask("ran", text=name)
+            await wire.point("ran", text=name)
+            return f"{name} is deleted"
+
+        self.delete = ask_first(delete, who="anyone")
+
+    async def aforward(self, message: str) -> dspy.Prediction:
+        return dspy.Prediction(reply=await self.delete(name=message))
+
+
+class Speaking:
+    """What ``Counting`` says, by a model that says it bit by bit: between the words and the number it may be held.
+
+    Args:
+        wire: Who is asked.
+        seconds: How long it takes at most between the two.
+    """
+
+    def __init__(self, wire: Wire, seconds: float) -> None:
+        self._wire = wire
+        self._seconds = seconds
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.lm = StubModel(self._answer).lm
+
+    async def _answer(self, prompt: Prompt) -> list[Any]:
+        before = sum(message["role"] == "user" for message in prompt.messages[:-1])
+        message, said = prompt.inputs["message"], asyncio.Event()
+        task = asyncio.create_task(self._pause(said))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return ["[[ ## reply ## ]]\n", f"{message} ", said, f"#{before}", "\n\n[[ ## completed ## ]]"]
+
+    async def _pause(self, said: asyncio.Event) -> None:
+        await self._wire.point("growing")
+        if self._seconds:
+            await asyncio.sleep(random.uniform(0.0, self._seconds))
+        said.set()
 
 
 class _Watched:
@@ -87,6 +138,11 @@ class _Watched:
         await self._wire.point("received", event=arrival.event_id)
         return is_new
 
+    async def posted(self, lease: Lease, posting: Posting) -> None:
+        await super().posted(lease, posting)  # type: ignore[misc]
+        if not posting.done:
+            await self._wire.point("noted", event=posting.event_id)
+
     async def changed(self, seconds: float) -> None:
         await super().changed(min(seconds, POLL))  # type: ignore[misc]
 
@@ -113,6 +169,16 @@ def _store(config: dict[str, Any], wire: Wire) -> _WatchedPostgres | _WatchedSql
     return _WatchedPostgres(config["store"], *options, patience=config["patience"])
 
 
+def _agent(config: dict[str, Any], wire: Wire) -> dspy.Module:
+    match config["agent"]:
+        case "speaking":
+            return dspy.Predict("message -> reply")
+        case "asking":
+            return Asking(wire)
+        case _:
+            return Counting(wire, config["think"])
+
+
 def run(config: dict[str, Any]) -> None:
     """Be a bot until SIGTERM.
 
@@ -124,11 +190,15 @@ def run(config: dict[str, Any]) -> None:
     skewed.shift(config["shift"])
     schema.BUSY_SECONDS = config["busy_seconds"]
     patience.FIRST_PAUSE = config["pause"]  # no option, since nobody else needs one
-    wire = (StreamingWire if config["streams"] else Wire)(config["port"], config["name"], config["points"])
+    kind = EditingWire if config["edits"] else StreamingWire if config["streams"] else Wire
+    wire = kind(config["port"], config["name"], config["points"])
     try:
         bot = Bot(
-            sessionify(Counting(wire, config["think"]), copy_mode="none"),
+            sessionify(_agent(config, wire), copy_mode="none"),
+            lm=Speaking(wire, config["think"]).lm,
             platforms=[wire],
+            manners=Manners(busy=config["busy"]),
+            limits=Limits(per_user=config["per_user"]),
             store=_store(config, wire),
             sinks=[
                 Webhook(url, secrets, timeout=config["http_timeout"], allow_loopback=True)

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.faults.audit import audit, read
+from tests.faults.audit import audit
 from tests.faults.harness import Harness
+from tests.faults.tables import read
 from tests.faults.wire import LinkLostError
 from tests.loopback.receiver import Hang
 

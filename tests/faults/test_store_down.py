@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from dspy_session_chat import Inbound
-from tests.faults.audit import audit, read
+from tests.faults.audit import audit
 from tests.faults.harness import Harness, Worker, Zygote
+from tests.faults.tables import read
 from tests.faults.wire import RefusedError
 from tests.postgres import Postgres
 

@@ -9,8 +9,9 @@ import signal
 import pytest
 
 from dspy_session_chat import Inbound
-from tests.faults.audit import audit, read
+from tests.faults.audit import audit
 from tests.faults.harness import Harness, Worker
+from tests.faults.tables import read
 from tests.faults.wire import LinkLostError, RefusedError
 
 LONG = 600.0

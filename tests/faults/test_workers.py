@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.faults.audit import audit, read
+from tests.faults.audit import audit
 from tests.faults.harness import Harness
+from tests.faults.tables import read
 
 LEASE = 1.0
 """Seconds: a process that stands still keeps others from its conversations for as long."""

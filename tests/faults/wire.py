@@ -12,15 +12,19 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from dspy_session.conversation import Conversations
 from dspy_session.errors import PlatformError, PlatformUnavailableError
-from dspy_session_chat import Inbound, Post, Posted, Receive
+from dspy_session_chat import Button, Event, Post, Posted, Receive
+from dspy_session_chat.action import event_from_json
+from dspy_session_chat.split import split
 
 Serve = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
+LIMIT = 100
+"""Characters of one message: what is a little longer becomes two."""
 _LINE = 2**20
 
 
@@ -142,14 +146,25 @@ class Wire:
             reading.cancel()
 
     async def post(self, post: Post) -> Posted:
-        assert self._link is not None
         what = {"event": post.inbound.event_id, "key": str(post.inbound.key)}
         await self.point("posting", **what)
-        answer = await self._link.ask("post", **what, text=post.text, turn=post.turn_id)
+        buttons = {button.action: button.about for button in post.reply.buttons}
+        said = {"text": post.text, "turn": post.turn_id, "buttons": buttons, "interim": post.interim}
+        answer = await self.ask("post", **what, **said, shown=post.shown, texts=split(post.text, LIMIT))
+        await self.point("posted", **what)
+        return Posted(tuple(answer["ids"]))
+
+    async def ask(self, verb: str, **what: Any) -> Any:
+        """Ask the town for something.
+
+        Raises:
+            PlatformUnavailableError: It cannot be reached at the moment.
+        """
+        assert self._link is not None
+        answer = await self._link.ask(verb, **what)
         if "unavailable" in answer:
             raise PlatformUnavailableError(answer["unavailable"])
-        await self.point("posted", **what)
-        return Posted((answer["id"],))
+        return answer
 
     async def point(self, name: str, **what: Any) -> None:
         """Ask whether to go on, if a test wants to be asked here."""
@@ -164,7 +179,7 @@ class Wire:
         assert self._conversations is not None
         match verb:
             case "say":
-                await self._receive(Inbound.from_json(what["inbound"]))
+                await self._receive(event_from_json(what["event"]))
             case "arm":
                 self._points = set(what["points"])
             case "forget_user":
@@ -180,7 +195,7 @@ class StreamingWire(Wire):
     """One that can show an answer while it is written; nobody looks."""
 
     @contextlib.asynccontextmanager
-    async def stream(self, inbound: Inbound) -> AsyncIterator[StreamingWire]:
+    async def stream(self, inbound: Event) -> AsyncIterator[StreamingWire]:
         yield self
 
     async def status(self, text: str) -> None:
@@ -188,3 +203,21 @@ class StreamingWire(Wire):
 
     async def append(self, text: str) -> None:
         pass
+
+
+class EditingWire(Wire):
+    """One that can change what it has posted: answers grow where all can see them."""
+
+    edit_seconds = 0.02
+
+    def parts(self, text: str) -> list[str]:
+        return split(text, LIMIT)
+
+    async def begin(self, inbound: Event, part: str, buttons: Sequence[Button] = ()) -> str:
+        answer = await self.ask("begin", event=inbound.event_id, key=str(inbound.key), text=part)
+        await self.point("begun", event=inbound.event_id)
+        return str(answer["id"])
+
+    async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
+        await self.point("editing", event=inbound.event_id)
+        await self.ask("edit", id=message_id, text=part)
