@@ -16,7 +16,7 @@ from dspy_session.conversation.protocols import Change as ChangeType
 from dspy_session.conversation.protocols import ChangeEvent
 from dspy_session.errors import SessionError
 from dspy_session.feedback import Signal
-from dspy_session.stores import Entry, Settled
+from dspy_session.stores import SHARED, Entry, Settled
 from dspy_session.turn import Turn
 
 if TYPE_CHECKING:
@@ -142,14 +142,21 @@ class Changing:
         entry = await self._entry_of(turn_id)
         return () if entry is None else tuple(sorted(restoring.messages_in(entry)))
 
-    async def author_of(self, turn_id: str) -> str:
-        """Whose words a turn answered, as ``forget_user`` knows them; empty when nobody is known.
+    async def users_of(self, turn_id: str) -> tuple[str, ...]:
+        """Whose words a turn answered, as ``forget_user`` knows them; the first is its author, empty when unknown.
 
         Raises:
             SessionError: There is no such turn.
         """
-        entry = await self._entry_of(turn_id)
-        return "" if entry is None else entry.author
+        wanted, _ = await self.find(turn_id)
+        author, others, number = "", [], 0
+        async for entry in self.conversations.store.entries(self.hold.key):
+            if number == wanted:
+                author = entry.author
+            elif entry.kind == SHARED and entry.about == wanted:
+                others.append(entry.author)
+            number += 1
+        return (author, *others)
 
     async def _entry_of(self, turn_id: str) -> Entry | None:
         wanted, _ = await self.find(turn_id)

@@ -5,7 +5,8 @@ mark ``turn:`` names the newest turn that stands, so undoing moves a mark and re
 found without reading the others. Which turns a turn saw is told by their indexes: they stand in the entries before.
 
 Kinds: ``turn``, ``seed`` and ``memory`` are what a state is made of; ``cleared``, ``reset``, ``undo``, ``forked``,
-``failed`` and ``aside`` say what happened; ``score``, ``signal`` and ``edit`` are about a turn.
+``failed`` and ``aside`` say what happened; ``score``, ``signal`` and ``edit`` are about a turn, and ``shared`` says
+whose words are in one, or in a failure, besides its author's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dspy_session.feedback import Signal
 from dspy_session.files import history_to_json, record_to_json
 from dspy_session.history import Snapshot, whole_message
 from dspy_session.state import Outcome, SessionState
-from dspy_session.stores import Entry
+from dspy_session.stores import SHARED, Entry
 from dspy_session.turn import Record, Turn
 
 ASIDE = "aside:"
@@ -62,6 +63,18 @@ def call_change(
     writer = _Writer(restored.length, dict(restored.marks), at, author)
     writer.outcome("", outcome, restored.state, told)
     return Change(tuple(writer.entries), writer.marks)
+
+
+def shared(change: Change, about: int, users: Sequence[str], at: float) -> Change:
+    """A change with whose words are in one of its entries besides its author's: with theirs that entry goes too.
+
+    Args:
+        change: The change.
+        about: The number of the entry.
+        users: Who they are, as ``forget_user`` knows them.
+        at: The time.
+    """
+    return Change((*change.entries, *(Entry(SHARED, "{}", at, None, about, user) for user in users)), change.marks)
 
 
 def undo_change(restored: Restored, steps: int, at: float) -> Change:

@@ -16,7 +16,7 @@ from dspy_session.feedback import Feedback, score_of, standing
 from dspy_session.files import history_from_json, record_from_json
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.state import SessionState
-from dspy_session.stores import Entry, Journal
+from dspy_session.stores import SHARED, Entry, Journal
 from dspy_session.stores.sealing import is_sealed
 from dspy_session.turn import Besides, Record, Turn
 
@@ -39,6 +39,7 @@ _KNOWN = frozenset(
         "aside",
         "asked",
         "decided",
+        SHARED,
     }
 )
 

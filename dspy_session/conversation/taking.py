@@ -15,7 +15,7 @@ from dspy.utils.usage_tracker import UsageTracker
 
 from dspy_session.conversation.changing import event as change_event
 from dspy_session.conversation.holds import Hold
-from dspy_session.conversation.journal import Change, as_written, call_change, instead_change, note
+from dspy_session.conversation.journal import Change, as_written, call_change, instead_change, note, shared
 from dspy_session.conversation.protocols import ConversationEvent, TurnEvent
 from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import SessionError
@@ -45,6 +45,7 @@ class TurnRequest:
         instead_of: The id of the newest turn, when this one is to take its place; empty when it follows it.
         also: Ids of further messages in the inbox that are answered by it.
         answers: Ids of messages that were answered before and are answered by it again.
+        with_users: Further users whose words are in it: it is forgotten with any of them.
     """
 
     key: str
@@ -58,6 +59,7 @@ class TurnRequest:
     instead_of: str = ""
     also: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    with_users: tuple[str, ...] = ()
 
 
 class TakenTurn:
@@ -142,6 +144,7 @@ class TakenTurn:
         async with self._hold.writing:
             known, at = self._hold.known, self._conversations.clock()
             change = note("failed", body, known, at, author=self._request.user or self._request.author)
+            change = shared(change, known.length, self._request.with_users, at)
             settled = self._settled(reply)
             await self._conversations.write(self._hold, change, (), settled, also=self._request.also)
         self.reply = reply
@@ -171,6 +174,8 @@ class TakenTurn:
         else:
             change = instead_change(outcome, hold.known, self._state, at, author=author, told=told)
             events.append(change_event(hold, "conversation.undone", at, turn_ids=[self._replaced.id]))
+        if turn is not None:
+            change = shared(change, change.marks["turn:"], request.with_users, at)
         told_of_turn = None if turn is None else turn_event(request.key, as_written(turn, at), told, at)
         if told_of_turn is not None:
             events.append(told_of_turn)

@@ -9,6 +9,7 @@ from dspy_session.stores.ledger import Adjustment, Charge, Ledger, Refusal
 from dspy_session.stores.memory import MemoryStore
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
 from dspy_session.stores.protocol import (
+    SHARED,
     Arrival,
     Commit,
     ConversationInfo,
@@ -30,6 +31,7 @@ from dspy_session.stores.sealing import SealingKey
 from dspy_session.stores.sqlite import SqliteStore
 
 __all__ = [
+    "SHARED",
     "Adjustment",
     "Arrival",
     "Batch",

@@ -20,6 +20,11 @@ from dspy_session.stores.outgoing import Delivery
 # --- journals ---------------------------------------------------------------------------------------------------------
 
 
+SHARED = "shared"
+"""The kind of an entry that names an author besides the one of the entry that it is about, whose words are in that too:
+``Forget`` of them deletes both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of a conversation's journal.

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from dspy_session.errors import StaleJournalError, StoreError
-from dspy_session.stores import Commit, Entry, Forget, Journal, Settled, Store
+from dspy_session.stores import SHARED, Commit, Entry, Forget, Journal, Settled, Store
 
 MakeStore = Callable[[], Any]
 
@@ -265,6 +265,20 @@ class StoreContract:
             assert journal.length == 5
             assert await refused(store, Commit(key="k", expected=4, entries=[turn(4, 2)], marks={"turn:": 4}))
             assert await whole(store, "other") == chain(2)
+
+    async def test_what_several_said_goes_with_each_of_them(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            for key in ("bob", "ann", "dan"):  # whoever is to be forgotten there; the others have names of their own
+                bob, ann, cay = (name if name == key else f"{key}-{name}" for name in ("bob", "ann", "cay"))
+                shared = [Entry(SHARED, "{}", 5.0, None, 1, user) for user in (bob, cay)]
+                entries = [turn(0, None, cay), turn(1, 0, ann), *shared, turn(4, 1), Entry("score", "{}", 6.0, None, 1)]
+                await store.commit(Commit(key=key, expected=0, entries=entries, marks={"turn:": 4}))
+            gone = ["turn", "forgotten", "forgotten", "forgotten", "turn", "forgotten", "forgotten"]
+            for key in ("bob", "ann"):
+                assert await store.forget(Forget(author=key)) == 1
+                assert [entry.kind for entry in await whole(store, key)] == gone
+            stays = ["turn", "turn", "shared", "shared", "turn", "score"]
+            assert [entry.kind for entry in await whole(store, "dan")] == stays
 
     async def test_single_entries_are_forgotten_with_what_was_said_of_them(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:

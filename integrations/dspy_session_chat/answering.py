@@ -105,7 +105,8 @@ class Question:
         also: Ids of further events that are done with it.
         instead_of: The id of the newest turn when the answer takes its place; empty when it follows it.
         answers: Ids of messages that are answered by it again.
-        user: Whose words are asked, as ``forget_user`` knows them; whoever brought the event about if empty.
+        users: Whose words are asked, as ``forget_user`` knows them; the first stands for the turn. Where nobody is
+            known it is whoever brought the event about.
         fresh: Whether the same answer as before will not do.
         message: What was written, to be asked again when there is no answer; None when nothing was.
         beside: What waited in the conversation when it was taken up, itself among it; None when nobody has looked.
@@ -117,7 +118,7 @@ class Question:
     also: tuple[str, ...] = ()
     instead_of: str = ""
     answers: tuple[str, ...] = ()
-    user: str = ""
+    users: tuple[str, ...] = ()
     fresh: bool = False
     message: Inbound | None = None
     beside: Sequence[Waiting] | None = None
@@ -187,12 +188,13 @@ class Answering:
                 await (await job.changing(self._settled(waiting), also=also)).settle()
                 return
             message = as_one(found.messages, means.manners)
+            users = tuple(dict.fromkeys(each.user for each in reversed(found.messages)))
             to = replace(waiting, event=found.messages[-1])
-            shown = await self._ask(to, job, message, found.also, beside, shown)
+            shown = await self._ask(to, job, message, users, also=found.also, beside=beside, shown=shown)
 
-    async def ask_again(self, waiting: Waiting, job: Job, message: Inbound) -> None:
-        """Answer a message that had no answer, where ``waiting`` asks for one."""
-        await self._ask(waiting, job, as_one([message], self._means.manners), shown=job.work.shown)
+    async def ask_again(self, waiting: Waiting, job: Job, message: Inbound, users: tuple[str, ...] = ()) -> None:
+        """Answer a message that had no answer, where ``waiting`` asks for one; ``users`` as in a ``Question``."""
+        await self._ask(waiting, job, as_one([message], self._means.manners), users, shown=job.work.shown)
 
     async def retry(self, waiting: Waiting, job: Job, turn: Turn, inputs: Mapping[str, Any] | None = None) -> None:
         """Answer anew what the newest turn answered.
@@ -209,7 +211,7 @@ class Answering:
             turn.inputs if inputs is None else inputs,
             instead_of=turn.id,
             answers=await changing.messages_of(turn.id),
-            user=await changing.author_of(turn.id),
+            users=await changing.users_of(turn.id),
             fresh=inputs is None,
             shown=job.work.shown,
         )
@@ -220,6 +222,8 @@ class Answering:
         waiting: Waiting,
         job: Job,
         message: Inbound,
+        users: tuple[str, ...],
+        *,
         also: tuple[str, ...] = (),
         beside: Sequence[Waiting] | None = None,
         shown: tuple[str, ...] = (),
@@ -235,7 +239,7 @@ class Answering:
         read = await self._read(platform, message)
         inputs = means.fields.inputs(message, means.now(), read)
         await self._read_back(platform, waiting, job)
-        question = Question(waiting, inputs, also, message=message, beside=beside, shown=shown)
+        question = Question(waiting, inputs, also, users=users, message=message, beside=beside, shown=shown)
         return await self._admit_and_run(question, job, read)
 
     async def _admit_and_run(self, question: Question, job: Job, read: Read | None = None) -> tuple[str, ...] | None:
@@ -281,7 +285,8 @@ class Answering:
             event_id=question.event.event_id,
             author=event.author.id,
             author_name=event.author.name,
-            user=question.user or event.user,
+            user=question.users[0] if question.users and question.users[0] else event.user,
+            with_users=question.users[1:],
             received=True,
             reply=reply,
             instead_of=question.instead_of,
@@ -446,6 +451,7 @@ class Answering:
         failure: dict[str, Any] = {"reference": reference, "error": reason, "event": about.event_id}
         if question.message is not None:
             failure["message"] = question.message.to_json()
+            failure["users"] = list(question.users)
         buttons = (Button(RETRY, "Retry", question.event.event_id),) if self._means.manners.buttons else ()
         await run.turn.fail(failure, json.dumps(Reply(text, buttons=buttons).to_json()))
 

@@ -85,7 +85,7 @@ class StandardCommands:
         """Answer the last message once more: one that failed since, else the newest turn's."""
         failed = await self._failure(asked)
         if failed is not None:
-            await self._answering.ask_again(asked.waiting, asked.job, failed)
+            await self._answering.ask_again(asked.waiting, asked.job, *failed)
             return None
         turns = asked.job.hold.known.state.turns
         if not turns:
@@ -172,16 +172,18 @@ class StandardCommands:
     def _answer(self, turn: Turn) -> str:
         return self._means.forms.words(turn.outputs)
 
-    async def _failure(self, asked: Asked) -> Inbound | None:
-        """The message that had no answer, if nothing has been answered since."""
+    async def _failure(self, asked: Asked) -> tuple[Inbound, tuple[str, ...]] | None:
+        """The message that had no answer, if nothing has been answered since, and whose words are in it."""
         found: Mapping[str, Any] | None = None
         async for entry in self._means.conversations.store.entries(asked.key):
             if entry.kind == "failed":
-                found = json.loads(entry.body).get("message")
+                found = json.loads(entry.body)
             elif entry.kind in ("turn", "reset", "undo"):
                 found = None
+        if found is None or found.get("message") is None:
+            return None
         try:
-            return None if found is None else Inbound.from_json(found)
+            return Inbound.from_json(found["message"]), tuple(found.get("users", ()))
         except SessionError:
             return None
 

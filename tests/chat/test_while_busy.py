@@ -189,3 +189,28 @@ async def test_who_may_not_talk_is_not_let_in_by_the_message_of_another(busy: Bu
         await first.reply()
         assert (await eves.reply()).text == NOT_YOU
         assert (await bens.reply()).text.startswith("two! ")
+
+
+@pytest.mark.parametrize("then", ["", "retry", "failed"])
+async def test_what_several_said_is_forgotten_with_each_of_them(then: str) -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
+        gate = agent.gate()
+        await chat.start("one", author="cay")
+        await agent.started.wait()
+        await chat.start("my secret", author="ann")
+        bens = await chat.start("two", author="ben")
+        agent.gates.append(asyncio.Event())
+        gate.set()
+        await chat.until(lambda: chat.platform.posts)
+        if then == "failed":
+            agent.errors.append(RuntimeError("no"))
+        agent.gates[0].set()
+        reply = await bens.reply()
+        if then:
+            reply = await chat.answer_to(await chat.press("Retry", reply, author="cay"))
+        assert "my secret" in reply.text
+        await chat.say("/forget-me yes", author="ann")
+        assert [turn.inputs["message"] for turn in await chat.turns()] == ["one"]
+        entries = [entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")]
+        assert "secret" not in "".join(entries)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from dspy_session.stores.postgres import outbox
 from dspy_session.stores.postgres.database import Transaction
-from dspy_session.stores.protocol import Forget
+from dspy_session.stores.protocol import SHARED, Forget
 
 # A conversation that somebody works on, or that has a message to be worked on, is not idle.
 _DELETE_IDLE = """
@@ -37,7 +37,10 @@ _OLD = """
     WHERE e.at < $1 AND e.kind <> 'forgotten' AND (c.lease_until IS NULL OR c.lease_until <= clock_timestamp())
         AND NOT EXISTS (SELECT FROM jsonb_each_text(c.marks) AS mark WHERE mark.value::integer = e.number)
 """
-_BY_AUTHOR = "SELECT conversation, number FROM store.entries WHERE author = $1"
+_BY_AUTHOR = f"""
+    SELECT conversation, number FROM store.entries WHERE author = $1
+    UNION SELECT conversation, about FROM store.entries WHERE author = $1 AND kind = '{SHARED}' AND about IS NOT NULL
+"""  # noqa: S608  # made of constants
 _BY_NUMBER = """
     SELECT e.conversation, e.number FROM store.entries e JOIN store.conversations c ON c.id = e.conversation
     WHERE c.key = $1::jsonb ->> 'key'

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores.chains import see_that_all_is_there
 from dspy_session.stores.outgoing import Delivery
-from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Forget, Journal, Settled
+from dspy_session.stores.protocol import SHARED, Commit, ConversationInfo, Entry, Forget, Journal, Settled
 
 FORGOTTEN = "forgotten"
 """The kind of an entry that says nothing any more."""
@@ -187,7 +187,12 @@ _IDLE = """
     SELECT key FROM conversations c WHERE updated_at < ?
     AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.key = c.key AND a.state <> 'done')
 """
-_BY_AUTHOR = "e.author = ?"
+_BY_AUTHOR = f"""
+    (e.conversation, e.number) IN (
+        SELECT conversation, number FROM entries WHERE author = ?1
+        UNION ALL SELECT conversation, about FROM entries WHERE author = ?1 AND kind = '{SHARED}' AND about IS NOT NULL
+    )
+"""  # noqa: S608  # made of constants
 _BY_NUMBER = "c.key = ? AND e.number IN (SELECT value FROM json_each(?))"
 _OLD = f"e.at < ? AND e.kind <> '{FORGOTTEN}' AND e.number NOT IN (SELECT value FROM json_each(c.marks))"  # noqa: S608
 _WHERE = """
