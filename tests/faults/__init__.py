@@ -70,8 +70,8 @@ be held at any point (``wire``). ``audit`` compares what was acknowledged, answe
 | | ``test_growing``: ``test_killed_at_the_commit_of_messages_that_were_merged_…`` |
 | kill -9 at the commit of a retry or an edit | the old answer stands or the new one, sinks hear both in order; |
 | | ``test_growing``: ``test_killed_at_the_commit_of_an_answer_that_takes_anothers_place_…`` |
-| kill -9 while people are asked; approval at another process | the question stands; the tool runs once, and again where |
-| | nobody knows any more that it ran; ``test_growing``: ``test_killed_while_people_are_asked_…``, |
+| kill -9 while people are asked; approval elsewhere | the question stands; the tool runs once, and again where nobody |
+| | knows any more that it ran; ``test_growing``: ``test_killed_while_people_are_asked_…``, |
 | | ``test_an_approval_that_reaches_another_process_…`` |
 | turned away, or a command, at another process | told once; in order; |
 | | ``test_growing``: ``test_whoever_is_turned_away_on_another_process_…`` |

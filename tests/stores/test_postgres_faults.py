@@ -66,6 +66,33 @@ async def test_who_waits_for_news_listens_again(postgres, postgres_url):
             await waiting
 
 
+async def test_who_stands_still_within_a_transaction_keeps_nobody_out_for_ever(postgres_url, monkeypatch):
+    monkeypatch.setattr("dspy_session.stores.postgres.database.STANDSTILL_SECONDS", 0.2)
+    begun, goes_on, tries = asyncio.Event(), asyncio.Event(), 0
+
+    async def work(transaction):
+        nonlocal tries
+        tries += 1
+        await transaction.rows("SELECT FROM store.conversations FOR UPDATE")
+        if tries == 1:
+            begun.set()
+            await goes_on.wait()
+        return await transaction.value("SELECT length FROM store.conversations")
+
+    async with opened(lambda: PostgresStore(postgres_url)) as store:
+        await say(store, "k")
+        still = Database(address(postgres_url), 1, 5.0)
+        await still.open()
+        standing = asyncio.create_task(still.run(work))
+        await begun.wait()
+        async with asyncio.timeout(10):
+            await store.commit(Commit(key="k", expected=1, entries=[turn(1, 0)], marks={"turn:": 1}))
+        goes_on.set()
+        assert await standing == 2  # it has found out, and begun again
+        assert tries == 2
+        await still.aclose()
+
+
 async def test_a_server_that_stays_away_is_named_in_one_line_and_may_come_back(postgres, postgres_url):
     async with opened(lambda: PostgresStore(postgres_url, patience=0.1)) as store:
         await say(store, "k")

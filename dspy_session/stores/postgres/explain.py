@@ -23,6 +23,7 @@ _LOST = (
     asyncpg.InternalClientError,  # the server said farewell while asyncpg expected nothing of it
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     ConnectionError,
     TimeoutError,
 )
