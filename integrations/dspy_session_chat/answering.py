@@ -155,6 +155,8 @@ class Run:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     shown: EditedStream | None = None
+    read: dict[str, Waiting] = field(default_factory=dict)
+    """What waits beside it, by event: read once, however often it is looked at."""
 
     @property
     def text(self) -> str:
@@ -473,7 +475,7 @@ class Answering:
                 ):  # people take long, and a process that has lost the conversation hears nothing
                     await see_that_it_is_ours(job)
                 if found is None:
-                    found = await self._pending(job, question.waiting)
+                    found = await self._pending(job, question.waiting, run.read)
                 await self._beside(
                     run, job, [each for each in found if each.event.event_id not in seen], seen, came_before
                 )
@@ -537,20 +539,29 @@ class Answering:
         except StoreError:  # the next look tells
             return True
 
-    async def _pending(self, job: Job, known: Waiting) -> list[Waiting]:
+    async def _pending(self, job: Job, known: Waiting, read: dict[str, Waiting] | None = None) -> list[Waiting]:
         """What waits in a conversation; news of what comes from now on is news again.
 
         Messages of those who may not talk to the bot are left out: they stop nobody's answer and are part of none.
+
+        Args:
+            job: The conversation.
+            known: The event that is handled.
+            read: What was read the last time, by event; afterwards what is read now.
         """
-        found = []
+        found, before = [], {} if read is None else dict(read)
+        if read is not None:
+            read.clear()
         job.news.clear()
         for arrival in await job.pending():
             try:
                 is_known = arrival.event_id == known.event.event_id
-                each = known if is_known else Waiting.from_json(arrival.payload)
+                each = known if is_known else before.get(arrival.event_id) or Waiting.from_json(arrival.payload)
             except SessionError as error:
                 logger.debug("%s is left for later: %s", arrival.event_id, error)
                 continue
+            if read is not None:
+                read[arrival.event_id] = each
             is_message = isinstance(each.event, Inbound)
             if is_known or not is_message or self._means.access.denial(each.event) is None:
                 found.append(each)

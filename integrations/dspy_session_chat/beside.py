@@ -37,12 +37,17 @@ def verdicts(waiting: Sequence[Waiting], manners: Manners, commands: Commands) -
         event = each.event
         if not isinstance(event, Inbound):
             behind_a_command = behind_a_command or isinstance(event.deed, Command)
-            yield each, _of_deed(event)
+            verdict = _of_deed(event)
+            is_work = verdict == "later" and isinstance(event.deed, Command | Press)
+            messages += is_work
+            yield each, "too many" if is_work and messages > manners.most_waiting else verdict
             continue
         command = commands.in_message(event)
         if command is not None:
             behind_a_command = True
-            yield each, "stop" if command.name == STOP else "later"
+            messages += command.name != STOP
+            too_many = command.name != STOP and messages > manners.most_waiting
+            yield each, "stop" if command.name == STOP else "too many" if too_many else "later"
             continue
         if event.mentions_others:  # most likely it is not for us, and what is not answered interrupts nothing
             yield each, "later"

@@ -7,7 +7,7 @@ import asyncio
 import dspy
 import pytest
 
-from dspy_session_chat import Access, Manners, Press
+from dspy_session_chat import Access, Command, Manners, Press
 from dspy_session_chat.access import NOT_YOU
 from dspy_session_chat.manners import Busy
 from dspy_session_chat.testing import Asked, ChatTester
@@ -107,6 +107,26 @@ async def test_what_is_too_much_is_said() -> None:
         gate.set()
         assert (await waiting[1].reply()).text.startswith("m2!")
         assert len(await chat.turns()) == 3
+
+
+async def test_commands_and_buttons_may_be_too_much_as_well_but_stopping_never_is() -> None:
+    agent = Parrot()
+    async with chatting(agent, "queue", most_waiting=3) as chat:
+        agent.gate()
+        first = await chat.start("m0")
+        await agent.started.wait()
+        await chat.start("/help")
+        await chat.do(Command("help"))
+        await chat.do(Press("help"))
+        for late in (
+            (await chat.start("/help")).event,
+            await chat.do(Command("help")),
+            await chat.do(Press("help")),
+            (await chat.start("m1")).event,
+        ):
+            assert "too many messages" in (await chat.answer_to(late)).text
+        await chat.start("/stop")
+        assert "stopped" in (await first.reply()).text
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------
