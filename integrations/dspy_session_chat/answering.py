@@ -451,6 +451,8 @@ class Answering:
         text = said or f"Sorry, something went wrong on my side (reference {reference})."
         about = question.event if question.message is None else question.message
         failure: dict[str, Any] = {"reference": reference, "error": reason, "event": about.event_id}
+        if question.also:
+            failure["events"] = list(question.also)
         if question.message is not None:
             failure["message"] = question.message.to_json()
             failure["users"] = list(question.users)

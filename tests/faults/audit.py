@@ -145,6 +145,8 @@ class _Books:
         yield from (f"{event}: ran {times} times" for event, times in ran.items() if times > 1)
         # With a message: those that were merged with it, and the wish to stop it. With a retry: what it answers again.
         first = ran.copy()
+        for failure in self.failures:
+            first.update(failure["said"].get("events", ()))
         for turns in self.turns.values():
             for turn in turns:
                 if _is_message(said.get(_event(turn))):

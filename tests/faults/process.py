@@ -15,7 +15,7 @@ import dspy
 
 from dspy_session import sessionify
 from dspy_session.conversation import patience
-from dspy_session.errors import StaleJournalError
+from dspy_session.errors import StaleJournalError, StoreBusyError
 from dspy_session.stores import SqliteStore
 from dspy_session.stores.outgoing import Batch, Settlement
 from dspy_session.stores.postgres import PostgresStore
@@ -179,6 +179,24 @@ def _agent(config: dict[str, Any], wire: Wire) -> dspy.Module:
             return Counting(wire, config["think"])
 
 
+def _bot(config: dict[str, Any], wire: Wire) -> Bot:
+    return Bot(
+        sessionify(_agent(config, wire), copy_mode="none"),
+        lm=Speaking(wire, config["think"]).lm,
+        platforms=[wire],
+        manners=Manners(busy=config["busy"]),
+        limits=Limits(per_user=config["per_user"]),
+        store=_store(config, wire),
+        sinks=[
+            Webhook(url, secrets, timeout=config["http_timeout"], allow_loopback=True)
+            for url, secrets in config["webhooks"]
+        ],
+        lease_seconds=config["lease_seconds"],
+        grace=config["grace"],
+        now=lambda: datetime.fromtimestamp(time.time(), UTC),
+    )
+
+
 def run(config: dict[str, Any]) -> None:
     """Be a bot until SIGTERM.
 
@@ -192,23 +210,13 @@ def run(config: dict[str, Any]) -> None:
     patience.FIRST_PAUSE = config["pause"]  # no option, since nobody else needs one
     kind = EditingWire if config["edits"] else StreamingWire if config["streams"] else Wire
     wire = kind(config["port"], config["name"], config["points"])
-    try:
-        bot = Bot(
-            sessionify(_agent(config, wire), copy_mode="none"),
-            lm=Speaking(wire, config["think"]).lm,
-            platforms=[wire],
-            manners=Manners(busy=config["busy"]),
-            limits=Limits(per_user=config["per_user"]),
-            store=_store(config, wire),
-            sinks=[
-                Webhook(url, secrets, timeout=config["http_timeout"], allow_loopback=True)
-                for url, secrets in config["webhooks"]
-            ],
-            lease_seconds=config["lease_seconds"],
-            grace=config["grace"],
-            now=lambda: datetime.fromtimestamp(time.time(), UTC),
-        )
-        bot.run()
-    except BaseException:
-        traceback.print_exc()
-        raise
+    while True:
+        try:
+            _bot(config, wire).run()
+        except StoreBusyError:  # the database starts just now: whoever looks after bots starts them again
+            time.sleep(POLL)
+        except BaseException:
+            traceback.print_exc()
+            raise
+        else:
+            return

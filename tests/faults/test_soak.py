@@ -226,4 +226,5 @@ async def test_whatever_happens_the_books_balance(
         print(f"soak: {dict(soak.counts)}\nsoak: {counts}", flush=True)  # noqa: T201  # as above
     assert counts.acked == len(town.said)
     assert counts.failures <= counts.acked / 100, "only what was taken from three processes is given up"
-    assert counts.orphans <= counts.acked / 100, "only who was killed in the very moment leaves half an answer behind"
+    faults = sum(soak.counts[what] for what in ("kill", "stop", "end", "kill postgres"))
+    assert counts.orphans <= 5 * faults, "only who was killed in the very moment leaves half an answer behind"
