@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from dspy_session.conversation.changing import Changing
 from dspy_session.conversation.conversations import Conversations
@@ -38,6 +39,7 @@ class Job:
         work: What is to be done.
         news: Set when something comes in this conversation meanwhile, as far as this process hears of it.
         follows: True when something else was done in the conversation just before.
+        step_aside: To be called before it waits for people, who take long: another conversation gets its place.
     """
 
     conversations: Conversations
@@ -46,6 +48,7 @@ class Job:
     work: Work
     news: asyncio.Event
     follows: bool = False
+    step_aside: Callable[[], None] = lambda: None
 
     async def turn(self, request: TurnRequest) -> TakenTurn:
         """The turn that answers the message.
@@ -80,6 +83,31 @@ class Job:
 
 class TryLaterError(Exception):
     """What a job needs cannot be reached at the moment."""
+
+
+class _Place:
+    """One of the places for jobs, taken in a block as long as nobody gives it back."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._taken = False
+
+    async def __aenter__(self) -> Self:
+        await self.take()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.give_back()
+
+    async def take(self) -> None:
+        if not self._taken:
+            await self._places.acquire()
+            self._taken = True
+
+    def give_back(self) -> None:
+        if self._taken:
+            self._taken = False
+            self._places.release()
 
 
 class Runtime:
@@ -198,17 +226,19 @@ class Runtime:
     async def _work(self, key: str) -> None:
         """Do what there is to do in a conversation, unless another process is at it."""
         try:
-            async with self._places, self._conversations.holds.try_hold(key) as hold:
+            async with _Place(self._places) as place, self._conversations.holds.try_hold(key) as hold:
                 if hold is None or hold.lease is None:
                     return
                 self._again.discard(key)
                 follows = False
                 while not self._stopping:
+                    await place.take()
                     work = await self._inbox.take(hold.lease)
                     if work is None:
                         return
                     await self._conversations.holds.ready(hold)
-                    job = Job(self._conversations, self._inbox, hold, work, self._news[key], follows)
+                    news = self._news[key]
+                    job = Job(self._conversations, self._inbox, hold, work, news, follows, place.give_back)
                     if not await self._do(job):
                         return
                     follows = True

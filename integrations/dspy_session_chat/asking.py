@@ -239,6 +239,7 @@ class Asking:
         if decided is not None:
             return decided
         ids = await self._question(identity, wish) if asked is None else tuple(asked["ids"])
+        self.job.step_aside()
         try:
             async with asyncio.timeout(wish.seconds):
                 decided = await self._open[identity].answer

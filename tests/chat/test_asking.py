@@ -10,6 +10,7 @@ import dspy
 import pytest
 
 from dspy_session import ConfigurationError, SessionError
+from dspy_session.conversation.runtime import Runtime
 from dspy_session_chat import Access, Author, Limits, Manners, Press, ask_first
 from dspy_session_chat.testing import ChatTester, Message
 from tests.chat.agents import held
@@ -234,3 +235,19 @@ async def test_the_name_of_who_decides_is_no_markup() -> None:
         await chat.press("Deny", asking, author=Author("ann", "![x](https://evil.example)"))
         await asked.reply()
         assert not any("[x](" in message.text for message in (refused, asking))
+
+
+async def test_conversations_that_wait_for_people_keep_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Runtime.__init__.__kwdefaults__, "concurrency", 1)
+    agent = Deleter()
+    async with ChatTester(held(agent)) as chat:
+        first = await chat.start("bob", thread="t1")
+        asking = await question(chat)
+        second = await chat.start("cay", thread="t2")
+        other = await question(chat, 2)
+        await chat.start("dan", thread="t2")
+        for each in (asking, other):
+            await chat.press("Approve", each)
+        assert [(await each.reply()).text for each in (first, second)] == ["bob is deleted", "cay is deleted"]
+        await chat.press("Approve", await question(chat, 3))
+        await chat.until(lambda: chat.platform.posts[-1].text == "dan is deleted")
