@@ -157,7 +157,7 @@ async def test_on_a_phone_the_panels_are_drawers(tab: Tab):
         await tab.go(visitor.playground.url)
         await tab.until(READY)
         await say(tab, "I am Ann")
-        await tab.until_text(".to-turn", "turn 0")
+        await tab.until_text(".to-turn", "turn 1")
         assert await tab.run("document.documentElement.scrollWidth") == 390
         for name in ("threads", "inspector"):
             visible = f"getComputedStyle(document.getElementById('{name}')).visibility === 'visible'"

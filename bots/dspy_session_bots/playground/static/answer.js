@@ -52,7 +52,7 @@ export function fillAnswer(place, exchange, thread) {
   fillReactions(reactions, secret ? { ...exchange, answer: "" } : exchange, thread);
   const index = turnIndex(exchange.turn);
   toTurn.hidden = index === undefined;
-  toTurn.textContent = `turn ${index}`;
+  toTurn.textContent = `turn ${index + 1}`; // people count from 1
   toTurn.onclick = () => openTurn(exchange.turn);
   place.hidden = exchange.phase === "quiet";
 }

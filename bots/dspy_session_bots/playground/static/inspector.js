@@ -59,7 +59,7 @@ function turnView(turn) {
       make(
         "summary",
         {},
-        make("span", { class: "tag" }, `#${turn.index}`),
+        make("span", { class: "tag" }, `#${turn.index + 1}`),
         make("span", { class: "gist" }, turn.message),
         make("time", {}, turn.at === null ? "" : logTime(turn.at)),
         make("span", { class: "more" }, [...marks.filter(Boolean), turn.id.slice(0, 8)].join(" · ")),
@@ -92,7 +92,7 @@ export function putDelivery(delivery) {
         make(
           "summary",
           {},
-          make("span", { class: "tag" }, index === undefined ? "·" : `#${index}`),
+          make("span", { class: "tag" }, index === undefined ? "·" : `#${index + 1}`),
           make("span", { class: "gist code" }, delivery.type || "refused"),
           make("time", {}, logTime(delivery.at)),
           make("span", { class: "more" }, verdict, delivery.id ? ` · ${delivery.id.slice(0, 13)}` : ""),
