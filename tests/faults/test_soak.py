@@ -134,6 +134,8 @@ class Soak:
             case "kill postgres":
                 self._postgres.kill()
                 self._postgres.start()
+                for worker in town.workers:  # what they had just begun to show could not be written down
+                    worker.disturbed = True
 
     def _do_to(self, what: str, event: Event, slot: int) -> None:
         """Do something about an event that was there before, whatever has become of it."""
