@@ -102,7 +102,7 @@ class Soak:
         assert not late, late
         return counts
 
-    def _do(self, what: str) -> None:  # noqa: C901  # one case for each
+    def _do(self, what: str) -> None:  # noqa: C901, PLR0912  # one case for each
         # All that is random is decided here and now, so that it does not depend on how quick anybody is.
         draw, town = self._random, self._town
         slot, seconds = draw.randrange(WORKERS), draw.uniform(0.0, 2.0 * LEASE)
