@@ -52,6 +52,8 @@ SURE_SECONDS = 1.0
 """How long a conversation that was ours needs not be asked for again while an answer is shown."""
 LOOK_SECONDS = 1.0
 """How often it is looked whether another process has received something in the conversation."""
+CROWD = 100
+"""Events that may wait beside an answer before each news of them is no longer looked at at once."""
 RETRY = "retry"
 """The command and the button that ask for another answer."""
 
@@ -488,7 +490,9 @@ class Answering:
                 logger.warning("What comes in %s is not seen for now: %s", job.hold.key, error)
             except Exception:  # whatever it is, an answer must not become one that nobody can stop
                 logger.exception("What comes in %s is not seen for now", job.hold.key)
-            found = None
+            crowd, found = 0 if found is None else len(found), None
+            if crowd > CROWD:  # looking at all of them anew for each one that comes would hold everybody up
+                await asyncio.sleep(min(LOOK_SECONDS, crowd / 1000))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await job.news.wait()

@@ -48,7 +48,8 @@ class Manners:
         scope: What is one conversation.
         dms: The same for DMs, where ``scope`` is ``"thread"``.
         busy: What becomes of messages that come while it is at work.
-        most_waiting: How many messages may wait in a conversation; of what is more each is told that it is not read.
+        most_waiting: How many messages, commands and buttons may wait in a conversation; of what is more each is told
+            that it is not read.
         speakers: How the agent learns who spoke.
         rerun_edits: Whether changing the last message runs its turn again.
         read_back: How many messages from before it was called into a thread it reads, at most; 0 for none.

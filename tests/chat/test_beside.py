@@ -94,3 +94,27 @@ async def test_a_message_that_is_alone_takes_one_look_at_the_inbox() -> None:
         await place.say(message("one"))
         assert await place.posted(1) == ["one!"]
     assert store.looks == 1
+
+
+class Watched(MemoryStore):
+    """Counts how many rows are read of what waits."""
+
+    rows = 0
+
+    async def pending(self, key: str) -> Sequence[Arrival]:
+        found = await super().pending(key)
+        self.rows += len(found)
+        return found
+
+
+async def test_a_crowd_is_not_looked_at_anew_for_each_one_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dspy_session_chat.answering.CROWD", 10)
+    agent, place, store = Held(), Place(), Watched()
+    async with bot(agent, place, store, manners=Manners(most_waiting=1000)):
+        await place.say(message("one"))
+        await agent.started.wait()
+        for number in range(200):
+            await place.say(message("/help", f"e{number}"))
+        assert store.rows < 200 * 200 / 4  # looking each time is half of that square
+        agent.gate.set()
+        await place.posted(1)
