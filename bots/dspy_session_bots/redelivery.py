@@ -18,7 +18,6 @@ from dspy_session_bots.extras import needs_extra
 from dspy_session_bots.keeping import refuse_sealed
 from dspy_session_bots.moments import lasting
 from dspy_session_bots.serving import WEBHOOK_SECRET
-from dspy_session_bots.signing_key import new_signing_key
 
 with needs_extra("webhook", "dspy-bots webhooks"):
     from dspy_session_webhook import Webhook
@@ -72,9 +71,7 @@ def keys_of(settings: Settings, given: str | None, command: str) -> list[str]:
     """
     found = given or (settings.webhook_secret.get_secret_value() if settings.webhook_secret is not None else "")
     if not found.split():
-        raise ConfigurationError(
-            f"{command} needs {WEBHOOK_SECRET.format(key=new_signing_key())}: set it in the environment or in .env"
-        )
+        raise ConfigurationError(f"{command} needs {WEBHOOK_SECRET}: set it in the environment or in .env")
     return found.split()
 
 

@@ -10,13 +10,12 @@ from dspy_session import ConfigurationError
 from dspy_session.conversation import Sink
 from dspy_session_bots.config import Settings
 from dspy_session_bots.extras import needs_extra
-from dspy_session_bots.signing_key import new_signing_key
 from dspy_session_chat import Platform
 
 SLACK_BOT_TOKEN = "SLACK_BOT_TOKEN (xoxb-…, OAuth & Permissions)"  # noqa: S105
 SLACK_APP_TOKEN = "SLACK_APP_TOKEN (xapp-…, Basic Information)"  # noqa: S105
 DISCORD_TOKEN = "DISCORD_TOKEN (https://discord.com/developers/applications → your app → Bot → Reset Token)"  # noqa: S105
-WEBHOOK_SECRET = "WEBHOOK_SECRET (the key that the receiver checks signatures with; a new one: {key})"  # noqa: S105
+WEBHOOK_SECRET = "WEBHOOK_SECRET (whsec_…, which the receiver knows too; dspy-bots webhooks listen makes one)"  # noqa: S105
 
 
 def platforms_and_sinks(
@@ -36,7 +35,7 @@ def platforms_and_sinks(
     if discord:
         needed["--discord"] = {DISCORD_TOKEN: settings.discord_token}
     if webhooks:
-        needed["--webhook"] = {WEBHOOK_SECRET.format(key=new_signing_key()): settings.webhook_secret}
+        needed["--webhook"] = {WEBHOOK_SECRET: settings.webhook_secret}
     missing = _missing(needed)
     if missing:
         raise ConfigurationError(missing)

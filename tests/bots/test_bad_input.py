@@ -265,7 +265,7 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "no webhook secret": (
         start("run", "echo.py:echo", "--slack", "--webhook", "https://example.com", **SLACK),
         1,
-        r"--webhook needs WEBHOOK_SECRET.*whsec_.*: set it in",
+        r"--webhook needs WEBHOOK_SECRET \(whsec_…, .*; dspy-bots webhooks listen makes one\): set it in",
     ),
     "a bad webhook secret": (
         start("run", "echo.py:echo", "--slack", "--webhook", "https://example.com", WEBHOOK_SECRET="hunter2", **SLACK),
