@@ -268,13 +268,14 @@ class Answering:
         run = Run(question, turn, Asking(job, waiting, means.poster, means.access))
         try:
             answered = await self._run(run, job)
+            shown = question.shown if run.shown is None else run.shown.message_ids
+            if answered:
+                await means.poster.post(waiting, job, turn.reply, shown)
+            return None if answered else shown
         finally:
+            for each in () if run.shown is None else run.shown.message_ids:
+                means.poster.growing.pop((waiting.scope, each), None)
             await means.gate.settle(admitted, turn.usage, answered=turn.committed is not None)
-        shown = question.shown if run.shown is None else run.shown.message_ids
-        if not answered:
-            return shown
-        await means.poster.post(waiting, job, turn.reply, shown)
-        return None
 
     def _request(self, question: Question, read: Read | None) -> TurnRequest:
         event = question.event if question.message is None else question.message
@@ -607,7 +608,10 @@ class Answering:
                 yield None
                 return
 
+            scope = run.question.waiting.scope
+
             async def on_shown(ids: tuple[str, ...]) -> None:
+                self._means.poster.growing[scope, ids[-1]] = job.hold.key
                 # Of several messages the first is taken up again after a crash, and the last has the answer.
                 for event_id in dict.fromkeys((job.work.arrival.event_id, event.event_id)):
                     await job.posted(Posting(event_id, ids, done=False))

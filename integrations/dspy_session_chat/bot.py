@@ -124,10 +124,11 @@ class Bot:
         self.manners = manners
         self._access = access
         self._ratings = Ratings(scores)
+        self._poster = Poster(self.conversations, self._platforms, manners.most_posts)
         self._desk = Desk(
             Means(
                 conversations=self.conversations,
-                poster=Poster(self.conversations, self._platforms, manners.most_posts),
+                poster=self._poster,
                 fields=self.fields,
                 forms=Forms(
                     self.fields,
@@ -297,9 +298,12 @@ class Bot:
             return waiting
         store = self.conversations.store
         found = await store.posted_as(waiting.scope, deed.message_id) if isinstance(store, Posts) else None
-        if found is None:
-            return None if isinstance(deed, Reaction) else waiting
-        return replace(waiting, event=replace(event, key=ConversationKey.parse(found.key)), turn=found.turn_id)
+        if found is not None:
+            return replace(waiting, event=replace(event, key=ConversationKey.parse(found.key)), turn=found.turn_id)
+        key = self._poster.growing.get((waiting.scope, deed.message_id))
+        if key is not None:  # its turn is known once the answer is whole
+            return replace(waiting, event=replace(event, key=ConversationKey.parse(key)))
+        return None if isinstance(deed, Reaction) else waiting
 
     async def _was_received(self, key: str, message_id: str) -> bool:
         """Whether a message came to the bot at all: most that people change and delete did not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from cachetools import LRUCache
@@ -14,7 +15,7 @@ from dspy_session.conversation.changing import Changing
 from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.errors import StoreError
 from dspy_session.feedback import Feedback
-from dspy_session.stores import Settled
+from dspy_session.stores import Posts, Settled
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
 from dspy_session_chat.answering import ATTEMPTS, Answering, Means
 from dspy_session_chat.asking import APPROVE, DECIDED_ALREADY, DENY
@@ -208,6 +209,10 @@ class Desk:
             await self._command(waiting, Command(press.button, press.text or waiting.turn or press.about), job)
 
     async def _reaction(self, waiting: Waiting, action: Action, reaction: Reaction, job: Job) -> None:
+        store = self._means.conversations.store
+        if not waiting.turn and isinstance(store, Posts):  # the answer was still growing when it came
+            found = await store.posted_as(waiting.scope, reaction.message_id)
+            waiting = replace(waiting, turn="" if found is None else found.turn_id)
         score = self._means.ratings.of_reaction(reaction)
         if not reaction.added:
             given = await self._score_of(waiting.turn, action, job)

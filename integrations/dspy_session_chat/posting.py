@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dspy_session.conversation import Conversations
 from dspy_session.conversation.journal import Change
@@ -36,11 +36,14 @@ class Poster:
         conversations: Where it is kept.
         platforms: Where it goes, by name.
         most: Posts that one answer may be split into.
+        growing: Which conversation a message belongs to that shows a part of an answer, by scope and message id:
+            people react before the answer is whole.
     """
 
     conversations: Conversations
     platforms: Mapping[str, Platform]
     most: int
+    growing: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def platform(self, waiting: Waiting) -> Platform:
         """The platform that an event came from.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dspy_session.conversation import ChangeEvent, TurnEvent
+import dspy
+
+from dspy_session.conversation import ChangeEvent, ConversationKey, TurnEvent
 from dspy_session.feedback import Feedback
-from dspy_session_chat import Access, Manners
+from dspy_session_chat import Access, Manners, Reaction
 from dspy_session_chat.testing import ChatTester
-from tests.chat.agents import Parrot, held
+from tests.chat.agents import Parrot, Speaker, held
 from tests.conversation.scripted_sink import ScriptedSink
 
 
@@ -156,3 +158,18 @@ async def test_sinks_hear_of_a_rating_with_its_words() -> None:
     assert isinstance(rated, ChangeEvent)
     assert rated.type == "turn.scored"
     assert (rated.details["turn_id"], rated.details["score"], rated.details["text"]) == (turn.turn.id, 0.0, "wrong")
+
+
+async def test_a_reaction_to_an_answer_that_still_grows_counts_once_it_is_whole() -> None:
+    speaker = Speaker("It is |42.", "No.")
+    async with ChatTester(dspy.Predict("message -> reply"), lm=speaker.lm, manners=Manners(scope="user")) as chat:
+        asked = await chat.start("What is it?", author="ann")
+        growing = await asked.growing("It is")
+        place = ConversationKey("tester", "W", "general")
+        await chat.do(Reaction("👍", growing.id), author="ben", key=place)
+        speaker.go_on()
+        await asked.reply()
+        await chat.say("And else?", author="ann")  # the reaction came before it
+        turns = (await chat.conversations.state("tester:::=ann")).turns
+        assert turns[0].score == 1.0
+        assert chat.bot._poster.growing == {}  # noqa: SLF001
