@@ -21,7 +21,6 @@ from dspy_session.conversation.runtime import Runtime
 from dspy_session.stores import Inbox, Posts, SealingKey, Store
 from dspy_session_chat.access import Access
 from dspy_session_chat.action import Action, Deletion, Edit, Event, Press, Reaction
-from dspy_session_chat.answering import Means
 from dspy_session_chat.attachments import FileLimits
 from dspy_session_chat.commands import BotCommand, Commands, Handler
 from dspy_session_chat.desk import Desk
@@ -31,6 +30,7 @@ from dspy_session_chat.forms import Forms
 from dspy_session_chat.gate import Gate
 from dspy_session_chat.limits import Limits, shortened
 from dspy_session_chat.manners import Manners, is_heard, scoped
+from dspy_session_chat.means import Means
 from dspy_session_chat.outward import outward
 from dspy_session_chat.platform import NeedsCommands, NeedsConversations, Platform, Receive, by_name
 from dspy_session_chat.posting import Poster

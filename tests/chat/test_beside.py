@@ -48,7 +48,7 @@ class ReadingBack(Place):
 
 @pytest.fixture(autouse=True)
 def never_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dspy_session_chat.answering.LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr("dspy_session_chat.looking.LOOK_SECONDS", 3600.0)
 
 
 def bot(agent: Held, place: Place, store: Any, **options: Any) -> Bot:
@@ -108,7 +108,7 @@ class Watched(MemoryStore):
 
 
 async def test_a_crowd_is_not_looked_at_anew_for_each_one_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dspy_session_chat.answering.CROWD", 10)
+    monkeypatch.setattr("dspy_session_chat.looking.CROWD", 10)
     agent, place, store = Held(), Place(), Watched()
     async with bot(agent, place, store, manners=Manners(most_waiting=1000)):
         await place.say(message("one"))

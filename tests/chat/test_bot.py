@@ -178,7 +178,7 @@ async def test_text_streams_in_and_the_whole_answer_is_posted() -> None:
 async def test_nothing_more_is_shown_once_another_process_has_the_conversation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dspy_session_chat.answering.SURE_SECONDS", 0.0)
+    monkeypatch.setattr("dspy_session_chat.running.SURE_SECONDS", 0.0)
     store, key, shown = MemoryStore(), str(message("hello").key), asyncio.Event()
 
     class Taken(StreamingPlace):

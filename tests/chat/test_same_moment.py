@@ -67,7 +67,7 @@ class Holding(SqliteStore):
 
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dspy_session_chat.answering.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("dspy_session_chat.looking.LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -1,0 +1,58 @@
+"""What a bot works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import dspy
+
+from dspy_session.conversation import Conversations
+from dspy_session_chat.access import Access
+from dspy_session_chat.attachments import FileLimits
+from dspy_session_chat.commands import Commands
+from dspy_session_chat.fields import AgentFields
+from dspy_session_chat.forms import Forms
+from dspy_session_chat.gate import Gate
+from dspy_session_chat.limits import Limits
+from dspy_session_chat.manners import Manners
+from dspy_session_chat.posting import Poster
+from dspy_session_chat.ratings import Ratings
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a bot works with.
+
+    Args:
+        conversations: Its conversations.
+        poster: Posts what is committed.
+        fields: Which of the agent's fields are what.
+        forms: Puts answers together.
+        manners: How it behaves among people.
+        limits: How much people may ask.
+        access: Who may ask.
+        gate: Lets messages in.
+        files: How much of people's files is read.
+        ratings: What reactions are worth.
+        commands: What it can be told to do.
+        lm: The language model; what ``dspy.configure`` set if None.
+        now: The time.
+        lease_seconds: How long a lease on a conversation lasts.
+    """
+
+    conversations: Conversations
+    poster: Poster
+    fields: AgentFields
+    forms: Forms
+    manners: Manners
+    limits: Limits
+    access: Access
+    gate: Gate
+    files: FileLimits
+    ratings: Ratings
+    commands: Commands
+    lm: dspy.BaseLM | None
+    now: Callable[[], datetime]
+    lease_seconds: float
