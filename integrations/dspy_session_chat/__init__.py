@@ -1,14 +1,11 @@
 """What every chat platform shares: messages in, answers out, and the bot between them."""
 
-from dspy_session_chat.access import Access
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Event, Press, Reaction
 from dspy_session_chat.asking import ask_first
-from dspy_session_chat.attachments import FileLimits
 from dspy_session_chat.bot import Bot
 from dspy_session_chat.commands import Asked, BotCommand
+from dspy_session_chat.files.attachments import FileLimits
 from dspy_session_chat.inbound import Attachment, Author, Inbound
-from dspy_session_chat.limits import Limits
-from dspy_session_chat.manners import Manners
 from dspy_session_chat.platform import (
     CanEdit,
     CanFetch,
@@ -28,6 +25,9 @@ from dspy_session_chat.platform import (
     Said,
 )
 from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
+from dspy_session_chat.rules.access import Access
+from dspy_session_chat.rules.limits import Limits
+from dspy_session_chat.rules.manners import Manners
 
 __all__ = [
     "Access",

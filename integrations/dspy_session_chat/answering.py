@@ -15,20 +15,20 @@ from dspy_session.conversation.runtime import Job
 from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.stores import Settled
 from dspy_session_chat.asking import Asking
-from dspy_session_chat.attachments import Read, read_attachments
 from dspy_session_chat.before import seed_of
 from dspy_session_chat.beside import as_one, together
-from dspy_session_chat.gate import Refused
+from dspy_session_chat.files.attachments import Read, read_attachments
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.limits import too_many_steps, too_slow
 from dspy_session_chat.looking import pending
 from dspy_session_chat.means import Means
 from dspy_session_chat.platform import CanFetch, CanReadBack, Platform
 from dspy_session_chat.posting import in_words
 from dspy_session_chat.question import Question, Run
 from dspy_session_chat.reply import Button, Reply
+from dspy_session_chat.rules.gate import Refused
+from dspy_session_chat.rules.limits import too_many_steps, too_slow
+from dspy_session_chat.rules.steps import StepsUsedUpError
 from dspy_session_chat.running import Running
-from dspy_session_chat.steps import StepsUsedUpError
 from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)

@@ -24,13 +24,13 @@ from dspy_session.errors import ConfigurationError, PlatformError, SessionError
 from dspy_session.redaction import redact
 from dspy_session.settings import setting
 from dspy_session.stores import Entry, Posting, Settled
-from dspy_session_chat.access import Access
 from dspy_session_chat.action import Action, Event, Press
-from dspy_session_chat.cleaning import as_text, clean_line
 from dspy_session_chat.duration import seconds_of
+from dspy_session_chat.markup.cleaning import as_text, clean_line
 from dspy_session_chat.platform import CanEdit, Post
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.reply import Button, Reply
+from dspy_session_chat.rules.access import Access
 from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import dspy
 
-from dspy_session_chat.cleaning import clean, clean_line
 from dspy_session_chat.fields import AgentFields
+from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.platform import Said
 
 LONGEST = 4000

@@ -8,10 +8,10 @@ from typing import Literal
 
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press
 from dspy_session_chat.asking import APPROVE, DENY
-from dspy_session_chat.cleaning import clean_line
 from dspy_session_chat.commands import Commands
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.manners import Manners
+from dspy_session_chat.markup.cleaning import clean_line
+from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.waiting import Waiting
 
 STOP = "stop"

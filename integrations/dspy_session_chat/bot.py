@@ -19,24 +19,24 @@ from dspy_session.conversation import ConversationKey, Conversations, DurableSin
 from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Runtime
 from dspy_session.stores import Inbox, Posts, SealingKey, Store
-from dspy_session_chat.access import Access
 from dspy_session_chat.action import Action, Deletion, Edit, Event, Press, Reaction
-from dspy_session_chat.attachments import FileLimits
 from dspy_session_chat.commands import BotCommand, Commands, Handler
 from dspy_session_chat.desk import Desk
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.fields import AgentFields
+from dspy_session_chat.files.attachments import FileLimits
 from dspy_session_chat.forms import Forms
-from dspy_session_chat.gate import Gate
-from dspy_session_chat.limits import Limits, shortened
-from dspy_session_chat.manners import Manners, is_heard, scoped
+from dspy_session_chat.markup.outward import outward
 from dspy_session_chat.means import Means
-from dspy_session_chat.outward import outward
 from dspy_session_chat.platform import NeedsCommands, NeedsConversations, Platform, Receive, by_name
 from dspy_session_chat.posting import Poster
-from dspy_session_chat.prices import models_of
 from dspy_session_chat.ratings import SCORES, Ratings
-from dspy_session_chat.steps import shorten
+from dspy_session_chat.rules.access import Access
+from dspy_session_chat.rules.gate import Gate
+from dspy_session_chat.rules.limits import Limits, shortened
+from dspy_session_chat.rules.manners import Manners, is_heard, scoped
+from dspy_session_chat.rules.prices import models_of
+from dspy_session_chat.rules.steps import shorten
 from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)

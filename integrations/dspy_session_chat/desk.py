@@ -19,14 +19,14 @@ from dspy_session.stores import Posts, Settled
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
 from dspy_session_chat.answering import ATTEMPTS, Answering
 from dspy_session_chat.asking import APPROVE, DECIDED_ALREADY, DENY
-from dspy_session_chat.cleaning import clean, clean_line
 from dspy_session_chat.commands import Asked
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.limits import too_long
+from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.means import Means
 from dspy_session_chat.posting import in_words
 from dspy_session_chat.ratings import said_by
 from dspy_session_chat.reply import Reply
+from dspy_session_chat.rules.limits import too_long
 from dspy_session_chat.standard import StandardCommands
 from dspy_session_chat.waiting import Waiting
 

@@ -12,10 +12,10 @@ import dspy
 
 from dspy_session import ConfigurationError, Session
 from dspy_session.program import declared_signature
-from dspy_session_chat.attachments import Read
-from dspy_session_chat.cleaning import clean, clean_line
-from dspy_session_chat.enclosed import ImageField, image_fields, in_words, placed
+from dspy_session_chat.files.attachments import Read
+from dspy_session_chat.files.enclosed import ImageField, image_fields, in_words, placed
 from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.markup.cleaning import clean, clean_line
 
 CONTEXT_FIELDS = ("author", "channel", "platform", "attachments", "now")
 """Inputs that are filled if the agent has them."""

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import dspy
 
 from dspy_session.errors import ConfigurationError
-from dspy_session_chat.cleaning import clean_line
 from dspy_session_chat.fields import SOURCES, THINKING, AgentFields
+from dspy_session_chat.markup.cleaning import clean_line
 from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
 
 NO_ANSWER = "(The agent had nothing to say.)"

@@ -9,16 +9,16 @@ from datetime import datetime
 import dspy
 
 from dspy_session.conversation import Conversations
-from dspy_session_chat.access import Access
-from dspy_session_chat.attachments import FileLimits
 from dspy_session_chat.commands import Commands
 from dspy_session_chat.fields import AgentFields
+from dspy_session_chat.files.attachments import FileLimits
 from dspy_session_chat.forms import Forms
-from dspy_session_chat.gate import Gate
-from dspy_session_chat.limits import Limits
-from dspy_session_chat.manners import Manners
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.ratings import Ratings
+from dspy_session_chat.rules.access import Access
+from dspy_session_chat.rules.gate import Gate
+from dspy_session_chat.rules.limits import Limits
+from dspy_session_chat.rules.manners import Manners
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from dspy_session_chat.platform import CanEdit, CanStream, CanType, ReplyStream
 from dspy_session_chat.posting import see_that_it_is_ours
 from dspy_session_chat.question import Question, Run
 from dspy_session_chat.reply import Button
+from dspy_session_chat.rules.steps import StepCounter
 from dspy_session_chat.shown import EditedStream
-from dspy_session_chat.steps import StepCounter
 from dspy_session_chat.tool_words import ToolWords
 
 SURE_SECONDS = 1.0

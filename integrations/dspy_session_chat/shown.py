@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.action import Event
+from dspy_session_chat.markup.unfinished import finished
 from dspy_session_chat.platform import CanEdit
 from dspy_session_chat.reply import Button
-from dspy_session_chat.unfinished import finished
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from dspy_session import SessionError, Turn
 from dspy_session.errors import PlatformError
 from dspy_session_chat.answering import RETRY, Answering
 from dspy_session_chat.beside import STOP
-from dspy_session_chat.cleaning import clean_line
 from dspy_session_chat.commands import Asked, BotCommand
 from dspy_session_chat.inbound import Addressed, Inbound
-from dspy_session_chat.manners import is_direct, scoped
+from dspy_session_chat.markup.cleaning import clean_line
 from dspy_session_chat.means import Means
 from dspy_session_chat.platform import CanOpenThread, Post
 from dspy_session_chat.reply import Button, Reply, ReplyFile
+from dspy_session_chat.rules.manners import is_direct, scoped
 
 CONFIRMED = "yes"
 LONGEST_GIST = 80

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from dspy_session_chat.fences import with_closed_code
-from dspy_session_chat.overflow import FILE_NAME, within
+from dspy_session_chat.markup.fences import with_closed_code
+from dspy_session_chat.markup.overflow import FILE_NAME, within
 from dspy_session_chat.reply import Link, Reply, ReplyFile
 from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten, sound, split
 

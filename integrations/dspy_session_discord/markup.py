@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dspy_session_chat.graphemes import shorten as shorten_to
-from dspy_session_chat.split import split as split_to
+from dspy_session_chat.markup.graphemes import shorten as shorten_to
+from dspy_session_chat.markup.split import split as split_to
 
 MESSAGE_LIMIT = 2000
 """Characters in one message; Discord refuses more with error 50035."""

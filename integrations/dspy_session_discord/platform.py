@@ -13,7 +13,7 @@ import discord
 
 from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
-from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Opened, Post, Posted, PostedInPartError, Receive, Said
 from dspy_session_chat.reply import Button

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.files.downloads import Downloader
 
 LOOPBACK = "localhost"
 

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, SessionError
 from dspy_session_chat.action import Event
-from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button

@@ -13,7 +13,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
-from dspy_session_chat.overflow import FILE_NAME, NOTICE
+from dspy_session_chat.markup.overflow import FILE_NAME, NOTICE
 from dspy_session_chat.platform import Post, Posted, PostedInPartError
 from dspy_session_chat.reply import Button, ReplyFile
 from dspy_session_slack.answer import answer_texts

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dspy_session import ConfigurationError
 from dspy_session.conversation import ConversationKey
 from dspy_session_chat import Author, Inbound
-from dspy_session_chat.access import NOT_HERE, NOT_YOU, Access
 from dspy_session_chat.action import Action, Command
+from dspy_session_chat.rules.access import NOT_HERE, NOT_YOU, Access
 
 
 def said(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dspy_session import ConfigurationError
 from dspy_session.conversation import ConversationKey
 from dspy_session_chat import Access, Author, Deletion, Inbound, Manners
-from dspy_session_chat.manners import is_heard, scoped
+from dspy_session_chat.rules.manners import is_heard, scoped
 from dspy_session_chat.testing import ChatTester
 from tests.chat.agents import Parrot, held
 

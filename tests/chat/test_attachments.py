@@ -11,7 +11,7 @@ import pytest
 
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat import Attachment
-from dspy_session_chat.attachments import FileLimits, Read, read_attachments
+from dspy_session_chat.files.attachments import FileLimits, Read, read_attachments
 from tests.chat.pictures import gif, jpeg, png, webp
 
 

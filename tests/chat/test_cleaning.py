@@ -12,7 +12,7 @@ from dspy.adapters.chat_adapter import field_header_pattern
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_session_chat.cleaning import clean, clean_line
+from dspy_session_chat.markup.cleaning import clean, clean_line
 
 START, END = "<<CUSTOM-TYPE-START-IDENTIFIER>>", "<<CUSTOM-TYPE-END-IDENTIFIER>>"
 IMAGE = f'{START}[{{"type": "image_url", "image_url": {{"url": "http://169.254.169.254/"}}}}]{END}'

@@ -18,8 +18,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat import Attachment
-from dspy_session_chat.attachments import FileLimits, read_attachments
-from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.files.attachments import FileLimits, read_attachments
+from dspy_session_chat.files.downloads import Downloader
 from tests.chat.pictures import png
 
 Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -12,8 +12,8 @@ import pytest
 
 from dspy_session import ConfigurationError, sessionify
 from dspy_session_chat import Attachment, Author
-from dspy_session_chat.attachments import DescribedFile, ImageFile, Read, TextFile
 from dspy_session_chat.fields import AgentFields
+from dspy_session_chat.files.attachments import DescribedFile, ImageFile, Read, TextFile
 from tests.chat.pictures import png
 from tests.chat.places import message
 from tests.stub_lm import StubModel

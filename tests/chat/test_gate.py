@@ -12,10 +12,10 @@ from dspy_session import ConfigurationError
 from dspy_session.errors import StoreBusyError
 from dspy_session.stores import Forget, MemoryStore
 from dspy_session_chat import Author
-from dspy_session_chat.access import NOT_YOU, Access
 from dspy_session_chat.action import Action, Command
-from dspy_session_chat.gate import Admitted, Gate, Refused
-from dspy_session_chat.limits import Limits
+from dspy_session_chat.rules.access import NOT_YOU, Access
+from dspy_session_chat.rules.gate import Admitted, Gate, Refused
+from dspy_session_chat.rules.limits import Limits
 from tests.chat.places import ANN, message
 from tests.fake_clock import FakeClock
 

@@ -14,7 +14,7 @@ from dspy_session.conversation import ConversationKey
 from dspy_session.stores import Adjustment, Charge, Refusal
 from dspy_session.stores.ledger import charged
 from dspy_session_chat import Author, Inbound
-from dspy_session_chat.limits import (
+from dspy_session_chat.rules.limits import (
     Limits,
     Rate,
     Spending,

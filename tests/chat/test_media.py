@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_session_chat.media import HEAD, media_type, pixels, text_of
+from dspy_session_chat.files.media import HEAD, media_type, pixels, text_of
 from tests.chat.pictures import gif, jpeg, png, webp
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from dspy_session_chat.outward import LONGEST, outward
+from dspy_session_chat.markup.outward import LONGEST, outward
 
 EVIL = "https://evil.example/?q=secret"
 

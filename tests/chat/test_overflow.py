@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dspy_session_chat.overflow import FILE_NAME, NOTICE, Delivery, within
-from dspy_session_chat.split import split
+from dspy_session_chat.markup.overflow import FILE_NAME, NOTICE, Delivery, within
+from dspy_session_chat.markup.split import split
 from tests.chat.markdown import ANSWER
 
 

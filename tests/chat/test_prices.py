@@ -7,7 +7,7 @@ import pytest
 from dspy.utils.usage_tracker import UsageTracker
 
 from dspy_session import ConfigurationError, Session
-from dspy_session_chat.prices import Price, Prices, models_of, tokens
+from dspy_session_chat.rules.prices import Price, Prices, models_of, tokens
 from tests.stub_lm import StubModel
 
 MINI = "openai/gpt-4o-mini"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dspy_session_chat.split import SMALLEST_LIMIT, split
+from dspy_session_chat.markup.split import SMALLEST_LIMIT, split
 from tests.chat.markdown import ANSWER, GRAPHEMES, LINKS, PARAGRAPH, TABLE, TOKENS
 
 LIMIT = st.integers(120, 500)

@@ -12,7 +12,7 @@ import pytest
 from dspy_session import Session
 from dspy_session.conversation import Conversations, TakenTurn, TurnRequest
 from dspy_session.errors import SessionError
-from dspy_session_chat.steps import StepCounter, StepsUsedUpError, shorten
+from dspy_session_chat.rules.steps import StepCounter, StepsUsedUpError, shorten
 from tests.stub_lm import Prompt, StubModel, tool_call
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dspy_session_chat.fences import code_blocks
-from dspy_session_chat.unfinished import finished
+from dspy_session_chat.markup.fences import code_blocks
+from dspy_session_chat.markup.unfinished import finished
 from tests.chat.markdown import ANSWER
 
 HALF = [

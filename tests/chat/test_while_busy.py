@@ -8,8 +8,8 @@ import dspy
 import pytest
 
 from dspy_session_chat import Access, Command, Manners, Press
-from dspy_session_chat.access import NOT_YOU
-from dspy_session_chat.manners import Busy
+from dspy_session_chat.rules.access import NOT_YOU
+from dspy_session_chat.rules.manners import Busy
 from dspy_session_chat.testing import Asked, ChatTester
 from tests.chat.agents import Parrot, Speaker, held
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.reply import ReplyFile
 from dspy_session_chat.testing import Abilities, Person, Seen, Where, Written
 from dspy_session_discord import Discord

@@ -8,7 +8,7 @@ import pytest
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session.errors import PlatformError
-from dspy_session_chat.downloads import Downloader
+from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import CanFetch, CanOpenThread, CanReadBack
 from dspy_session_discord import Discord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_session_chat.overflow import NOTICE
+from dspy_session_chat.markup.overflow import NOTICE
 from dspy_session_chat.reply import Link, Reply
 from dspy_session_discord.layout import REASONING_LIMIT, laid_out, spoiler
 from dspy_session_discord.markup import MESSAGE_LIMIT, length

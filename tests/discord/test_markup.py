@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dspy_session_chat.split import SMALLEST_LIMIT
+from dspy_session_chat.markup.split import SMALLEST_LIMIT
 from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten, sound, split
 from tests.chat.markdown import ANSWER
 

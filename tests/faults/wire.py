@@ -19,7 +19,7 @@ from dspy_session.conversation import Conversations
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_chat import Button, Event, Post, Posted, Receive
 from dspy_session_chat.action import event_from_json
-from dspy_session_chat.split import split
+from dspy_session_chat.markup.split import split
 
 Serve = Callable[[str, dict[str, Any]], Awaitable[Any]]
 

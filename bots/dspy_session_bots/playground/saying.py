@@ -18,7 +18,7 @@ from dspy_session_bots.playground.shelf import Shelf
 from dspy_session_bots.playground.thread import Thread
 from dspy_session_bots.playground.threads import Threads
 from dspy_session_chat import Button, Event, Post, Reply, ReplyFile
-from dspy_session_chat.unfinished import finished
+from dspy_session_chat.markup.unfinished import finished
 
 
 class Saying:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from dspy_session_chat.access import Access
-from dspy_session_chat.manners import Manners, Scope
+from dspy_session_chat.rules.access import Access
+from dspy_session_chat.rules.manners import Manners, Scope
 from dspy_session_chat.testing.scene import needs, playing
 from dspy_session_chat.testing.scripted import Parrot
 from dspy_session_chat.testing.stage import Stage

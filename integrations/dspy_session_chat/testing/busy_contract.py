@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from dspy_session_chat.manners import Manners
+from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.testing.scene import Scene, needs, playing
 from dspy_session_chat.testing.scripted import Parrot
 from dspy_session_chat.testing.stage import Stage

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import dspy
 
-from dspy_session_chat.manners import Manners
 from dspy_session_chat.reply import ReplyFile
+from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.testing.scene import needs, playing
 from dspy_session_chat.testing.scripted import Parrot, Says, ScriptedModel
 from dspy_session_chat.testing.stage import Stage

@@ -16,8 +16,8 @@ from dspy_session.stores import Inbox
 from dspy_session_chat.action import Action, Command, Deed, Deletion, Edit, Event, Press, Reaction
 from dspy_session_chat.bot import Bot
 from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
-from dspy_session_chat.manners import scoped
 from dspy_session_chat.platform import Said
+from dspy_session_chat.rules.manners import scoped
 from dspy_session_chat.testing.platform import PATIENCE, TesterPlatform, person
 from dspy_session_chat.testing.seen import Message
 

@@ -16,7 +16,7 @@ from dspy_session.conversation import Conversations, Sink
 from dspy_session.stores import Store
 from dspy_session_bots.playground import Playground
 from dspy_session_chat import Bot, Event
-from dspy_session_chat.manners import Manners
+from dspy_session_chat.rules.manners import Manners
 from tests.stub_lm import Reply, StubModel, echo
 
 PATIENCE = 20.0

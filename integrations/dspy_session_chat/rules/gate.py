@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores import Charge
 from dspy_session.stores.ledger import Ledger
-from dspy_session_chat.access import Access
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.limits import Limits, Spending, adjustments, charges, said_of, too_long
-from dspy_session_chat.prices import Price, Prices, Usage, tokens
+from dspy_session_chat.rules.access import Access
+from dspy_session_chat.rules.limits import Limits, Spending, adjustments, charges, said_of, too_long
+from dspy_session_chat.rules.prices import Price, Prices, Usage, tokens
 
 logger = logging.getLogger(__name__)
 

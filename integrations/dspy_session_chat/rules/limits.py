@@ -13,7 +13,7 @@ from urllib.parse import quote
 from dspy_session.errors import ConfigurationError
 from dspy_session.stores import Adjustment, Charge, Refusal
 from dspy_session_chat.action import Event
-from dspy_session_chat.prices import Prices
+from dspy_session_chat.rules.prices import Prices
 
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?)\s*", re.IGNORECASE)
 _PERIODS = {

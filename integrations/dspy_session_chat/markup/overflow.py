@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dspy_session_chat.graphemes import Length
-from dspy_session_chat.split import SMALLEST_LIMIT, split
+from dspy_session_chat.markup.graphemes import Length
+from dspy_session_chat.markup.split import SMALLEST_LIMIT, split
 
 FILE_NAME = "answer.md"
 """The file's name."""

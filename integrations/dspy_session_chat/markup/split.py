@@ -7,9 +7,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dspy_session_chat.fences import Code, Fence, opened_by, with_closed_code
-from dspy_session_chat.graphemes import Length, fitting, grapheme_ends
-from dspy_session_chat.outline import WHOLE, Outline, Rank, inside, outline
+from dspy_session_chat.markup.fences import Code, Fence, opened_by, with_closed_code
+from dspy_session_chat.markup.graphemes import Length, fitting, grapheme_ends
+from dspy_session_chat.markup.outline import WHOLE, Outline, Rank, inside, outline
 
 SMALLEST_LIMIT = 80
 """A post holds the two fences of a cut code block, 66 characters at most, and something between them."""

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from dspy_session_chat.fences import Code, code_blocks
+from dspy_session_chat.markup.fences import Code, code_blocks
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _FLAG_LETTERS = re.compile(r"[\U0001f1e6-\U0001f1ff]+\Z")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from itertools import pairwise
 
-from dspy_session_chat.fences import DEEPEST, Code, code_blocks
+from dspy_session_chat.markup.fences import DEEPEST, Code, code_blocks
 
 LONGEST_LEAD_IN = 300
 """Characters of a paragraph ending in a colon that stays with what it announces."""

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 import dspy
 
-from dspy_session_chat.attachments import ImageFile, Read
+from dspy_session_chat.files.attachments import ImageFile, Read
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dspy_session_chat.link import Target, is_invisible, pretends
+from dspy_session_chat.markup.link import Target, is_invisible, pretends
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

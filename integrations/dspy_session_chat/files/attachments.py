@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_chat.cleaning import clean, clean_line
+from dspy_session_chat.files.media import HEAD, IMAGES, TEXT, media_type, pixels, text_of
 from dspy_session_chat.inbound import Attachment
-from dspy_session_chat.media import HEAD, IMAGES, TEXT, media_type, pixels, text_of
+from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.platform import CanFetch
 
 READABLE = IMAGES | {TEXT}

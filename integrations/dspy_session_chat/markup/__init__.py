@@ -1,0 +1,1 @@
+"""Markdown and plain words: cut, closed, cleaned, and made harmless. Pure."""

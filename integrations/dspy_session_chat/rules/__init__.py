@@ -1,0 +1,1 @@
+"""How the bot behaves, and what people may ask of it."""
