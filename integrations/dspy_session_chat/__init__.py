@@ -1,7 +1,7 @@
 """What every chat platform shares: messages in, answers out, and the bot between them."""
 
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Event, Press, Reaction
-from dspy_session_chat.asking import ask_first
+from dspy_session_chat.approval import ask_first
 from dspy_session_chat.bot import Bot
 from dspy_session_chat.commands import Asked, BotCommand
 from dspy_session_chat.files.attachments import FileLimits

@@ -100,7 +100,7 @@ async def test_who_that_is_is_an_option(who: Any, author: str, may: bool) -> Non
 
 async def test_nobody_decides_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = Deleter()
-    monkeypatch.setattr("dspy_session_chat.asking.seconds_of", lambda _: 0.05)
+    monkeypatch.setattr("dspy_session_chat.approval.seconds_of", lambda _: 0.05)
     hasty = Deleter()
     async with ChatTester(held(hasty)) as chat:
         reply = await chat.say("bob")
