@@ -6,7 +6,8 @@ from pathlib import Path
 
 import dspy
 
-from dspy_session_chat.asking import Who, ask_first
+from dspy_session_chat.approval import ask_first
+from dspy_session_chat.asking import Who
 from dspy_session_chat.testing.scene import needs, playing
 from dspy_session_chat.testing.stage import Stage
 

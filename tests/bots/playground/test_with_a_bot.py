@@ -10,7 +10,7 @@ import dspy
 import pytest
 
 from dspy_session_bots.playground.key import conversation_key
-from dspy_session_chat.asking import ask_first
+from dspy_session_chat.approval import ask_first
 from dspy_session_chat.rules.manners import Manners
 from tests.bots.playground.page import ANN, BEN, JSON, Page, serving
 from tests.stub_lm import Prompt
