@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -83,7 +84,7 @@ class BotCommand:
         admin: Whether only admins may give it.
 
     Raises:
-        ConfigurationError: A name or the description does not fit.
+        ConfigurationError: A name, the description or the handler does not fit.
     """
 
     name: str
@@ -103,6 +104,7 @@ class BotCommand:
             raise ConfigurationError(
                 f"the command {self.name} needs a description of one line, {LONGEST_DESCRIPTION} characters at most"
             )
+        _check_handler(self.name, self.handler)
 
 
 class Commands:
@@ -153,3 +155,18 @@ class Commands:
                 takes = f" {command.takes}" if command.takes else ""
                 lines.append(f"- {names}{takes}: {command.description}")
         return "\n".join(lines)
+
+
+def _check_handler(name: str, handler: object) -> None:
+    called = getattr(handler, "__call__", None)  # noqa: B004  # of an object it is what may be async
+    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)):
+        got = getattr(handler, "__qualname__", None) or repr(handler)
+        raise ConfigurationError(f"the command {name} needs an `async def` that takes what was asked; got {got:.80}")
+    assert callable(handler)
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError:
+        raise ConfigurationError(
+            f"the command {name} needs a function of one argument, what was asked: async def {name.replace('-', '_')}"
+            f"(asked); got {inspect.signature(handler)}"
+        ) from None

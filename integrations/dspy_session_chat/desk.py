@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -71,10 +72,12 @@ class Desk:
                 await self._action(waiting, waiting.event, job)
         except (StoreError, TryLaterError):
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, one event must not hold up its conversation for ever
+        # Whatever it is, one event must not hold up its conversation for ever.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+            _see_that_we_go_on(error)
             await self._fail(waiting, job, error)
 
-    async def _fail(self, waiting: Waiting, job: Job, error: Exception) -> None:
+    async def _fail(self, waiting: Waiting, job: Job, error: BaseException) -> None:
         """Be done with an event that goes wrong each time, and say so to whoever waits for an answer.
 
         Raises:
@@ -168,13 +171,14 @@ class Desk:
             reply = Reply("Only admins may tell me that.", private=True)
         else:
             try:
-                reply = await known.handler(asked)
+                reply = _sayable(await known.handler(asked))
             except StoreError:  # whether it was done is not known: it is given again
                 raise
             except SessionError as error:
                 logger.warning("The command %s in %s failed: %s", command.name, job.hold.key, error)
                 asked.settled, reply = None, Reply(f"That did not work: {error}", private=True)
-            except Exception:
+            except (Exception, asyncio.CancelledError) as error:
+                _see_that_we_go_on(error)
                 logger.exception("The command %s in %s failed", command.name, job.hold.key)
                 sorry = "Sorry, that did not work: something went wrong on my side."
                 asked.settled, reply = None, Reply(sorry, private=True)
@@ -310,3 +314,33 @@ class Desk:
 def _is_order(action: Action) -> bool:
     """Whether an action is one that people expect an answer to."""
     return isinstance(action.deed, Command | Press)
+
+
+def _see_that_we_go_on(error: BaseException) -> None:
+    """Raise what cancels our own work again, as against what was cancelled of somebody else's that we waited for.
+
+    Raises:
+        CancelledError: It is we who are to end.
+    """
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+        raise error
+
+
+def _sayable(returned: object) -> Reply | str | None:
+    """What a command returned, seen that it can be posted.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if returned is None or isinstance(returned, str):
+        return returned
+    if not isinstance(returned, Reply):
+        raise TypeError(f"it returned {returned!r:.200}, which is neither a text, a Reply nor None")
+    try:
+        written = Reply.from_json(json.loads(json.dumps(returned.to_json())))
+    except (SessionError, TypeError, ValueError, AttributeError) as error:
+        raise TypeError(f"it returned {returned!r:.200}, which cannot be written down") from error
+    if not isinstance(written.text, str):
+        raise TypeError(f"it returned {returned!r:.200}, whose text is none")
+    return returned

@@ -59,7 +59,7 @@ class Place:
             self._changed.notify_all()
         return Posted((str(len(self.posts)),))
 
-    async def say(self, inbound: Inbound) -> None:
+    async def say(self, inbound: Event) -> None:
         await self.connected.wait()
         assert self.receive is not None
         await self.receive(inbound)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+from typing import Any
+
 import dspy
 import pytest
 
@@ -236,6 +240,14 @@ async def _never(asked: Asked) -> None:
     raise AssertionError
 
 
+async def _takes_nothing() -> None:
+    raise AssertionError
+
+
+async def _takes_two(asked: Asked, more: str) -> None:
+    raise AssertionError
+
+
 async def test_commands_wait_for_the_answer_before_them() -> None:
     agent = Parrot()
     async with ChatTester(held(agent)) as chat:
@@ -303,3 +315,73 @@ async def test_what_was_said_in_a_dm_is_not_shown_among_others() -> None:
         assert "ask me in a DM" in told.text
         assert told.files == ()
         assert undone.text == "I took back the last answer."
+
+
+@pytest.mark.parametrize("returned", [7, {"text": "x"}, Reply(7)])  # type: ignore[arg-type]
+async def test_a_command_that_returns_what_nobody_can_say_says_sorry(
+    returned: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat = ChatTester(held(Parrot()))
+
+    @chat.bot.command("odd", "Returns what nobody can say.")
+    async def odd(asked: Asked) -> Any:
+        return returned
+
+    async with chat:
+        assert (await chat.say("/odd")).text.startswith("Sorry, that did not work")
+        assert (await chat.say("one")).text.startswith("one!")
+    assert repr(returned) in caplog.text
+
+
+async def test_a_command_whose_own_work_is_cancelled_holds_nobody_up() -> None:
+    chat = ChatTester(held(Parrot()))
+
+    @chat.bot.command("cancelled", "Waits for what was cancelled.")
+    async def cancelled(asked: Asked) -> None:
+        never = asyncio.get_running_loop().create_future()
+        never.cancel()
+        await never
+
+    async with chat:
+        assert (await chat.say("/cancelled")).text.startswith("Sorry, that did not work")
+        assert (await chat.say("one")).text.startswith("one!")
+
+
+@pytest.mark.parametrize(
+    ("handler", "says"),
+    [
+        (lambda asked: "x", "async def"),
+        ("words", "async def"),
+        (asyncio.sleep, None),
+        (_takes_nothing, "one argument"),
+        (_takes_two, "one argument"),
+    ],
+)
+def test_a_handler_that_cannot_carry_a_command_out_is_refused(handler: Any, says: str | None) -> None:
+    bot = Bot(Parrot(), platforms=[PlainTesterPlatform()], store="memory://")
+    if says is None:
+        assert bot.command("fits", "Fits.")(handler) is handler
+        return
+    with pytest.raises(ConfigurationError, match=f"the command broken.*{says}") as refused:
+        bot.command("broken", "Is broken.")(handler)
+    assert "\n" not in str(refused.value)
+
+
+class Calls:
+    """Is called like a function."""
+
+    async def __call__(self, asked: Asked) -> str:
+        return f"called with {asked.text}"
+
+
+async def test_what_is_called_like_a_function_can_carry_a_command_out() -> None:
+    chat = ChatTester(held(Parrot()))
+    chat.bot.command("call", "Is called.", takes="[what]")(Calls())
+    chat.bot.command("part", "Is called with more.", takes="[what]")(functools.partial(_says, "part"))
+    async with chat:
+        assert (await chat.say("/call me")).text == "called with me"
+        assert (await chat.say("/part me")).text == "part me"
+
+
+async def _says(first: str, asked: Asked) -> str:
+    return f"{first} {asked.text}"

@@ -16,7 +16,8 @@ from dspy_session import ConfigurationError, SessionError, sessionify
 from dspy_session.conversation.runtime import Runtime
 from dspy_session.errors import PlatformUnavailableError, StoreBusyError, StoreError
 from dspy_session.stores import Commit, MemoryStore, Settled, SqliteStore, Work
-from dspy_session_chat import Bot, Manners, Posted
+from dspy_session_chat import Access, Bot, Manners, Posted
+from dspy_session_chat.action import Action, Command, Press
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.reply import Button, Link, Reply
 from dspy_session_chat.waiting import Waiting
@@ -295,3 +296,26 @@ def test_a_bot_needs_a_store_with_an_inbox() -> None:
 
     with pytest.raises(ConfigurationError, match="Bare keeps no messages that wait"):
         Runtime(Conversations(Counting(), Bare()), lambda job: None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncio.CancelledError(), TypeError("of a wrong type")])
+async def test_a_press_or_a_command_that_goes_wrong_before_it_is_carried_out_is_given_up(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dspy_session_chat.desk.ATTEMPTS", 1)
+
+    class Unsure(Access):
+        def denial(self, event: Any) -> str | None:
+            if isinstance(event, Action):
+                raise error
+            return None
+
+    place = Place()
+    async with bot(Counting(), place, "memory://", access=Unsure()):
+        one = message("one")
+        for number, deed in enumerate([Command("help"), Press("help")]):
+            await place.say(Action(one.key, f"a{number}", one.author, one.sent_at, deed))
+        await place.say(message("/help"))
+        said = await place.posted(3)
+    assert [text.split(" on my side")[0] for text in said[:2]] == ["Sorry, something went wrong"] * 2
+    assert "I answer" in said[2]
