@@ -15,6 +15,7 @@ from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Receive
 from dspy_session_discord.button import ButtonName, modal_of
 from dspy_session_discord.deeds import Reactions, deletions_of, edit_of, name_pressed, press_of
+from dspy_session_discord.insisting import Insisting
 from dspy_session_discord.refusal import UNREACHABLE, explain
 from dspy_session_discord.translate import Ignored, is_in, translate
 
@@ -27,7 +28,8 @@ Listeners = Mapping[str, Callable[..., None]]
 class Hearing:
     """Hands over what people write and do to ``receive``; it starts in the order in which it came.
 
-    One event that goes wrong is logged and lost, the others are not. What is nothing to the bot costs no task.
+    One event that goes wrong is logged and lost, the others are not; while the store is down they wait for it. What is
+    nothing to the bot costs no task.
 
     Args:
         receive: Takes the events over.
@@ -38,7 +40,7 @@ class Hearing:
     def __init__(
         self, receive: Receive, client: discord.Client, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._receive = receive
+        self._receive = Insisting(receive)
         self._client = client
         self._now = now
         self._reactions = Reactions()
