@@ -28,6 +28,7 @@ from dspy_session_chat.files.attachments import FileLimits
 from dspy_session_chat.forms import Forms
 from dspy_session_chat.markup.outward import outward
 from dspy_session_chat.means import Means
+from dspy_session_chat.options import check_model, check_platforms, check_rules, check_seconds, check_that_it_can_think
 from dspy_session_chat.platform import NeedsCommands, NeedsConversations, Platform, Receive, by_name
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.ratings import SCORES, Ratings
@@ -107,8 +108,11 @@ class Bot:
     ) -> None:
         if not isinstance(agent, dspy.Module):
             raise ConfigurationError(f"the agent must be a dspy.Module; got {type(agent).__name__}")
-        if not platforms:
-            raise ConfigurationError("the bot has no platform to live on: give platforms=[Slack(...)], for example")
+        check_platforms(platforms)
+        check_rules(access=access, limits=limits, manners=manners, files=files)
+        check_model(lm)
+        check_seconds("lease_seconds", lease_seconds)
+        check_seconds("grace", grace, or_none_at_all=True)
         manners, limits, access = manners or Manners(), limits or DEFAULT_LIMITS, access or Access()
         if isinstance(agent, Session) and limits.history_turns is not None:
             raise ConfigurationError("history_turns is for a bare module: of a session, give max_turns to the session")
@@ -122,6 +126,7 @@ class Bot:
         self.commands = Commands()
         self._platforms = by_name(platforms)
         self.manners = manners
+        self._lm = lm
         self._access = access
         self._ratings = Ratings(scores)
         self._poster = Poster(self.conversations, self._platforms, manners.most_posts)
@@ -177,7 +182,8 @@ class Bot:
             admin: Whether only admins may give it.
 
         Raises:
-            ConfigurationError: A name is taken or does not fit, or the description does not.
+            ConfigurationError: A name is taken or does not fit, the description does not, or the function is no
+                ``async def`` of one argument.
         """
 
         def add(handler: Handler) -> Handler:
@@ -217,6 +223,7 @@ class Bot:
                 await asyncio.gather(stopping, serving, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
+        check_that_it_can_think(self.conversations.session, self._lm)
         self._closing = False
         await self.conversations.open()
         self._runtime.start()

@@ -80,6 +80,7 @@ class PostedInPartError(PlatformUnavailableError):
         self.message_ids = tuple(message_ids)
 
 
+@runtime_checkable
 class Platform(Protocol):
     """A place where people talk to the bot."""
 

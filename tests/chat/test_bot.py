@@ -15,7 +15,7 @@ from dspy_session import ConfigurationError, SessionError, sessionify
 from dspy_session.conversation import TurnEvent
 from dspy_session.errors import PlatformError, StoreError
 from dspy_session.stores import Forget, MemoryStore
-from dspy_session_chat import Bot
+from dspy_session_chat import Bot, Manners
 from tests.chat.places import Place, StreamingPlace, TypingPlace, message
 from tests.stub_lm import StubModel
 
@@ -291,6 +291,21 @@ async def test_a_store_that_cannot_open_is_said_before_anything_connects(tmp_pat
         ({"agent": dspy.Predict("a, b -> c")}, "2 text inputs"),
         ({"platforms": []}, "no platform"),
         ({"store": "redis://x"}, "redis: is no store"),
+        ({"platforms": "slack"}, "must be a list"),
+        ({"platforms": Place()}, "must be a list"),
+        ({"platforms": ["slack"]}, "no platform: 'slack'"),
+        ({"platforms": [Place(), Place]}, "the class Place in it: make one, Place(...)"),
+        ({"access": ["U1"]}, "access must be an Access, such as access=Access("),
+        ({"limits": "20/m"}, "limits must be a Limits, such as limits=Limits("),
+        ({"manners": {}}, "manners must be a Manners, such as manners=Manners("),
+        ({"files": 3}, "files must be a FileLimits, such as files=FileLimits("),
+        ({"lm": "openai/gpt-4o-mini"}, 'write lm=dspy.LM("openai/gpt-4o-mini")'),
+        ({"lm": dspy.LM}, "lm must be a language model"),
+        ({"grace": "10s"}, "grace must be a number of seconds, 0 or more; got '10s'"),
+        ({"grace": -1}, "grace must be"),
+        ({"grace": float("inf")}, "grace must be"),
+        ({"lease_seconds": 0}, "lease_seconds must be a number of seconds, more than 0; got 0"),
+        ({"lease_seconds": True}, "lease_seconds must be"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments: dict[str, Any], says: str) -> None:
@@ -298,6 +313,42 @@ def test_bad_arguments_are_one_line(arguments: dict[str, Any], says: str) -> Non
         Bot(**{"agent": Parrot(), "platforms": [Place()], **arguments})
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"channels": ["C1"]}, "channels must be a mapping of texts to texts"),
+        ({"channels": {1: "always"}}, "channels must be a mapping of texts to texts"),
+        ({"channels": {"C1": "sometimes"}}, "must be one of"),
+        ({"respond": ["always"]}, "must be one of"),
+        ({"buttons": "no"}, "buttons must be True or False; got 'no'"),
+        ({"rerun_edits": 1}, "rerun_edits must be True or False; got 1"),
+        ({"statuses": {"search": None}}, "statuses must be a mapping of texts to texts"),
+        ({"statuses": "Searching…"}, "statuses must be a mapping of texts to texts"),
+    ],
+)
+def test_bad_manners_are_one_line(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Manners(**options)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_an_agent_without_any_language_model_is_told_so_when_the_bot_starts() -> None:
+    place = Place()
+    with pytest.raises(ConfigurationError, match=r"no language model to ask: give the bot lm=dspy\.LM"):
+        async with bot(dspy.Predict("message -> reply"), place):
+            pass
+    assert not place.connected.is_set()
+
+
+async def test_a_language_model_may_be_the_predictors_own() -> None:
+    place, stub, agent = Place(), StubModel(lambda prompt: {"reply": "of its own"}), dspy.Predict("message -> reply")
+    agent.lm = stub.lm
+    async with bot(agent, place):
+        await place.say(message("one"))
+        assert await place.posted(1) == ["of its own"]
 
 
 def test_what_is_loaded_is_not_looked_through_while_a_bot_runs() -> None:

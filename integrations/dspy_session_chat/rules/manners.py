@@ -85,6 +85,7 @@ class Manners:
     def __post_init__(self) -> None:
         for name, kind in _CHOICES.items():
             _check(name, getattr(self, name), kind)
+        _check_texts("channels", self.channels, '{"C1": "always"}')
         for channel, respond in self.channels.items():
             _check(f"channels[{channel!r}]", respond, Respond)
         for each in fields(self):
@@ -92,6 +93,9 @@ class Manners:
             least = {"most_waiting": 1, "most_posts": 1, "read_back": 0, "bot_turns": 0}.get(each.name)
             if least is not None and (type(value) is not int or value < least):
                 raise ConfigurationError(f"{each.name} must be a whole number, {least} or more; got {value!r}")
+            if isinstance(each.default, bool) and not isinstance(value, bool):
+                raise ConfigurationError(f"{each.name} must be True or False; got {value!r}")
+        _check_texts("statuses", self.statuses, '{"search": "Searching the web…"}')
         if self.idle is not None:
             seconds_of(self.idle)
 
@@ -141,5 +145,12 @@ def scoped(event: E, manners: Manners) -> E:
 
 def _check(name: str, value: object, kind: Any) -> None:
     choices = get_args(kind)
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+
+
+def _check_texts(name: str, value: object, example: str) -> None:
+    """See that an option is a mapping of texts to texts."""
+    pairs = value.items() if isinstance(value, Mapping) else ((None, None),)
+    if not all(isinstance(key, str) and isinstance(text, str) for key, text in pairs):
+        raise ConfigurationError(f"{name} must be a mapping of texts to texts, such as {example}; got {value!r}")
