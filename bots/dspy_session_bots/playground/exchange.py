@@ -70,13 +70,22 @@ class Exchange:
     reactions: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of_turn(cls, turn: Turn, fields: AgentFields, told: TurnEvent | None = None) -> Exchange:
-        """The exchange that became ``turn``; ``told`` says whose message it was, where that is known."""
+    def of_turn(
+        cls, turn: Turn, fields: AgentFields, told: TurnEvent | None = None, *, buttons: bool = True
+    ) -> Exchange:
+        """The exchange that became ``turn``.
+
+        Args:
+            turn: The turn.
+            fields: Which of the agent's fields are message and answer.
+            told: Whose message it was; None where that is not known.
+            buttons: Whether there are buttons under it.
+        """
         at = None if turn.created_at is None else turn.created_at.timestamp()
         exchange = cls(turn.id, message_in(turn, fields), at, phase="answered", turn=turn.id)
         if told is not None:
             exchange.id, exchange.author, exchange.name = told.event_id or turn.id, told.author, told.author_name
-        exchange.answer, exchange.beneath = answer_id(turn.id), under_turn(turn.id)
+        exchange.answer, exchange.beneath = answer_id(turn.id), under_turn(turn.id) if buttons else {}
         exchange.verdicts, exchange.stopped = verdicts_on(turn), turn.stopped
         try:
             exchange.html = to_html(fields.text(turn.outputs) or NO_ANSWER)

@@ -58,6 +58,7 @@ class Playground:
         agent_name: What the page calls the agent.
         model_name: Which model answers, as the page says it.
         verify: Checks the signatures of what arrives at the local webhook; without it there is none.
+        buttons: False where the bot's ``Manners`` have no buttons: then the page has none of its own either.
         on_ready: Called with the page's URL once it can be opened.
         input_field: As for the ``Bot``, when the agent's input that takes the message has to be named.
         output_field: As for the ``Bot``, when the agent's output that is the reply has to be named.
@@ -73,6 +74,7 @@ class Playground:
         agent_name: str = "Agent",
         model_name: str = "",
         verify: Verify | None = None,
+        buttons: bool = True,
         on_ready: Callable[[str], None] = lambda url: None,
         input_field: str | None = None,
         output_field: str | None = None,
@@ -83,6 +85,7 @@ class Playground:
         self._port = port
         self._title = {"agent": agent_name, "model": model_name}
         self._verify = verify
+        self._buttons = buttons
         self._on_ready = on_ready
         self._input_field = input_field
         self._output_field = output_field
@@ -134,7 +137,7 @@ class Playground:
     def use_conversations(self, conversations: Conversations) -> None:
         """Called by the bot, before ``run``."""
         fields = AgentFields.of(conversations.session, self._input_field, self._output_field)
-        self._threads = Threads(conversations, fields, Feed(self._heartbeat))
+        self._threads = Threads(conversations, fields, Feed(self._heartbeat), buttons=self._buttons)
         self._saying = Saying(self._threads, self._shelf)
 
     def use_commands(self, commands: Sequence[Named]) -> None:

@@ -90,6 +90,8 @@ class Saying:
         exchange.phase, exchange.status = ("answered" if reply.turn_id else "notice"), ""
         exchange.html, exchange.beneath = to_html(reply.text), beneath(reply, self._keep)
         exchange.turn, exchange.verdicts = reply.turn_id or exchange.turn, {}
+        if reply.turn_id:
+            exchange.remembered = True  # what stood here before may have been taken back
         exchange.answer = kept_id or answer_id(reply.turn_id or event.event_id)
         self._threads.show(thread, exchange)
         await self._threads.settle(thread.id)
@@ -104,7 +106,7 @@ class Saying:
 
     def _work(self, thread: Thread, exchange: Exchange, text: str, status: str) -> None:
         exchange.phase, exchange.html, exchange.status = "working", to_html(text), status
-        exchange.beneath = while_working(exchange.id)
+        exchange.beneath = while_working(exchange.id) if self._threads.buttons else {}
         self._threads.show(thread, exchange)
 
     async def _place(self, event: Event, turn_id: str = "") -> tuple[Thread, Exchange]:

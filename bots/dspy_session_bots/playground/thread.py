@@ -73,13 +73,29 @@ class Thread:
     trouble: str = ""
 
     @classmethod
-    def of_state(cls, thread: str, state: SessionState, fields: AgentFields, told: Mapping[str, TurnEvent]) -> Thread:
-        """The thread with what its conversation remembers; ``told`` is what is known of its turns besides, by id."""
+    def of_state(
+        cls,
+        thread: str,
+        state: SessionState,
+        fields: AgentFields,
+        told: Mapping[str, TurnEvent],
+        *,
+        buttons: bool = True,
+    ) -> Thread:
+        """The thread with what its conversation remembers.
+
+        Args:
+            thread: Its id.
+            state: The conversation.
+            fields: Which of the agent's fields are message and answer.
+            told: What is known of its turns besides, by id.
+            buttons: Whether there are buttons under answers.
+        """
         shown = state.turns[-SHOWN:]
         made = cls(thread, hidden=len(state.turns) - len(shown))
         for turn in shown:
             event = told.get(turn.id)
-            exchange = Exchange.of_turn(turn, fields, event)
+            exchange = Exchange.of_turn(turn, fields, event, buttons=buttons)
             if made.exchange(exchange.id) is not None:  # an event that brought about several
                 exchange.id = turn.id
             made.add(exchange)
@@ -126,12 +142,13 @@ class Thread:
         """Ids of the turns that are shown."""
         return frozenset([line["id"] for line in self.turns] + [one.turn for one in self.exchanges if one.turn])
 
-    def agree(self, look: Look, fields: AgentFields) -> Changes:
+    def agree(self, look: Look, fields: AgentFields, *, buttons: bool = True) -> Changes:
         """Say what the conversation says by now, and what that changed.
 
         Args:
             look: What was seen in the conversation.
             fields: Which of the agent's fields are message and answer.
+            buttons: Whether there are buttons under answers that are new here.
         """
         turns = {turn.id: turn for turn in look.remembered}
         before = {exchange.id: exchange.to_json() for exchange in self.exchanges}
@@ -152,7 +169,7 @@ class Thread:
             room = len(self.exchanges) < SHOWN  # without, the log goes further back than the exchanges do
             for turn in look.remembered[-SHOWN:]:
                 if turn.id not in answered and (room or turn.id not in lines):
-                    self.add(Exchange.of_turn(turn, fields))
+                    self.add(Exchange.of_turn(turn, fields, buttons=buttons))
                     self.log(turn_log.entry(turn, message_in(turn, fields)))
         return Changes(
             [exchange for exchange in self.exchanges if exchange.to_json() != before.get(exchange.id)],

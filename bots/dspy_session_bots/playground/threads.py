@@ -16,6 +16,7 @@ from typing import Any
 from dspy_session import SessionError
 from dspy_session.conversation import Conversations, TurnEvent
 from dspy_session.conversation.replaying import events_of
+from dspy_session.conversation.restoring import past_turns
 from dspy_session.stores import Inbox
 from dspy_session_bots.playground import turn_log
 from dspy_session_bots.playground.exchange import Exchange, message_in
@@ -28,6 +29,8 @@ from dspy_session_chat.fields import AgentFields
 
 LISTED = 100
 """Threads in the list, the newest: for its title each of them has to be read."""
+UNNAMED = "(empty)"
+"""What a thread is called that has no words in it."""
 KEPT_OPEN = 50
 """Threads that stay in memory while nothing happens in them."""
 
@@ -39,12 +42,14 @@ class Threads:
         conversations: Where threads are read from.
         fields: Which of the agent's fields are message and answer.
         feed: Told of every change.
+        buttons: Whether there are buttons under answers.
     """
 
-    def __init__(self, conversations: Conversations, fields: AgentFields, feed: Feed) -> None:
+    def __init__(self, conversations: Conversations, fields: AgentFields, feed: Feed, *, buttons: bool = True) -> None:
         self._conversations = conversations
         self._fields = fields
         self.feed = feed
+        self.buttons = buttons
         self._listed: dict[str, dict[str, Any]] = {}
         self._open: OrderedDict[str, Thread] = OrderedDict()
         self._reading = asyncio.Lock()
@@ -61,7 +66,8 @@ class Threads:
             thread = thread_of(conversation.key)
             if thread is not None:
                 title = await self._title(thread)
-                self._listed[thread] = {"id": thread, "title": title, "at": conversation.updated_at}
+                if title:
+                    self._listed[thread] = {"id": thread, "title": title, "at": conversation.updated_at}
             if len(self._listed) == LISTED:
                 return
 
@@ -86,7 +92,7 @@ class Threads:
             state = await self._conversations.state(conversation_key(thread))
         except SessionError as error:
             return Thread(thread, trouble=str(error))
-        return Thread.of_state(thread, state, self._fields, await self._told(thread))
+        return Thread.of_state(thread, state, self._fields, await self._told(thread), buttons=self.buttons)
 
     async def _told(self, thread: str) -> dict[str, TurnEvent]:
         """What was told of the turns of a thread: who wrote the message, and which model answered."""
@@ -129,9 +135,8 @@ class Threads:
             if changes.gone_turns:  # somebody is forgotten, and they may have been in other threads as well
                 for other in [other for other in self._open.values() if other is not opened]:
                     self._tell(other.id, await self._agree(other))
-                for listed in self._listed.values():
-                    listed["title"] = await self._title(listed["id"])
-                    self.feed.publish("thread", listed)
+                for listed in list(self._listed.values()):
+                    self._name_anew(listed, await self._title(listed["id"]))
             return bool(changes)
 
     async def _agree(self, opened: Thread) -> Changes:
@@ -143,7 +148,7 @@ class Threads:
                 unseen -= {turn.id for turn in await self._conversations.past_turns(key)}
         except SessionError:  # what is shown stays as it is; a new page says what is wrong
             return Changes()
-        return opened.agree(Look(list(remembered), asked, unseen), self._fields)
+        return opened.agree(Look(list(remembered), asked, unseen), self._fields, buttons=self.buttons)
 
     def _tell(self, thread: str, changes: Changes) -> None:
         for exchange in changes.exchanges:
@@ -154,11 +159,35 @@ class Threads:
             self.feed.publish("gone", {"exchanges": list(changes.gone), "turns": list(changes.gone_turns)}, thread)
 
     async def _title(self, thread: str) -> str:
+        """What a thread is called: by its first message, a fork by the last one that came with it. Empty when nothing
+        is left in it.
+        """
+        key = conversation_key(thread)
         try:
-            state = await self._conversations.state(conversation_key(thread))
+            turns = (await self._conversations.state(key)).turns or await self._conversations.past_turns(key)
+            brought = await self._brought_along(str(key))
         except SessionError:
             return "(cannot be read)"
-        return title_of(message_in(state.turns[0], self._fields)) if state.turns else "(empty)"
+        origin = next((turn for turn in reversed(turns) if turn.id in brought), None)
+        if origin is not None:
+            return title_of(f"From: {message_in(origin, self._fields)}")
+        return (title_of(message_in(turns[0], self._fields)) or UNNAMED) if turns else ""
+
+    async def _brought_along(self, key: str) -> frozenset[str]:
+        """Ids of the turns that a fork began with; none for a conversation that is no fork."""
+        entries = [entry async for entry in self._conversations.store.entries(key)]
+        forks = [number for number, entry in enumerate(entries) if entry.kind == "forked"]
+        return frozenset(turn.id for turn in past_turns(entries[: forks[-1]], key)) if forks else frozenset()
+
+    def _name_anew(self, listed: dict[str, Any], title: str) -> None:
+        """Call a thread by what is left in it, or list it no more."""
+        opened = self._open.get(listed["id"])
+        if title or (opened is not None and opened.busy):
+            listed["title"] = title or UNNAMED
+            self.feed.publish("thread", listed)
+        else:
+            del self._listed[listed["id"]]
+            self.feed.publish("unlisted", {"id": listed["id"]})
 
     def _let_go(self) -> None:
         """Drop what was not looked at for longest, but for threads with an answer still to come."""
@@ -201,7 +230,7 @@ class Threads:
 
     def opened(self, thread: str, title: str, at: datetime) -> None:
         """A thread was opened beside another one."""
-        self._list(thread, at.timestamp(), title_of(title) or "(empty)")
+        self._list(thread, at.timestamp(), title_of(title) or UNNAMED)
 
     def speakers(self, thread: str) -> dict[str, str]:
         """Who wrote in a thread that is open, by id: their names."""

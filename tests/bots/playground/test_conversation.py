@@ -201,7 +201,7 @@ async def test_conversations_of_other_platforms_are_not_listed(tmp_path: Path):
             await conversations.reset(str(conversation_key("two")))
     async with serving(store) as visitor, visitor.page() as page:
         listed = (await page.whole())["threads"]
-    assert [(thread["id"], thread["title"]) for thread in listed] == [("two", "(empty)"), ("one", "Hello?")]
+    assert [(thread["id"], thread["title"]) for thread in listed] == [("two", "Hello?"), ("one", "Hello?")]
 
 
 async def test_a_damaged_conversation_says_so_and_leaves_the_others_alone(tmp_path: Path):
@@ -229,7 +229,12 @@ async def test_an_agent_with_two_texts_has_its_fields_named():
 
     playground = Playground(output_field="answer")
     bot = Bot(
-        dspy.Predict(Answer), platforms=[playground], sinks=[playground], store="memory://", output_field="answer"
+        dspy.Predict(Answer),
+        platforms=[playground],
+        sinks=[playground],
+        store="memory://",
+        output_field="answer",
+        lm=StubModel().lm,
     )
     async with bot:
         pass
@@ -260,7 +265,7 @@ async def test_a_taken_port_is_one_line():
     first.bind()
     port = int(first.url.rpartition(":")[2].removesuffix("/"))
     second = Playground(port=port)
-    bot = Bot(dspy.Predict("question -> answer"), platforms=[second], store="memory://")
+    bot = Bot(dspy.Predict("question -> answer"), platforms=[second], store="memory://", lm=StubModel().lm)
     async with bot:
         with pytest.raises(PlatformError, match=rf"^port {port} is taken: stop the program that uses it, or choose"):
             await bot.serve()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from dspy_session_chat import Button, Command, Deletion, Edit, Event, Inbound, Press, Reaction, Reply
+from dspy_session_chat import Button, Command, Deletion, Edit, Event, Inbound, Post, Press, Reaction, Reply
 from tests.bots.playground.chromium import ALT, CTRL, browsing
 from tests.bots.playground.hands import FIRST, SECOND, deeds, opened, say
 from tests.bots.playground.page import BEN, Visitor, overheard, serving
@@ -195,7 +195,9 @@ async def test_with_a_real_bot_an_answer_is_stopped_given_anew_and_forked(tmp_pa
         await say(tab, "What do bees do?")
         await tab.until_text(f"{FIRST} .prose", "honey")
         await tab.click("[data-action=stop]")
-        await tab.until_text(f"{FIRST} .remark", "Stopped.")
+        await tab.until_text(f"{FIRST} .remark", "The agent remembers what it had said.")
+        assert "(stopped)" in await tab.run(f"document.querySelector('{FIRST}').innerText")
+        assert "Stopped." not in await tab.run("document.getElementById('conversation').innerText")
         await tab.until_text("#turns", "stopped")
         await tab.click("[data-action=retry]")
         await tab.until_text(f"{SECOND} .question", "Ann pressed Retry")
@@ -210,3 +212,70 @@ async def test_with_a_real_bot_an_answer_is_stopped_given_anew_and_forked(tmp_pa
         await tab.until_text(FIRST, "Bees make honey all day.")
         await tab.until_text("#thread-list [aria-current]", "More about bees")
     assert tab.complaints == []
+
+
+async def test_a_new_thread_has_counts_of_its_own(tmp_path: Path):
+    async with opened(tmp_path) as (tab, _):
+        await say(tab, "Hello")
+        await tab.until("document.getElementById('turns-count').textContent === '1'")
+        await tab.click("#new-thread")
+        await tab.until("document.getElementById('turns-count').textContent === ''")
+        assert not await tab.run("document.getElementById('no-turns').hidden")
+
+
+async def test_who_wants_a_new_thread_before_the_page_is_ready_gets_one(tmp_path: Path):
+    clicks = "new MutationObserver((_, seen) => { const button = document.getElementById('new-thread');"
+    clicks += (
+        " if (button) { seen.disconnect(); button.click(); } }).observe(document, {childList: true, subtree: true})"
+    )
+    async with opened(tmp_path) as (tab, visitor):
+        await say(tab, "Hello")
+        await tab.until_text(FIRST, "So you say.")
+        await tab.command("Page.addScriptToEvaluateOnNewDocument", source=clicks)
+        await tab.reload()
+        await tab.until("document.getElementById('agent')?.textContent")
+        await tab.until("location.hash !== '#one' && document.querySelectorAll('.exchange').length === 0")
+        await say(tab, "Elsewhere")
+        await tab.until_text(FIRST, "Elsewhere")
+        assert visitor.received[-1].key.thread != "one"
+
+
+async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(tmp_path: Path):
+    buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny", "c1", "danger"))
+    open_streams = []
+
+    async def does(visitor: Visitor, event: Event) -> None:
+        if isinstance(event, Inbound) and event.text == "Book it":
+            stream = visitor.playground.stream(event)
+            open_streams.append(stream)
+            await stream.__aenter__()
+            await visitor.playground.post(Post(event, Reply("Shall I?", buttons=buttons)))
+
+    async with browsing(tmp_path) as tab, overheard(does) as visitor:
+        await tab.go(f"{visitor.playground.url}#one")
+        await tab.until("document.getElementById('agent')?.textContent")
+        await say(tab, "Book it")
+        await tab.until_text(f"{FIRST} .below", "Waiting for an approval")
+        await say(tab, "And?")
+        await tab.until_text(f"{SECOND} .below", "Waiting until the question above is decided")
+        (asked,) = (await visitor.exchanges())[0]["asides"]
+        await visitor.playground.edit(visitor.received[0], asked["id"], "Shall I? Approved.")
+        await tab.until_text(f"{SECOND} .below", "Waiting for the answer before this one")
+        for stream in open_streams:
+            await stream.__aexit__(None, None, None)
+    assert tab.complaints == []
+
+
+async def test_ids_are_cut_between_characters_and_all_clocks_are_one(tmp_path: Path):
+    delivery = '{number: 1, signed: false, type: "", id: "change_turn%2Fone", at: 1700000000, body: ""}'
+    async with opened(tmp_path) as (tab, _):
+        await tab.run(f"void import('/static/inspector.js').then((log) => log.putDelivery({delivery}))")
+        await tab.until_text("#deliveries", "change_turn")
+        assert "%2" not in await tab.run("document.querySelector('#deliveries .more').innerText")
+        await say(tab, "Hello")
+        await tab.until_text("#turns", "#1")
+        logged = await tab.run("document.querySelector('#turns time').textContent")
+        said = await tab.run("document.querySelector('.question time').textContent")
+    hour, minute = said.split()[0].split(":")
+    assert logged.startswith(f"{hour}:{minute}:")
+    assert logged.split()[1:] == said.split()[1:]

@@ -65,11 +65,11 @@ async def test_nothing_is_left_of_what_was_forgotten():
         first = await page.answer(await visitor.say("I keep bees", author=ANN))
         await visitor.act("command", name="forget")
         gone = await page.until("gone")
-        title = await page.until("thread")
+        unlisted = await page.until("unlisted")
         async with visitor.page() as other:
             whole = await other.whole()
     assert gone == {"exchanges": [first["id"]], "turns": [first["turn"]]}
-    assert title["title"] == "(empty)"
+    assert (unlisted, whole["threads"]) == ({"id": "one"}, [])
     assert "bees" not in str(whole)
 
 

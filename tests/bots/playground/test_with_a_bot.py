@@ -134,6 +134,17 @@ async def test_a_fork_is_a_thread_of_its_own():
     assert there["text"] == "I keep bees"
 
 
+async def test_a_fork_is_told_from_its_origin_after_a_restart(tmp_path: Path):
+    store = f"sqlite:///{tmp_path / 'bees.db'}"
+    async with serving(store) as visitor, visitor.page() as page:
+        await page.answer(await visitor.say("Hello", author=ANN))
+        await page.answer(await visitor.say("I keep bees", author=ANN))
+        await done(page, await visitor.act("command", name="fork"))
+    async with serving(store) as visitor, visitor.page() as page:
+        listed = [thread["title"] for thread in (await page.whole())["threads"]]
+    assert sorted(listed) == ["From: I keep bees", "Hello"]
+
+
 async def test_who_wants_to_be_forgotten_is_on_the_page_no_more():
     async with serving() as visitor, visitor.page() as page:
         first = await page.answer(await visitor.say("I keep bees", author=ANN))
@@ -149,6 +160,44 @@ async def test_who_wants_to_be_forgotten_is_on_the_page_no_more():
     assert "bees" not in str(whole)
 
 
+async def test_a_thread_in_which_nothing_is_left_leaves_the_list(tmp_path: Path):
+    store = f"sqlite:///{tmp_path / 'bees.db'}"
+    async with serving(store) as visitor, visitor.page() as page:
+        await page.answer(await visitor.say("I keep bees", author=ANN))
+        await visitor.ask("Mine is of Ben", thread="two")
+        await page.answer(await visitor.say("/reset", author=ANN))
+        await visitor.act("command", name="forget-me", text="yes")
+        assert await page.until("unlisted") == {"id": "one"}
+        async with visitor.page("two") as other:
+            left = (await other.whole())["threads"]
+    async with serving(store) as visitor, visitor.page("two") as page:
+        later = (await page.whole())["threads"]
+    assert [thread["id"] for thread in left] == [thread["id"] for thread in later] == ["two"]
+
+
+async def test_a_thread_that_was_reset_keeps_its_name(tmp_path: Path):
+    store = f"sqlite:///{tmp_path / 'bees.db'}"
+    async with serving(store) as visitor, visitor.page() as page:
+        await page.answer(await visitor.say("I keep bees", author=ANN))
+        await page.answer(await visitor.say("/reset", author=ANN))
+    async with serving(store) as visitor, visitor.page() as page:
+        (listed,) = (await page.whole())["threads"]
+    assert listed["title"] == "I keep bees"
+
+
+async def test_manners_without_buttons_are_those_of_the_page_too(tmp_path: Path):
+    store = f"sqlite:///{tmp_path / 'bees.db'}"
+    shown: list[JSON] = []
+    for _ in range(2):
+        async with serving(store, manners=Manners(buttons=False), buttons=False) as visitor, visitor.page() as page:
+            shown += (await page.whole())["thread"]["exchanges"]
+            message = await visitor.say("I keep bees", author=ANN)
+            while not shown or (shown[-1]["id"], shown[-1]["phase"]) != (message, "answered"):
+                shown.append(await page.until("exchange"))
+    assert {"working", "answered"} <= {exchange["phase"] for exchange in shown}
+    assert [labels(exchange) for exchange in shown if labels(exchange)] == []
+
+
 async def test_a_message_that_is_changed_is_answered_anew():
     async with serving(reply=counted()) as visitor, visitor.page() as page:
         message = await visitor.say("I kep bees", author=ANN)
@@ -159,6 +208,7 @@ async def test_a_message_that_is_changed_is_answered_anew():
         )
         (turn,) = (await visitor.conversations.state(KEY)).turns
     assert "Answer 2 to I keep bees" in answer["html"]
+    assert answer["remembered"]
     assert (turn.id, turn.inputs["question"]) == (answer["turn"], "I keep bees")
 
 

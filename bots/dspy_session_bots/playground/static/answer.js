@@ -8,11 +8,6 @@ import { openTurn, turnIndex } from "/static/inspector.js";
 import { nameOf, person } from "/static/people.js";
 import { fillReactions } from "/static/reactions.js";
 
-const STOPPED = {
-  stopped: "Stopped. The agent remembers what it had said.",
-  interrupted: "Interrupted by the next message.",
-  timeout: "Out of time.",
-};
 const shown = new WeakMap(); // prose → the HTML that it was filled with
 
 /** An element for the answer of an exchange; `fillAnswer` fills it. */
@@ -36,8 +31,8 @@ export function answerPlace() {
   );
 }
 
-/** Show the answer of an exchange, as far as it is. */
-export function fillAnswer(place, exchange, thread) {
+/** Show the answer of an exchange, as far as it is; `held` if it is behind one that waits for an approval. */
+export function fillAnswer(place, exchange, thread, held) {
   const [asides, prose, beneath, remark, below, asks] = place.children;
   const [status, buttons, reactions, toTurn] = below.children;
   const secret = Boolean(exchange.beneath.private) && exchange.author !== "" && exchange.author !== person().id;
@@ -45,7 +40,7 @@ export function fillAnswer(place, exchange, thread) {
   fillProse(prose, secret ? "" : exchange.html);
   redraw(beneath, { ...exchange.beneath, buttons: null, secret, who: nameOf(exchange.author, exchange.name) }, beneathView);
   status.hidden = !(exchange.phase === "waiting" || exchange.phase === "working");
-  status.lastElementChild.textContent = statusText(exchange);
+  status.lastElementChild.textContent = statusText(exchange, held);
   remark.textContent = remarkOn(exchange);
   remark.hidden = !remark.textContent;
   fillButtons(buttons, asks, secret ? { ...exchange, beneath: {} } : exchange, thread);
@@ -66,10 +61,17 @@ function fillProse(prose, html) {
 
 function remarkOn({ remembered, stopped, phase }) {
   if (!remembered) return "The agent does not remember this any more.";
-  return phase === "answered" ? (STOPPED[stopped] ?? "") : "";
+  return phase === "answered" && stopped ? "The agent remembers what it had said." : ""; // the answer says why it ends
 }
 
-function statusText(exchange) {
-  if (exchange.phase === "waiting") return "Waiting for the answer before this one";
+/** Whether the bot asks people something before it goes on with this answer. */
+export const asksFirst = ({ phase, asides }) =>
+  phase === "working" && asides.some((one) => one.beneath.buttons?.length > 0);
+
+function statusText(exchange, held) {
+  if (exchange.phase === "waiting") {
+    return held ? "Waiting until the question above is decided" : "Waiting for the answer before this one";
+  }
+  if (asksFirst(exchange)) return "Waiting for an approval";
   return exchange.status || (exchange.html ? "Writing" : "Thinking");
 }

@@ -9,12 +9,13 @@ import { listen } from "/static/keyboard.js";
 import { showCommands } from "/static/palette.js";
 import { tell } from "/static/problem.js";
 import { Stream } from "/static/stream.js";
-import { putThread, showThreads } from "/static/threads.js";
+import { dropThread, putThread, showThreads } from "/static/threads.js";
 
 const stream = new Stream(
   {
     whole: showWhole,
     thread: putThread,
+    unlisted: ({ id }) => dropThread(id),
     exchange: putExchange,
     gone: ({ exchanges, turns }) => {
       exchanges.forEach(dropExchange);
@@ -79,4 +80,6 @@ for (const button of document.querySelectorAll("[data-say]")) {
 }
 
 listen(startThread);
-show();
+document.documentElement.dataset.ready = "yes";
+if (document.documentElement.dataset.wants === "new-thread") startThread(); // clicked before anybody listened
+else show();

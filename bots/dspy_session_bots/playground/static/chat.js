@@ -1,6 +1,6 @@
 // The conversation: each message, and under it the answer as it is written.
 
-import { answerPlace, fillAnswer } from "/static/answer.js";
+import { answerPlace, asksFirst, fillAnswer } from "/static/answer.js";
 import { byId, make } from "/static/dom.js";
 import { guide } from "/static/guide.js";
 import { fillQuestion, questionPlace } from "/static/question.js";
@@ -35,6 +35,7 @@ export function showConversation(thread) {
 export function putExchange(exchange) {
   const following = atTheEnd() || !shown.has(exchange.id);
   put(exchange);
+  for (const { article, exchange: other } of shown.values()) if (other.phase === "waiting") fill(article, other);
   guideOn();
   if (following) toTheEnd();
 }
@@ -62,7 +63,17 @@ function fill(article, exchange) {
   article.dataset.remembered = exchange.remembered;
   article.setAttribute("aria-busy", String(exchange.phase === "waiting" || exchange.phase === "working"));
   fillQuestion(question, exchange, current);
-  fillAnswer(answer, exchange, current);
+  fillAnswer(answer, exchange, current, isHeld(exchange));
+}
+
+/** Whether an earlier answer waits for people, and this one behind it. */
+function isHeld({ id, phase }) {
+  if (phase !== "waiting") return false;
+  for (const { exchange } of shown.values()) {
+    if (exchange.id === id) return false;
+    if (asksFirst(exchange)) return true;
+  }
+  return false;
 }
 
 function guideOn() {

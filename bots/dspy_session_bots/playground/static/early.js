@@ -1,4 +1,5 @@
-// Before anything is drawn: dark or light, if somebody chose. A classic script, for a module would come too late.
+// Before anything is drawn: dark or light, if somebody chose; and who wants a new thread already. A classic script, for a
+// module would come too late.
 
 try {
   const chosen = JSON.parse(localStorage.getItem("playground.theme"));
@@ -6,3 +7,9 @@ try {
 } catch {
   // nothing is remembered: as the system has it
 }
+
+document.addEventListener("click", ({ target }) => {
+  if (!document.documentElement.dataset.ready && target.closest?.("#new-thread")) {
+    document.documentElement.dataset.wants = "new-thread";
+  }
+});

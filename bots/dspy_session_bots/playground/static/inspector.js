@@ -17,6 +17,7 @@ export function showInspector(log, arrived) {
   deliveries.replaceChildren();
   for (const turn of log) putTurn(turn);
   for (const delivery of arrived ?? []) putDelivery(delivery);
+  count(); // also of a thread where nothing has happened
   byId("webhook").hidden = arrived === null;
   for (const id of unfolded) unfold(byId(id)); // whoever comes back to a thread finds it as it was
 }
@@ -62,7 +63,7 @@ function turnView(turn) {
         make("span", { class: "tag" }, `#${turn.index + 1}`),
         make("span", { class: "gist" }, turn.message),
         make("time", {}, turn.at === null ? "" : logTime(turn.at)),
-        make("span", { class: "more" }, [...marks.filter(Boolean), turn.id.slice(0, 8)].join(" · ")),
+        make("span", { class: "more" }, [...marks.filter(Boolean), beginning(turn.id, 8)].join(" · ")),
       ),
       section("Inputs", turn.inputs),
       section("Outputs", turn.outputs),
@@ -95,7 +96,7 @@ export function putDelivery(delivery) {
           make("span", { class: "tag" }, index === undefined ? "·" : `#${index + 1}`),
           make("span", { class: "gist code" }, delivery.type || "refused"),
           make("time", {}, logTime(delivery.at)),
-          make("span", { class: "more" }, verdict, delivery.id ? ` · ${delivery.id.slice(0, 13)}` : ""),
+          make("span", { class: "more" }, verdict, delivery.id ? ` · ${beginning(delivery.id, 13)}` : ""),
         ),
         section("webhook-id", delivery.id || "none"),
         section("Body", delivery.body),
@@ -125,6 +126,9 @@ function unfold(entry) {
 function section(title, value) {
   return make("div", { class: "section" }, make("h3", {}, title), jsonView(value));
 }
+
+/** The first characters of an id, and no half of an escape such as %2F. */
+const beginning = (id, length) => id.slice(0, length).replace(/%[0-9A-Fa-f]?$/, "");
 
 function withoutBlanks(facts) {
   return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== "" && value !== null));

@@ -1,7 +1,7 @@
 // The server's events for one thread. Each connection begins with the whole of what there is, so that coming back after
 // any absence is the same as coming for the first time.
 
-const NAMES = ["whole", "thread", "exchange", "gone", "turn", "delivery"];
+const NAMES = ["whole", "thread", "unlisted", "exchange", "gone", "turn", "delivery"];
 const RETRY = 2000; // milliseconds; the browser itself retries a broken connection, but not a refused one
 
 export class Stream {

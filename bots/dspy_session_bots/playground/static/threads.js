@@ -21,6 +21,12 @@ export function putThread(thread) {
   draw();
 }
 
+/** Nothing is left in a thread. */
+export function dropThread(id) {
+  threads.delete(id);
+  draw();
+}
+
 function draw() {
   const focused = document.activeElement?.dataset?.thread;
   const newestFirst = [...threads.values()].sort((one, other) => other.at - one.at);

@@ -1,7 +1,7 @@
 // Moments, in seconds since 1970, as people say them.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const logClock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const logClock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit", second: "2-digit" });
 const wholeDate = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const distance = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "narrow" });
@@ -11,7 +11,7 @@ const date = (seconds) => new Date(seconds * 1000);
 /** "14:02", as people here write it. */
 export const clockTime = (seconds) => clock.format(date(seconds));
 
-/** "14:02:31", as logs write it. */
+/** "14:02:31", on the same clock. */
 export const logTime = (seconds) => logClock.format(date(seconds));
 
 /** The whole date and time. */
