@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dspy_session.conversation import journal, restoring
 from dspy_session.conversation.holds import Hold
@@ -21,6 +22,10 @@ from dspy_session.turn import Turn
 
 if TYPE_CHECKING:
     from dspy_session.conversation.conversations import Conversations
+
+
+Spans: TypeAlias = Mapping[str, Sequence[int]]
+"""Where words stand in a text, by the id of the message that they are of: the first character, and the one after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,30 @@ class Changing:
         change = journal.note("signal", body, self.hold.known, self.conversations.clock(), about=number, author=by)
         await self._write(change)
 
-    async def edit(self, turn_id: str, inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None) -> None:
-        """Change what a turn says from now on."""
+    async def edit(
+        self,
+        turn_id: str,
+        inputs: Mapping[str, Any] | None,
+        outputs: Mapping[str, Any] | None,
+        words: Spans | None = None,
+    ) -> None:
+        """Change what a turn says from now on.
+
+        Args:
+            turn_id: The turn.
+            inputs: Its inputs; as they are if None.
+            outputs: Its outputs, likewise.
+            words: Where each message's words stand in these inputs, as far as it is known.
+        """
         number, turn = await self.find(turn_id)
+        if words is None and inputs is None:
+            words = await self.words_of(turn_id)
         at = self.conversations.clock()
         edited = journal.edited(turn, inputs, outputs)
-        change = journal.note("edit", journal.edit_note(edited), self.hold.known, at, about=number)
+        body = journal.edit_note(edited)
+        if words:
+            body["words"] = words
+        change = journal.note("edit", body, self.hold.known, at, about=number)
         told = event(self.hold, "turn.edited", at, turn_id=turn_id, inputs=edited.inputs, outputs=edited.outputs)
         await self._write(change, told)
 
@@ -141,6 +164,23 @@ class Changing:
         """
         entry = await self._entry_of(turn_id)
         return () if entry is None else tuple(sorted(restoring.messages_in(entry)))
+
+    async def words_of(self, turn_id: str) -> Spans:
+        """Where the words of each message that a turn answers stand in its inputs; nothing where that is not known.
+
+        Raises:
+            SessionError: There is no such turn.
+        """
+        wanted, _ = await self.find(turn_id)
+        words: Spans = {}
+        number = 0
+        async for entry in self.conversations.store.entries(self.hold.key):
+            if number == wanted:
+                words = json.loads(entry.body).get("told", {}).get("words", {})
+            elif entry.kind == "edit" and entry.about == wanted:
+                words = json.loads(entry.body).get("words", {})
+            number += 1
+        return words
 
     async def users_of(self, turn_id: str) -> tuple[str, ...]:
         """Whose words a turn answered, as ``forget_user`` knows them; the first is its author, empty when unknown.

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dspy
 from dspy.utils.usage_tracker import UsageTracker
 
+from dspy_session.conversation.changing import Spans
 from dspy_session.conversation.changing import event as change_event
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.journal import Change, as_written, call_change, instead_change, note, shared
@@ -46,6 +47,7 @@ class TurnRequest:
         also: Ids of further messages in the inbox that are answered by it.
         answers: Ids of messages that were answered before and are answered by it again.
         with_users: Further users whose words are in it: it is forgotten with any of them.
+        words: Where the words of each message stand in the input that holds them, for when one of them is changed.
     """
 
     key: str
@@ -60,6 +62,7 @@ class TurnRequest:
     also: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     with_users: tuple[str, ...] = ()
+    words: Spans = field(default_factory=dict)
 
 
 class TakenTurn:
@@ -220,6 +223,7 @@ class TakenTurn:
             "event": request.event_id,
             "events": list(request.also),
             "again": list(request.answers),
+            "words": dict(request.words),
             "model": model,
             "version": conversations.agent_version,
             "usage": usage,

@@ -11,12 +11,13 @@ from typing import Any
 
 from dspy_session import SessionError, Turn
 from dspy_session.conversation import TurnRequest
+from dspy_session.conversation.changing import Spans
 from dspy_session.conversation.runtime import Job
 from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.stores import Settled
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.before import seed_of
-from dspy_session_chat.beside import as_one, together
+from dspy_session_chat.beside import Together, as_one, together
 from dspy_session_chat.files.attachments import Read, read_attachments
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.looking import pending
@@ -29,6 +30,7 @@ from dspy_session_chat.rules.gate import Refused
 from dspy_session_chat.rules.limits import too_many_steps, too_slow
 from dspy_session_chat.rules.steps import StepsUsedUpError
 from dspy_session_chat.running import Running
+from dspy_session_chat.spoken import spans_of
 from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ ATTEMPTS = 3
 """How often a message is begun to be answered: one that ends each process that tries must not end all of them."""
 RETRY = "retry"
 """The command and the button that ask for another answer."""
+WRITE_TO_ME = "Write to me, and I answer; `/help` says what else I know."
+"""What people read who call the bot and say nothing."""
 
 
 class Answering:
@@ -66,15 +70,38 @@ class Answering:
                 await (await job.changing(self._settled(waiting), also=also)).settle()
                 return
             message = as_one(found.messages, means.manners)
+            if not message.text and not message.attachments and means.access.denial(message) is None:
+                await self._say_what_to_do(waiting, job, found)
+                return
             users = tuple(dict.fromkeys(each.user for each in reversed(found.messages)))
             to = replace(waiting, event=found.messages[-1])
-            shown = await self._ask(to, job, message, users, also=found.also, beside=beside, shown=shown)
+            words = spans_of(found.messages, means.manners)
+            shown = await self._ask(to, job, message, users, words, also=found.also, beside=beside, shown=shown)
 
-    async def ask_again(self, waiting: Waiting, job: Job, message: Inbound, users: tuple[str, ...] = ()) -> None:
-        """Answer a message that had no answer, where ``waiting`` asks for one; ``users`` as in a ``Question``."""
-        await self._ask(waiting, job, as_one([message], self._means.manners), users, shown=job.work.shown)
+    async def _say_what_to_do(self, waiting: Waiting, job: Job, found: Together) -> None:
+        """Answer a mention and nothing else; in a thread, where it may be a sticker, there is nothing to say."""
+        last = found.messages[-1]
+        expects_words = last.addressed in ("direct", "mention")
+        reply = json.dumps(Reply(WRITE_TO_ME, private=True).to_json()) if expects_words else ""
+        to = replace(waiting, event=last)
+        await (await job.changing(self._settled(to, reply), also=found.also)).settle()
+        await self._means.poster.post(to, job, reply, job.work.shown)
 
-    async def retry(self, waiting: Waiting, job: Job, turn: Turn, inputs: Mapping[str, Any] | None = None) -> None:
+    async def ask_again(
+        self, waiting: Waiting, job: Job, message: Inbound, users: tuple[str, ...] = (), words: Spans | None = None
+    ) -> None:
+        """Answer a message that had no answer, where ``waiting`` asks for one; the rest is as in a ``Question``."""
+        answers = tuple(words or (message.event_id,))
+        await self._ask(waiting, job, message, users, words or {}, answers=answers, shown=job.work.shown)
+
+    async def retry(
+        self,
+        waiting: Waiting,
+        job: Job,
+        turn: Turn,
+        inputs: Mapping[str, Any] | None = None,
+        words: Spans | None = None,
+    ) -> None:
         """Answer anew what the newest turn answered.
 
         Args:
@@ -82,6 +109,7 @@ class Answering:
             job: The conversation.
             turn: The newest turn.
             inputs: What the agent is asked now; the same as in the turn if None.
+            words: Where the words of each message stand in these.
         """
         changing = await job.changing()
         question = Question(
@@ -92,6 +120,7 @@ class Answering:
             users=await changing.users_of(turn.id),
             fresh=inputs is None,
             shown=job.work.shown,
+            words=await changing.words_of(turn.id) if inputs is None else words or {},
         )
         await self._admit_and_run(question, job)
 
@@ -101,8 +130,10 @@ class Answering:
         job: Job,
         message: Inbound,
         users: tuple[str, ...],
+        words: Spans,
         *,
         also: tuple[str, ...] = (),
+        answers: tuple[str, ...] = (),
         beside: Sequence[Waiting] | None = None,
         shown: tuple[str, ...] = (),
     ) -> tuple[str, ...] | None:
@@ -117,7 +148,17 @@ class Answering:
         read = await self._read(platform, message)
         inputs = means.fields.inputs(message, means.now(), read)
         await self._read_back(platform, waiting, job)
-        question = Question(waiting, inputs, also, users=users, message=message, beside=beside, shown=shown)
+        question = Question(
+            waiting,
+            inputs,
+            also,
+            answers=answers,
+            users=users,
+            message=message,
+            beside=beside,
+            shown=shown,
+            words=words,
+        )
         return await self._admit_and_run(question, job, read)
 
     async def _admit_and_run(self, question: Question, job: Job, read: Read | None = None) -> tuple[str, ...] | None:
@@ -171,6 +212,7 @@ class Answering:
             instead_of=question.instead_of,
             also=question.also,
             answers=question.answers,
+            words=question.words,
         )
 
     def _reply(self, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:
@@ -230,6 +272,7 @@ class Answering:
         if question.message is not None:
             failure["message"] = question.message.to_json()
             failure["users"] = list(question.users)
+            failure["words"] = dict(question.words)
         buttons = (Button(RETRY, "Retry", question.event.event_id),) if self._means.manners.buttons else ()
         await run.turn.fail(failure, json.dumps(Reply(text, buttons=buttons).to_json()))
 

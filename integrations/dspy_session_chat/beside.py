@@ -10,8 +10,8 @@ from dspy_session_chat.action import Action, Command, Deletion, Edit, Press
 from dspy_session_chat.asking import APPROVE, DENY
 from dspy_session_chat.commands import Commands
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.markup.cleaning import clean_line
 from dspy_session_chat.rules.manners import Manners
+from dspy_session_chat.spoken import said
 from dspy_session_chat.waiting import Waiting
 
 STOP = "stop"
@@ -105,7 +105,7 @@ def together(first: Waiting, waiting: Sequence[Waiting], manners: Manners, comma
                 break
             elif not isinstance(each.event, Inbound) or each.platform != first.platform:
                 continue
-            elif after and commands.in_message(each.event) is not None:
+            elif after and (commands.in_message(each.event) or commands.meant_by(each.event)) is not None:
                 break
             elif after and not each.event.mentions_others:
                 messages.append(each.event)
@@ -124,13 +124,6 @@ def together(first: Waiting, waiting: Sequence[Waiting], manners: Manners, comma
 
 
 def as_one(messages: Sequence[Inbound], manners: Manners) -> Inbound:
-    """Messages as the one that the agent reads: the last, with the words and the files of all.
-
-    With several people, or by option, each one's words follow their name.
-    """
-    last = messages[-1]
-    several = len({message.author.id for message in messages}) > 1
-    named = several or manners.speakers == "prefix"
-    said = [f"{clean_line(one.author.name)}: {one.text}" if named else one.text for one in messages]
+    """Messages as the one that the agent reads: the last, with the words and the files of all."""
     files = tuple(file for message in messages for file in message.attachments)
-    return replace(last, text="\n\n".join(said), attachments=files)
+    return replace(messages[-1], text=said(messages, manners), attachments=files)

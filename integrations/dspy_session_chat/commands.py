@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import re
@@ -23,6 +24,10 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """What Discord and Slack both take as a name."""
 _CALL = re.compile(r"/(?P<name>[A-Za-z][A-Za-z0-9-]*)(?:\s+(?P<text>.*))?", re.DOTALL)
 LONGEST_DESCRIPTION = 100
+_ALIKE = 0.75
+"""From which likeness on, as difflib counts it, a word is a command misspelt: two letters of four that are swapped."""
+_MOST_MISSING = 2
+"""Letters that a misspelt name has too many or too few at most; what is longer still is a word of its own."""
 
 
 @dataclass(slots=True)
@@ -145,6 +150,16 @@ class Commands:
         if found is None or self.named(found["name"]) is None:
             return None
         return Command(found["name"].lower(), (found["text"] or "").strip())
+
+    def meant_by(self, inbound: Inbound) -> BotCommand | None:
+        """The command that a message is most likely meant to be, with its name misspelt; None for any other message."""
+        found = _CALL.fullmatch(inbound.text.strip())
+        if found is None or self.named(found["name"]) is not None or len((found["text"] or "").split()) > 1:
+            return None
+        word = found["name"].lower()
+        names = [name for name in self._by_name if abs(len(name) - len(word)) <= _MOST_MISSING]
+        alike = difflib.get_close_matches(word, names, n=1, cutoff=_ALIKE)
+        return self._by_name[alike[0]] if alike else None
 
     def help(self, *, admin: bool) -> str:
         """What there is, as Markdown."""

@@ -12,7 +12,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from dspy_session import SessionError, Turn
-from dspy_session.conversation.changing import Changing
+from dspy_session.conversation.changing import Changing, Spans
 from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.errors import StoreError
 from dspy_session.feedback import Feedback
@@ -28,6 +28,8 @@ from dspy_session_chat.posting import in_words
 from dspy_session_chat.ratings import said_by
 from dspy_session_chat.reply import Reply
 from dspy_session_chat.rules.limits import too_long
+from dspy_session_chat.rules.manners import is_place
+from dspy_session_chat.spoken import spliced
 from dspy_session_chat.standard import StandardCommands
 from dspy_session_chat.waiting import Waiting
 
@@ -111,10 +113,19 @@ class Desk:
         command = self._means.commands.in_message(message)
         if command is not None:
             await self._command(waiting, command, job)
-        elif await self._is_for_us(message, job):
-            await self._answering.answer(waiting, job)
-        else:
+        elif not await self._is_for_us(message, job):
             await self._settle(waiting, job)
+        elif (question := self._misspelt(message)) and self._means.access.denial(message) is None:
+            await self._settle(waiting, job, Reply(question, private=True))
+        else:
+            await self._answering.answer(waiting, job)
+
+    def _misspelt(self, message: Inbound) -> str:
+        """What somebody is asked who seems to have misspelt a command; empty where nobody has."""
+        meant = self._means.commands.meant_by(message)
+        if meant is None or (meant.admin and not self._means.access.is_admin(message)):
+            return ""
+        return f"I know no command {message.text.split()[0]}; did you mean /{meant.name}?"
 
     async def _is_for_us(self, message: Inbound, job: Job) -> bool:
         """Whether a message is to be answered, as its conversation stands."""
@@ -128,12 +139,12 @@ class Desk:
             self._in_a_row.pop(job.hold.key, None)
         if message.addressed in ("direct", "mention"):
             return True
-        changing = await job.changing()
+        changing, alone = await job.changing(), is_place(message, self._means.manners)
         if message.mentions_others:
-            if message.addressed == "thread" and job.hold.known.length:
+            if alone and message.addressed == "thread" and job.hold.known.length:
                 await changing.set_aside()
             return False
-        return not changing.is_aside and not self._is_idle(job)
+        return not (alone and changing.is_aside) and not self._is_idle(job)
 
     def _is_idle(self, job: Job) -> bool:
         """Whether a thread was left alone for so long that it waits for a mention."""
@@ -261,15 +272,16 @@ class Desk:
         if refusal is not None:
             await self._settle(waiting, job, Reply(refusal, private=True))
             return
-        inputs = self._with_words(turn, await self._edited(turn, action, edit, changing))
+        text, words = await self._edited(turn, action, edit, changing)
+        inputs = self._with_words(turn, text)
         if inputs == turn.inputs:
             await self._settle(waiting, job)
         elif self._means.manners.rerun_edits and self._is_newest(turn, job):
             await changing.signal(turn.id, "resent", by=action.user)
             await self._means.conversations.holds.ready(job.hold)
-            await self._answering.retry(waiting, job, turn, inputs)
+            await self._answering.retry(waiting, job, turn, inputs, words)
         else:
-            await (await job.changing(Settled(action.event_id, received=True))).edit(turn.id, inputs, None)
+            await (await job.changing(Settled(action.event_id, received=True))).edit(turn.id, inputs, None, words)
 
     async def _deletion(self, waiting: Waiting, deletion: Deletion, job: Job) -> None:
         _, turn = await self._turn_of(deletion.message_id, job)
@@ -289,12 +301,15 @@ class Desk:
         changing = await job.changing()
         return changing, await changing.turn_of(message_id)
 
-    async def _edited(self, turn: Turn, action: Action, edit: Edit, changing: Changing) -> str:
-        """What the agent reads once a message that a turn answered was changed, cleaned as a new one is."""
+    async def _edited(self, turn: Turn, action: Action, edit: Edit, changing: Changing) -> tuple[str, Spans]:
+        """What the agent reads once a message that a turn answered was changed, and whose words stand where in it."""
         name, before = clean_line(action.author.name), str(turn.inputs.get(self._means.fields.message) or "")
+        found = spliced(before, await changing.words_of(turn.id), edit.message_id, edit.text)
+        if found is not None:
+            return found
         if len(await changing.messages_of(turn.id)) > 1:  # what others wrote stands in it too, and stays
-            return clean(f"{before}\n\n({name} has changed a message, which says now: {edit.text})")
-        return clean(f"{name}: {edit.text}" if self._means.manners.speakers == "prefix" else edit.text)
+            return clean(f"{before}\n\n({name} has changed a message, which says now: {edit.text})"), {}
+        return clean(f"{name}: {edit.text}" if self._means.manners.speakers == "prefix" else edit.text), {}
 
     def _with_words(self, turn: Turn, text: str) -> dict[str, Any]:
         return {**turn.inputs, self._means.fields.message: text}

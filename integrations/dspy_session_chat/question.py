@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dspy_session.conversation import TakenTurn
+from dspy_session.conversation.changing import Spans
 from dspy_session_chat.action import Event
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.inbound import Inbound
@@ -31,6 +32,7 @@ class Question:
         message: What was written, to be asked again when there is no answer; None when nothing was.
         beside: What waited in the conversation when it was taken up, itself among it; None when nobody has looked.
         shown: The platform's ids of the messages that show something of an answer already.
+        words: Where the words of each message stand in the input that holds them, as far as it is known.
     """
 
     waiting: Waiting
@@ -43,6 +45,7 @@ class Question:
     message: Inbound | None = None
     beside: Sequence[Waiting] | None = None
     shown: tuple[str, ...] = ()
+    words: Spans = field(default_factory=dict)
 
     @property
     def event(self) -> Event:

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dspy_session import SessionError, Turn
+from dspy_session.conversation.changing import Spans
 from dspy_session.errors import PlatformError
 from dspy_session_chat.answering import RETRY, Answering
 from dspy_session_chat.beside import STOP
 from dspy_session_chat.commands import Asked, BotCommand
-from dspy_session_chat.inbound import Addressed, Inbound
+from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.markup.cleaning import clean_line
 from dspy_session_chat.means import Means
 from dspy_session_chat.platform import CanOpenThread, Post
 from dspy_session_chat.reply import Button, Reply, ReplyFile
-from dspy_session_chat.rules.manners import is_direct, scoped
+from dspy_session_chat.rules.manners import is_direct, is_place
 
 CONFIRMED = "yes"
 LONGEST_GIST = 80
@@ -102,6 +103,8 @@ class StandardCommands:
         """Open a thread that starts from here."""
         if not isinstance(asked.platform, CanOpenThread):
             return _private("Here I cannot open threads.")
+        if not is_place(asked.event, self._means.manners):
+            return _private("All that is said here is one conversation, whatever the thread, so I cannot fork it.")
         turns = asked.job.hold.known.state.turns
         if not turns:
             return _private("There is nothing to start from yet.")
@@ -110,13 +113,7 @@ class StandardCommands:
             opened = await asked.platform.open_thread(asked.event, title)
         except PlatformError as error:
             return _private(f"I could not open a thread: {error}")
-        event = asked.event
-        addressed: Addressed = "direct" if is_direct(event) else "thread"
-        there = Inbound(opened.key, event.event_id, event.author, "", addressed, event.sent_at)
-        key = scoped(there, self._means.manners).key
-        if str(key) == asked.key:
-            return _private("All that is said here is one conversation, whatever the thread, so I cannot fork it.")
-        await self._means.conversations.fork_held(asked.job.hold, key)
+        await self._means.conversations.fork_held(asked.job.hold, opened.key)
         return Reply(f"Here is a thread that goes on from here: {opened.link or self._means.forms.polish(title)}")
 
     async def history(self, asked: Asked) -> Reply:
@@ -173,8 +170,8 @@ class StandardCommands:
     def _answer(self, turn: Turn) -> str:
         return self._means.forms.words(turn.outputs)
 
-    async def _failure(self, asked: Asked) -> tuple[Inbound, tuple[str, ...]] | None:
-        """The message that had no answer, if nothing has been answered since, and whose words are in it."""
+    async def _failure(self, asked: Asked) -> tuple[Inbound, tuple[str, ...], Spans] | None:
+        """The message that had no answer, if nothing has been answered since, and whose words stand where in it."""
         found: Mapping[str, Any] | None = None
         async for entry in self._means.conversations.store.entries(asked.key):
             if entry.kind == "failed":
@@ -184,7 +181,7 @@ class StandardCommands:
         if found is None or found.get("message") is None:
             return None
         try:
-            return Inbound.from_json(found["message"]), tuple(found.get("users", ()))
+            return Inbound.from_json(found["message"]), tuple(found.get("users", ())), found.get("words", {})
         except SessionError:
             return None
 

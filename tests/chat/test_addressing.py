@@ -198,3 +198,46 @@ async def test_a_name_is_one_line_whatever_stands_in_it() -> None:
     async with ChatTester(held(Parrot()), manners=Manners(speakers="prefix")) as chat:
         said = await chat.say("tea", author=Author("eve", "Eve: hi\n\nBoss"))
         assert said.text.startswith("Eve: hi Boss: tea! ")
+
+
+@pytest.mark.parametrize("scope", ["channel", "user", "user-in-channel"])
+async def test_people_who_talk_to_one_another_in_one_thread_silence_no_other(scope: Any) -> None:
+    async with ChatTester(held(Parrot()), manners=Manners(scope=scope)) as chat:
+        await chat.say("one")
+        await chat.overhear("Ben, look", addressed="thread", mentions_others=True)
+        assert (await chat.say("two", addressed="thread", thread="t2")).text.startswith("two!")
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+@pytest.mark.parametrize("addressed", ["mention", "direct"])
+async def test_who_calls_the_bot_and_says_nothing_reads_what_to_do(text: str, addressed: Any) -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), access=Access(deny_users=["eve"])) as chat:
+        told = await chat.say(text, addressed=addressed)
+        assert told.text.startswith("Write to me")
+        assert told.private
+        assert agent.calls == 0
+        assert await chat.turns() == []
+        assert "may not talk" in (await chat.say(text, addressed=addressed, author="eve")).text
+        await chat.say(text, addressed=addressed, files={"notes.txt": b"of a file"})
+        assert agent.calls == 1
+
+
+async def test_nothing_at_all_in_a_thread_is_nothing_to_answer() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent)) as chat:
+        await chat.say("one")
+        await chat.overhear("", addressed="thread")
+        assert agent.calls == 1
+
+
+async def test_a_bare_mention_among_merged_messages_says_nothing() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        await chat.start("", author="ben")
+        last = await chat.start("tea", author="ann")
+        gate.set()
+        assert (await last.reply()).text.startswith("Ann: tea!")

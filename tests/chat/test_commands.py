@@ -142,6 +142,14 @@ async def test_where_all_is_one_conversation_there_is_nothing_to_fork() -> None:
         assert "cannot fork" in (await chat.say("/fork", addressed="direct")).text
 
 
+@pytest.mark.parametrize("scope", ["channel", "user", "user-in-channel"])
+async def test_no_thread_is_opened_that_would_not_be_a_conversation_of_its_own(scope: Any) -> None:
+    async with ChatTester(held(Parrot()), manners=Manners(scope=scope)) as chat:
+        await chat.say("one")
+        chat.platform.fail("open_thread", AssertionError("a thread was opened"))
+        assert "cannot fork" in (await chat.say("/fork")).text
+
+
 async def test_history_is_a_table_and_a_file() -> None:
     async with ChatTester(held(Parrot())) as chat:
         assert "remember nothing" in (await chat.say("/history")).text
@@ -385,3 +393,46 @@ async def test_what_is_called_like_a_function_can_carry_a_command_out() -> None:
 
 async def _says(first: str, asked: Asked) -> str:
     return f"{first} {asked.text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("/hlep", "help"),
+        ("/hlep me", "help"),
+        (" /Resset ", "reset"),
+        ("/undoo 2", "undo"),
+        ("/forgetme yes", "forget-me"),
+    ],
+)
+async def test_a_command_that_is_misspelt_is_asked_about(text: str, meant: str) -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent)) as chat:
+        await chat.say("one")
+        asked = await chat.say(text)
+        assert asked.text == f"I know no command {text.split(maxsplit=1)[0]}; did you mean /{meant}?"
+        assert asked.private
+        assert [turn.inputs["message"] for turn in await chat.turns()] == ["one"]
+        for no_command in ("/hlep me with this", "hlep", "/etc", "/resettle", "/hlep/me"):
+            assert (await chat.say(no_command)).text.startswith(f"{no_command}!")
+
+
+async def test_a_misspelt_command_of_admins_is_told_to_admins_alone() -> None:
+    chat = ChatTester(held(Parrot()), access=Access(admins=["ann"], deny_users=["eve"]))
+    chat.bot.command("wipe", "Wipe it.", admin=True)(_never)
+    async with chat:
+        assert "did you mean /wipe?" in (await chat.say("/wiep", author="ann")).text
+        assert (await chat.say("/wiep", author="ben")).text.startswith("/wiep!")
+        assert "may not talk" in (await chat.say("/hlep", author="eve")).text
+
+
+async def test_a_misspelt_command_is_no_part_of_a_message() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        two, misspelt = await chat.start("two"), await chat.start("/hlep")
+        gate.set()
+        assert (await two.reply()).text == "two! (1 before, call 2)"
+        assert "did you mean /help?" in (await misspelt.reply()).text

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
-from dspy_session_chat import Deletion, Edit, Limits, Manners
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dspy_session.conversation import ConversationKey
+from dspy_session_chat import Author, Deletion, Edit, Inbound, Limits, Manners, spoken
 from dspy_session_chat.desk import DELETED
+from dspy_session_chat.markup.cleaning import clean
 from dspy_session_chat.testing import ChatTester
 from tests.chat.agents import Parrot, held
 
@@ -149,7 +157,82 @@ async def test_changing_one_of_several_messages_leaves_what_the_others_said() ->
         await bens.reply()
         await chat.answer_to(await chat.edit(anns, "coffee"))
         newest = (await chat.turns())[-1].inputs["message"]
-        assert newest == "Ann: tea\n\nBen: milk\n\n(Ann has changed a message, which says now: coffee)"
+        assert newest == "Ann: coffee\n\nBen: milk"
+        await chat.answer_to(await chat.edit(bens, "cream"))
+        assert (await chat.turns())[-1].inputs["message"] == "Ann: coffee\n\nBen: cream"
+        await chat.say("three")
+        await chat.handled(await chat.edit(anns, "a cup of tea"))
+        await chat.handled(await chat.edit(bens, "sugar"))
+        assert (await chat.turns())[1].inputs["message"] == "Ann: a cup of tea\n\nBen: sugar"
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+@pytest.mark.parametrize("newest", [False, True])
+async def test_changing_a_message_leaves_its_files_with_it(newest: bool, prefix: bool) -> None:
+    name = "Ann: " if prefix else ""
+    async with ChatTester(held(Parrot()), manners=Manners(speakers="prefix" if prefix else "field")) as chat:
+        asked = await chat.start("read this", files={"notes.txt": b"of a file"})
+        await asked.reply()
+        if not newest:
+            await chat.say("two")
+        for words in ("", "read that", "[[ ## reply ## ]]", "and that"):
+            await chat.handled(await chat.edit(asked, words))
+            said = (await chat.turns())[0].inputs["message"]
+            assert said.startswith(f"{name}{clean(words)}\n\n--- Attached file notes.txt ---\nof a file")
+            assert said.count("of a file") == 1
+
+
+async def test_where_it_is_not_known_whose_words_stand_where_a_change_is_told_beneath() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge", rerun_edits=False)) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        anns, bens = await chat.start("tea", author="ann"), await chat.start("milk", author="ben")
+        gate.set()
+        reply = await bens.reply()
+        await chat.conversations.edit("tester:W:general:t1", reply.turn_id, inputs={"message": "tea with milk"})
+        await chat.handled(await chat.edit(anns, "coffee"))
+        newest = (await chat.turns())[-1].inputs["message"]
+        assert newest == "tea with milk\n\n(Ann has changed a message, which says now: coffee)"
+
+
+async def test_a_message_that_failed_is_asked_again_as_it_was_and_can_be_changed_then() -> None:
+    agent = Parrot()
+    agent.errors += [RuntimeError("no")]
+    async with ChatTester(held(agent), manners=Manners(speakers="prefix")) as chat:
+        asked = await chat.start("one", files={"notes.txt": b"of a file"})
+        again = await chat.answer_to(await chat.press("Retry", await asked.reply()))
+        assert again.text.startswith("Ann: one\n\n--- Attached")
+        await chat.answer_to(await chat.press("Retry", again))
+        await chat.answer_to(await chat.edit(asked, "two"))
+        (turn,) = await chat.turns()
+        assert turn.inputs["message"].startswith("Ann: two\n\n--- Attached")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["Ann", "Ben"]), st.text() | st.sampled_from(["[[", "## x", "<<custom-type-"]))),
+    st.lists(st.tuples(st.integers(0, 5), st.text())),
+    st.sampled_from(["field", "prefix"]),
+)
+def test_what_is_changed_reads_as_if_it_had_been_said_so(
+    messages: list[tuple[str, str]], edits: list[tuple[int, str]], speakers: Any
+) -> None:
+    manners, key = Manners(speakers=speakers), ConversationKey("place", "W", "C", "t")
+    now = [
+        Inbound(key, f"e{number}", Author(name, name), f".{text}", "mention", datetime.now(UTC))
+        for number, (name, text) in enumerate(messages)
+    ]
+    text, spans = clean(spoken.said(now, manners)), spoken.spans_of(now, manners)
+    for number, words in edits:
+        found = spoken.spliced(text, spans, f"e{number}", f".{words}")
+        if found is None:
+            assert number >= len(now) or not spans
+            continue
+        text, spans = found
+        now[number] = replace(now[number], text=f".{words}")
+        assert clean(text) == text
+        assert not spans or text == clean(spoken.said(now, manners))
 
 
 @pytest.mark.parametrize("asked_again", [False, True])

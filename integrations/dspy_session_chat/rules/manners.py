@@ -126,6 +126,14 @@ def is_direct(event: Event) -> bool:
     return event.addressed == "direct" if isinstance(event, Inbound) else event.direct
 
 
+def is_place(event: Event, manners: Manners) -> bool:
+    """Whether the conversation that an event belongs to is the very place where it was brought about.
+
+    Otherwise several threads share it: what holds for one of them does not hold for the others.
+    """
+    return manners.scope == "thread" and not (is_direct(event) and manners.dms == "whole")
+
+
 def scoped(event: E, manners: Manners) -> E:
     """An event with the key of the conversation that it belongs to under ``manners``."""
     key = event.key
