@@ -90,6 +90,10 @@ class TakenTurn:
         """The turn once it is committed; None before, and when the agent's session records nothing."""
         self.reply = ""
         """What is to be posted, once that is committed."""
+        self.shown: tuple[str, ...] = ()
+        """The platform's ids of the messages that show a part of it, to be written down with it."""
+        self.noted: tuple[str, ...] = ()
+        """Those that were written down with it, once it is committed."""
 
     @property
     def usage(self) -> dict[str, dict[str, Any]]:
@@ -211,7 +215,8 @@ class TakenTurn:
     def _settled(self, reply: str) -> Settled | None:
         if not self._request.event_id:
             return None
-        return Settled(self._request.event_id, reply, self._request.received)
+        self.noted = shown = self.shown
+        return Settled(self._request.event_id, reply, self._request.received, shown)
 
     def _told(self) -> dict[str, Any]:
         request, conversations = self._request, self._conversations

@@ -87,11 +87,14 @@ class Settled:
         event_id: The platform's id of the message.
         reply: What is to be posted, as JSON text; empty when there is nothing to post, and the message is done.
         received: True when it came through the inbox. It must still be waiting there, or nothing is written.
+        shown: The platform's ids of messages that show a part of the reply already; empty to leave them as they are
+            known.
     """
 
     event_id: str
     reply: str = ""
     received: bool = False
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,21 @@ class InboxContract:
             await store.posted(lease, Posting("e1", ("m1", "m2")))
             assert await store.take(lease) is None
 
+    async def test_what_shows_a_part_of_an_answer_is_written_down_with_it(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            for event_id in ("e1", "e2", "e3"):
+                await store.receive(message(event_id))
+            lease = await store.acquire("k", "one", LEASE)
+            await store.posted(lease, Posting("e1", ("m1",), done=False))
+            await store.posted(lease, Posting("e2", ("m0",), done=False))
+            settled = Settled("e2", "reply to both", received=True, shown=("m1", "m2"))
+            await say(store, "k", lease=lease, settled=settled, also=["e1"])
+            assert (await store.take(lease)).shown == ("m1", "m2")
+            await store.posted(lease, Posting("e2", ("m1", "m2")))
+            await store.posted(lease, Posting("e3", ("m3",), done=False))
+            await say(store, "k", lease=lease, settled=Settled("e3", "reply", received=True))
+            assert (await store.take(lease)).shown == ("m3",)  # as it was known
+
     async def test_news_wakes_whoever_waits_for_it(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
             waiting = asyncio.create_task(store.changed(20.0))

@@ -14,7 +14,7 @@ from dspy_session.conversation import TurnRequest
 from dspy_session.conversation.changing import Spans
 from dspy_session.conversation.runtime import Job
 from dspy_session.errors import StaleJournalError, StoreError
-from dspy_session.stores import Settled
+from dspy_session.stores import Posting, Settled
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.before import seed_of
 from dspy_session_chat.beside import Together, as_one, together
@@ -166,7 +166,7 @@ class Answering:
         admitted = await means.gate.admit(question.message or question.event)
         if isinstance(admitted, Refused):
             reply = json.dumps(Reply(admitted.line, private=True).to_json()) if admitted.line else ""
-            await (await job.changing(self._settled(waiting, reply), also=question.also)).settle()
+            await (await job.changing(self._settled(waiting, reply, question.shown), also=question.also)).settle()
             await means.poster.post(waiting, job, reply, question.shown)
             return None
         try:
@@ -177,16 +177,24 @@ class Answering:
         except SessionError as error:  # the answer to be replaced is not the newest any more
             await means.gate.settle(admitted, {})
             reply = json.dumps(Reply(f"{str(error)[:1].upper()}{str(error)[1:]}.", private=True).to_json())
-            await (await job.changing(self._settled(waiting, reply))).settle()
+            await (await job.changing(self._settled(waiting, reply, question.shown))).settle()
             await means.poster.post(waiting, job, reply, question.shown)
             return None
+        turn.shown = question.shown
         run = Run(question, turn, Asking(job, waiting, means.poster, means.access))
         try:
             answered = await self._run(run, job)
             shown = question.shown if run.shown is None else run.shown.message_ids
             if answered:
+                if shown != turn.noted:  # what was begun while the answer was written down
+                    await job.posted(Posting(waiting.event.event_id, shown, done=False))
+                    run.told[waiting.event.event_id] = shown
                 await means.poster.post(waiting, job, turn.reply, shown)
             return None if answered else shown
+        except BaseException:  # whatever it is that ends this try
+            if run.shown is not None:
+                await run.shown.disown(run.known(job.work.arrival.event_id))
+            raise
         finally:
             for each in () if run.shown is None else run.shown.message_ids:
                 means.poster.growing.pop((waiting.scope, each), None)
@@ -294,5 +302,5 @@ class Answering:
         if seed is not None:
             job.hold.known.state.initial_history = seed
 
-    def _settled(self, waiting: Waiting, reply: str = "") -> Settled:
-        return Settled(waiting.event.event_id, reply, received=True)
+    def _settled(self, waiting: Waiting, reply: str = "", shown: tuple[str, ...] = ()) -> Settled:
+        return Settled(waiting.event.event_id, reply, received=True, shown=shown)

@@ -204,7 +204,7 @@ class Desk:
             settled = Settled(asked.event.event_id, asked.settled, received=True)
             await (await asked.job.changing(settled)).settle()
         if asked.settled:
-            await self._means.poster.post(asked.waiting, asked.job, asked.settled)
+            await self._means.poster.post(asked.waiting, asked.job, asked.settled, asked.job.work.shown)
 
     async def _is_open(self, asked: Asked) -> bool:
         """Whether the event still waits: one that asks for an answer is settled by that."""
@@ -323,7 +323,7 @@ class Desk:
         written = "" if reply is None else json.dumps(reply.to_json())
         settled = Settled(waiting.event.event_id, written, received=True)
         await (await job.changing(settled)).settle()
-        await self._means.poster.post(waiting, job, written)
+        await self._means.poster.post(waiting, job, written, job.work.shown)
 
 
 def _is_order(action: Action) -> bool:

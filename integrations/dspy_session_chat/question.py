@@ -80,8 +80,20 @@ class Run:
     shown: EditedStream | None = None
     read: dict[str, Waiting] = field(default_factory=dict)
     """What waits beside it, by event: read once, however often it is looked at."""
+    told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The ids of messages that were written down while it was shown, by the event that they are known under."""
 
     @property
     def text(self) -> str:
         """What people have seen of the answer."""
         return "".join(self.heard).strip()
+
+    def known(self, first: str) -> tuple[str, ...]:
+        """The ids of messages in which whoever takes the answer up next goes on.
+
+        Args:
+            first: The event that was taken up; once there is an answer it waits at what it is posted to.
+        """
+        if self.turn.reply:
+            return (*self.turn.noted, *self.told.get(self.question.event.event_id, ()))
+        return (*self.question.shown, *self.told.get(first, ()))

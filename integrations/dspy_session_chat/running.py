@@ -165,9 +165,12 @@ class Running:
 
             async def on_shown(ids: tuple[str, ...]) -> None:
                 self._means.poster.growing[scope, ids[-1]] = job.hold.key
-                # Of several messages the first is taken up again after a crash, and the last has the answer.
-                for event_id in dict.fromkeys((job.work.arrival.event_id, event.event_id)):
-                    await job.posted(Posting(event_id, ids, done=False))
+                run.turn.shown = ids
+                # Of several messages the first is taken up again after a crash, until the last has the answer: had that
+                # one the ids before, it would be answered in them too where the first was answered alone after all.
+                about = event.event_id if run.turn.reply else job.work.arrival.event_id
+                await job.posted(Posting(about, ids, done=False))
+                run.told[about] = ids
 
             stop = (Button(STOP, "Stop", event.event_id, "danger"),) if self._means.manners.buttons else ()
             polish = self._means.forms.polish

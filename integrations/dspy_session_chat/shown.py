@@ -15,6 +15,9 @@ from dspy_session_chat.reply import Button
 
 logger = logging.getLogger(__name__)
 
+BEGUN_ANEW = "*(begun anew)*"
+"""What stands in the place of the beginning of an answer that is given elsewhere."""
+
 Shown = Callable[[tuple[str, ...]], Awaitable[None]]
 """Told of the ids of all messages that show the answer, whenever there is one more."""
 MayShow = Callable[[], Awaitable[bool]]
@@ -89,6 +92,23 @@ class EditedStream:
             self._closing.set()
             self._changed.set()
             await _ended(showing)
+
+    async def disown(self, known: Sequence[str]) -> None:
+        """Say that the answer is begun anew, in what nobody else knows of: the next try begins another message.
+
+        Who lost the conversation, or the store, after a message was posted and before that was written down, is the
+        only one who can still bring it to an end.
+
+        Args:
+            known: The ids of messages that were written down: whoever tries next goes on in them.
+        """
+        for message_id in self._ids:
+            if message_id in known:
+                continue
+            try:
+                await self._platform.edit(self._inbound, message_id, BEGUN_ANEW)
+            except Exception:
+                logger.exception("%s was begun to be answered, which stays as it is", self._inbound.event_id)
 
     async def _keep_showing(self) -> None:
         while not self._lost:

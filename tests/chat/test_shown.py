@@ -12,7 +12,7 @@ from dspy_session.errors import PlatformError
 from dspy_session_chat import Manners
 from dspy_session_chat.platform import CanEdit
 from dspy_session_chat.reply import Button
-from dspy_session_chat.shown import EditedStream
+from dspy_session_chat.shown import BEGUN_ANEW, EditedStream
 from dspy_session_chat.testing import ChatTester, PlainTesterPlatform, TesterPlatform
 from tests.chat.agents import Parrot, Speaker, held
 from tests.chat.places import message
@@ -105,6 +105,28 @@ async def test_what_the_agent_does_is_said_until_it_speaks() -> None:
         await paper.until("Found it")
         await shown.status("Reading…")
         await paper.until("Found it\n\n*Reading…*")
+
+
+async def test_what_could_not_be_written_down_is_begun_anew_and_what_others_know_of_is_left_to_them() -> None:
+    paper = Paper(limit=10)
+    answer = stream(paper)
+    async with answer.open() as shown:
+        await shown.append("A good begin")
+        await paper.until("A good beg", "in")
+    await answer.disown(("m1",))
+    assert paper.messages == {"m1": ("A good beg", ()), "m2": (BEGUN_ANEW, ())}
+
+
+async def test_what_cannot_be_begun_anew_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    paper = Paper()
+    answer = stream(paper)
+    async with answer.open() as shown:
+        await shown.append("A good begin")
+        await paper.until("A good begin")
+    paper.error = PlatformError("not now")
+    await answer.disown(())
+    assert paper.messages == {"m1": ("A good begin", ("Stop",))}
+    assert "stays as it is" in caplog.text
 
 
 async def test_many_pieces_make_few_edits_and_never_two_at_once() -> None:

@@ -62,6 +62,10 @@ be held at any point (``wire``). ``audit`` compares what was acknowledged, answe
 | | ``test_growing``: ``test_killed_while_an_answer_grows_…`` |
 | holder stopped while an answer grows, then continued | writes over nothing; |
 | | ``test_growing``: ``test_who_lost_a_conversation_while_an_answer_grew_…`` |
+| conversation lost before the store knows of a message that shows an answer | that one says it is begun anew; |
+| | ``test_growing``: ``test_who_lost_a_conversation_before_a_message_was_written_down_…`` |
+| kill -9 while several messages are answered in one | what shows a part of it shows the answer, to whichever of them; |
+| | ``test_growing``: ``test_what_showed_a_message_…``, ``test_what_showed_several_messages_…`` |
 | kill -9 between a stop and its post | posted later, once; |
 | | ``test_growing``: ``test_killed_between_a_stop_and_its_post_…`` |
 | stop at another process | heard within two seconds; |

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dspy_session_chat import Event, Inbound
+from dspy_session_chat import Action, Command, Event, Inbound
 from dspy_session_chat.beside import TOO_BUSY, TOO_MANY
 from tests.faults.harness import Endpoint, Harness
 from tests.faults.tables import Row, ids_of, read
@@ -140,7 +140,9 @@ class _Books:
             yield "a message is kept twice"
         yield from (f"{event}: was acknowledged and is lost" for event in self._harness.acked if event not in kept)
         ran = Counter([_event(turn) for turns in self.turns.values() for turn in turns])
-        ran.update(failure["said"]["event"] for failure in self.failures)
+        failed = Counter(failure["said"]["event"] for failure in self.failures)
+        ran.update(failed.keys())
+        yield from self._failed_again(failed)
         yield from (f"{event}: ran, but is not kept" for event in ran if event not in kept)
         yield from (f"{event}: ran {times} times" for event, times in ran.items() if times > 1)
         # With a message: those that were merged with it, and the wish to stop it. With a retry: what it answers again.
@@ -161,6 +163,14 @@ class _Books:
         for key, standing in self.standing.items():
             answered = Counter(event for turn in standing for event in _events(turn) if _is_message(said.get(event)))
             yield from (f"{key}: {event} is answered by {n} turns that stand" for event, n in answered.items() if n > 1)
+
+    def _failed_again(self, failed: Counter[str]) -> Iterator[str]:
+        """What failed may fail again where somebody asked again: the second answer is to whoever did."""
+        said = self._harness.said
+        again = Counter(str(each.key) for each in said.values() if _is_retry(each))
+        for event, times in failed.items():
+            if event in said and times > 1 + again[str(said[event].key)]:
+                yield f"{event}: failed {times} times, and was asked again less often"
 
     def _is_turned_away(self, event: str) -> bool:
         return any(text in (TOO_BUSY, TOO_MANY) for _, text, _ in self.answers.get(event, ()))
@@ -242,6 +252,10 @@ def _events(turn: Row) -> list[str]:
 
 def _is_message(event: Event | None) -> bool:
     return isinstance(event, Inbound) and not event.text.startswith("/")
+
+
+def _is_retry(event: Event) -> bool:
+    return isinstance(event, Action) and isinstance(event.deed, Command) and event.deed.name == "retry"
 
 
 def in_order(harness: Harness, tables: Mapping[str, Sequence[Row]]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from aiohttp import web
 from dspy_session.conversation import ConversationKey
 from dspy_session_chat import Action, Author, Event, Inbound
 from dspy_session_chat.action import Deed
+from dspy_session_chat.shown import BEGUN_ANEW
 from tests.faults.tables import ids_of, read
 from tests.faults.wire import Link, LinkLostError, RefusedError
 from tests.loopback.receiver import SECRET, Receiver
@@ -487,7 +488,7 @@ class Harness:
             case "begin":
                 return {"id": self._new(worker, what["event"], what["text"], whole=False)}
             case "edit":
-                self._change(what["id"], what["text"])
+                self._change(what["id"], what["text"], whole=what["text"] == BEGUN_ANEW)
                 return {}
         texts, shown = what.pop("texts"), what.pop("shown")
         self.posts.append(Seen(worker.name, **what))

@@ -8,9 +8,10 @@ import pytest
 
 from dspy_session_chat.action import Command, Edit, Press, Reaction
 from dspy_session_chat.beside import TOO_BUSY
+from dspy_session_chat.shown import BEGUN_ANEW
 from tests.faults.audit import audit
 from tests.faults.harness import Harness, Worker
-from tests.faults.tables import read
+from tests.faults.tables import ids_of, read
 
 LEASE = 0.5
 """Seconds: a process that died keeps others from its conversations for as long."""
@@ -56,6 +57,22 @@ async def test_who_lost_a_conversation_while_an_answer_grew_writes_over_nothing(
     assert await city.posted(after) == [f"{after.text} #1"]
     assert city.seen(message) == [shown]
     assert (await audit(city)).turns == 2
+
+
+async def test_who_lost_a_conversation_before_a_message_was_written_down_says_that_it_is_begun_anew(city: Harness):
+    slow = await speaking(city, "begun")
+    message = await city.say(slow)
+    held = await slow.at("begun")
+    (lost,) = city.seen(message)
+    slow.stop()
+    await speaking(city)
+    assert await city.posted(message) == [f"{message.text} #0"]
+    slow.go_on()
+    held.go()
+    await city.until(lambda: lost.whole)
+    assert lost.text == BEGUN_ANEW
+    assert [shown.text for shown in city.seen(message)] == [BEGUN_ANEW, f"{message.text} #0"]
+    assert (await audit(city)).orphans == 0
 
 
 async def test_killed_between_a_stop_and_its_post_the_answer_says_that_it_was_stopped(town: Harness):
@@ -107,6 +124,45 @@ async def test_killed_at_the_commit_of_messages_that_were_merged_each_is_answere
     assert not town.answers(second)
     counts = await audit(town)
     assert (counts.turns, counts.posts, counts.deliveries) == (2, 2, 2)
+
+
+async def test_what_showed_a_message_shows_the_answer_to_it_and_others_once_that_is_committed(town: Harness):
+    bot = await speaking(town, "growing", busy="merge")
+    first = await town.say(bot)
+    await bot.at("growing")
+    begun = await town.growing(first, first.text)
+    second = await town.say(bot)
+    await bot.kill()
+    bot = await speaking(town, "committed", busy="merge")
+    await bot.at("committed")
+    await bot.kill()
+    await speaking(town, busy="merge")
+    assert await town.posted(second) == [f"{first.text}\n\n{second.text} #0"]
+    assert list(town.messages.values()) == begun
+    assert (await audit(town)).orphans == 0
+
+
+async def test_what_showed_several_messages_shows_the_answer_to_the_first_where_that_is_answered_alone(town: Harness):
+    bot = await speaking(town, "growing", busy="merge")
+    before = await town.say(bot)
+    held = await bot.at("growing")
+    first, second = await town.say(bot), await town.say(bot)
+    held.go()
+    await bot.at("growing")
+    await town.until(lambda: town.seen(second))
+    (begun,) = town.seen(second)
+
+    async def is_noted() -> bool:
+        return [begun.id] in [ids_of(row) for row in (await read(town.store))["arrivals"]]
+
+    await town.until_stored(is_noted)
+    await bot.kill()
+    await speaking(town, busy="queue")
+    assert await town.posted(before, first, second) == [
+        f"{each.text} #{number}" for number, each in enumerate((before, first, second))
+    ]
+    assert begun.text == f"{first.text} #1"
+    assert (await audit(town)).orphans == 0
 
 
 @pytest.mark.parametrize("point", ["commit", "committed"])

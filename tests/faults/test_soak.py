@@ -102,7 +102,7 @@ class Soak:
         assert not late, late
         return counts
 
-    def _do(self, what: str) -> None:  # noqa: C901, PLR0912  # one case for each
+    def _do(self, what: str) -> None:  # noqa: C901  # one case for each
         # All that is random is decided here and now, so that it does not depend on how quick anybody is.
         draw, town = self._random, self._town
         slot, seconds = draw.randrange(WORKERS), draw.uniform(0.0, 2.0 * LEASE)
@@ -134,8 +134,6 @@ class Soak:
             case "kill postgres":
                 self._postgres.kill()
                 self._postgres.start()
-                for worker in town.workers:  # what they had just begun to show could not be written down
-                    worker.disturbed = True
 
     def _do_to(self, what: str, event: Event, slot: int) -> None:
         """Do something about an event that was there before, whatever has become of it."""

@@ -79,8 +79,9 @@ _COMMIT = f"""
         FROM changed, unnest($10, $11::text[], $12, $13::integer[], $14::integer[], $15::text[])
             WITH ORDINALITY AS e (kind, body, at, previous, about, author, place)
     ), settled AS (
-        INSERT INTO store.arrivals AS known (key, event_id, author, state, payload, reply, sent_at, received_at)
-        SELECT $1, $18::text, '', CASE $19::text WHEN '' THEN 'done' ELSE 'answered' END, '', $19, now, now
+        INSERT INTO store.arrivals AS known
+            (key, event_id, author, state, payload, reply, sent_at, received_at, message_ids)
+        SELECT $1, $18::text, '', CASE $19::text WHEN '' THEN 'done' ELSE 'answered' END, '', $19, now, now, $22::text[]
         FROM changed, (SELECT extract(epoch FROM clock_timestamp()) AS now) AS clock
         WHERE $18 IS NOT NULL AND (
             NOT $20::boolean OR EXISTS (SELECT FROM store.arrivals WHERE key = $1 AND event_id = $18)
@@ -90,7 +91,8 @@ _COMMIT = f"""
             reply = excluded.reply,
             attempts = 0,
             author = CASE excluded.state WHEN 'done' THEN '' ELSE known.author END,
-            payload = CASE excluded.state WHEN 'done' THEN '' ELSE known.payload END
+            payload = CASE excluded.state WHEN 'done' THEN '' ELSE known.payload END,
+            message_ids = coalesce(nullif(excluded.message_ids, '{{}}'), known.message_ids)
         WHERE known.state = 'waiting'
         RETURNING event_id
     ), also AS (
@@ -152,6 +154,7 @@ async def commit(db: Transaction, change: Commit) -> None:
         None if settled is None else settled.reply,
         settled is not None and settled.received,
         list(change.also),
+        [] if settled is None else list(settled.shown),
     )
     assert row is not None
     if not row["changed"]:

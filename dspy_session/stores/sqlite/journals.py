@@ -52,12 +52,13 @@ _LIST = """
 _ANSWER = """
     UPDATE arrivals SET state = ?1, reply = ?2, attempts = 0,
         author = CASE ?1 WHEN 'done' THEN '' ELSE author END,
-        payload = CASE ?1 WHEN 'done' THEN '' ELSE payload END
+        payload = CASE ?1 WHEN 'done' THEN '' ELSE payload END,
+        message_ids = CASE ?5 WHEN '[]' THEN message_ids ELSE ?5 END
     WHERE key = ?3 AND event_id = ?4 AND state = 'waiting'
 """
 _KNOW = """
     INSERT INTO arrivals (key, event_id, author, state, payload, reply, sent_at, received_at, attempts, message_ids)
-    VALUES (?, ?, '', ?, '', ?, ?, ?, 1, '[]') ON CONFLICT (key, event_id) DO NOTHING
+    VALUES (?, ?, '', ?, '', ?, ?, ?, 1, ?) ON CONFLICT (key, event_id) DO NOTHING
 """
 _DELIVER = """
     INSERT INTO deliveries (sink, key, delivery_id, body, at, author, first_entry, last_entry)
@@ -113,7 +114,7 @@ def commit(db: sqlite3.Connection, change: Commit, now: float) -> None:
     if change.settled is not None:
         _settle(db, change.key, change.settled, change.entries[-1].at if added else now)
     for event_id in change.also:
-        if not db.execute(_ANSWER, ("done", "", change.key, event_id)).rowcount:
+        if not db.execute(_ANSWER, ("done", "", change.key, event_id, "[]")).rowcount:
             raise StaleJournalError(f"the message {event_id!r} is settled already, or was forgotten")
     about = (change.expected, change.expected + added - 1)
     for delivery in change.deliveries:
@@ -127,12 +128,12 @@ def length_of(db: sqlite3.Connection, key: str) -> int:
 
 
 def _settle(db: sqlite3.Connection, key: str, settled: Settled, at: float) -> None:
-    state = "answered" if settled.reply else "done"
-    if db.execute(_ANSWER, (state, settled.reply, key, settled.event_id)).rowcount:
+    state, shown = "answered" if settled.reply else "done", json.dumps(list(settled.shown))
+    if db.execute(_ANSWER, (state, settled.reply, key, settled.event_id, shown)).rowcount:
         return
     if settled.received:
         raise StaleJournalError(f"the message {settled.event_id!r} is settled already, or was forgotten")
-    if not db.execute(_KNOW, (key, settled.event_id, state, settled.reply, at, at)).rowcount:
+    if not db.execute(_KNOW, (key, settled.event_id, state, settled.reply, at, at, shown)).rowcount:
         raise StaleJournalError(f"the message {settled.event_id!r} is settled already")
 
 
