@@ -230,7 +230,7 @@ def test_what_is_changed_reads_as_if_it_had_been_said_so(
             assert number >= len(now) or not spans
             continue
         text, spans = found
-        now[number] = replace(now[number], text=f".{words}")
+        now[number] = replace(now[number], text=clean(f".{words}"))
         assert clean(text) == text
         assert not spans or text == clean(spoken.said(now, manners))
 
