@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dspy_session_chat import Command, Event, Press
+from dspy_session_chat import Command, Event, Inbound, Press
 from dspy_session_chat.action import Deed, Edit
 from tests.faults.audit import Counts, audit, in_order, is_quiet
 from tests.faults.harness import Harness, Worker, Zygote
@@ -118,7 +118,8 @@ class Soak:
                 for number in range(draw.randrange(2, 5)):
                     self._later(town.insist(town.message(channel, user=user), _by(slot + number)))
             case "ask to stop" | "press stop" | "retry" | "undo" | "rate" | "edit" if town.said:
-                self._do_to(what, draw.choice(list(town.said.values())[-100:]), slot)
+                lately = list(town.said.values())[-100:]  # of all that was said, only messages can be edited
+                self._do_to(what, draw.choice([each for each in lately if what != "edit" or _is_said(each)]), slot)
             case "kill":
                 self._later(self._replace(slot, seconds / 4, gently=False))
             case "end":
@@ -201,6 +202,10 @@ class Soak:
                 await asyncio.gather(*self._tasks)
         self._town.receiver.always(None)
         await self._town.until_stored(lambda: is_quiet(self._town), seconds=60)
+
+
+def _is_said(event: Event) -> bool:
+    return isinstance(event, Inbound)
 
 
 def _by(slot: int):
