@@ -101,6 +101,15 @@ async def test_where_a_provider_tells_no_counts_what_was_reserved_stands(
     assert "stub/stub told no counts" in caplog.text
 
 
+async def test_where_nothing_is_budgeted_nobody_needs_to_tell_counts(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = gate(store, clock, per_user="1/m")
+    await ours.settle(await admitted(ours), {}, answered=True)
+    await refusal(ours)  # what was counted stands
+    assert caplog.text == ""
+
+
 async def test_a_small_budget_can_be_used_up(store: MemoryStore, clock: FakeClock) -> None:
     ours = gate(store, clock, user_tokens_a_day=100, reserve=4000)
     await ours.settle(await admitted(ours), {})
@@ -177,3 +186,21 @@ async def test_an_answer_stands_though_it_cannot_be_counted(
         await ours.settle(turn, used(1))
     assert "what was reserved counts: the disk is full" in caplog.text
     await refusal(ours)
+
+
+async def test_what_is_counted_already_is_not_counted_twice(store: MemoryStore, clock: FakeClock) -> None:
+    ours = gate(store, clock, per_user="1/h", user_tokens_a_day=100, reserve=100)
+    assert isinstance(await ours.count(message("one")), Admitted)
+    assert isinstance(await ours.admit(message("one"), counted=True), Admitted)
+    assert (await refusal(ours)).line.startswith("You have")
+
+
+async def test_a_refusal_is_news_once_until_it_works_again(store: MemoryStore, clock: FakeClock) -> None:
+    ours = gate(store, clock, per_user="1/m")
+    for _ in range(2):
+        await admitted(ours)
+        await admitted(ours, BOB)
+        first, second, bobs = await refusal(ours), await refusal(ours), await refusal(ours, BOB)
+        assert first.news == bobs.news == first.line == second.line
+        assert (second.news, second.known) == ("", True)
+        clock.advance(61)

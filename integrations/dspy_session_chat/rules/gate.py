@@ -6,16 +6,21 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cachetools import LRUCache
+
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores import Charge
 from dspy_session.stores.ledger import Ledger
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.rules.access import Access
-from dspy_session_chat.rules.limits import Limits, Spending, adjustments, charges, said_of, too_long
+from dspy_session_chat.rules.limits import Limits, Spending, adjustments, charges, rated, reserved, said_of, too_long
 from dspy_session_chat.rules.prices import Price, Prices, Usage, tokens
 
 logger = logging.getLogger(__name__)
+
+REMEMBERED = 10_000
+"""Refusals of which it is known that they were said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,17 @@ class Refused:
     Args:
         line: What the person is told, in one line; empty when they are not.
         retry_at: When it works again, in seconds since 1970, UTC; None when that is no matter of time.
+        known: Whether they were told so already, and it does not work again yet.
     """
 
     line: str
     retry_at: float | None = None
+    known: bool = False
+
+    @property
+    def news(self) -> str:
+        """The line, to whoever has not read it yet; else nothing."""
+        return "" if self.known else self.line
 
 
 class Gate:
@@ -71,29 +83,51 @@ class Gate:
         self._models = tuple(models)
         self._prices = Prices(limits.prices)
         self._expected = Spending(limits.reserve)
+        self._told: LRUCache[tuple[str, str], float] = LRUCache(REMEMBERED)
         if limits.counts_money:
             self._prices.check(models)
             known = [price.dearest for price in map(self._prices.of, models) if isinstance(price, Price)]
             self._expected = Spending(limits.reserve, limits.reserve * max(known, default=0.0))
 
-    async def admit(self, event: Event) -> Admitted | Refused:
+    async def admit(self, event: Event, *, counted: bool = False) -> Admitted | Refused:
         """Decide on a message, and reserve what its answer is taken to need.
+
+        Args:
+            event: The message.
+            counted: Whether it was counted already, as what asks for another answer is.
 
         Raises:
             StoreError: The store cannot count at the moment; nothing is decided.
         """
+        needed = reserved if counted else charges
+        return await self._decide(event, needed(self._limits, event, self._expected, self._clock()))
+
+    async def count(self, event: Event) -> Admitted | Refused:
+        """Decide on what needs no turn of its own: a command, or a message that is answered together with others.
+
+        Raises:
+            StoreError: As above.
+        """
+        return await self._decide(event, rated(self._limits, event))
+
+    async def _decide(self, event: Event, counted: tuple[Charge, ...]) -> Admitted | Refused:
         denial = self._access.denial(event)
         if denial is not None:
             return Refused(denial)
         lengthy = too_long(self._limits, event.text) if isinstance(event, Inbound) else None
         if lengthy is not None:
             return Refused(lengthy)
-        if self._ledger is None:
+        if self._ledger is None or not counted:
             return Admitted()
         now = self._clock()
-        counted = charges(self._limits, event, self._expected, now)
         refusal = await self._ledger.charge(counted, now)
-        return Admitted(counted) if refusal is None else Refused(said_of(self._limits, refusal, now), refusal.at)
+        if refusal is None:
+            return Admitted(counted)
+        to = (event.user, refusal.account)
+        known = self._told.get(to, now) > now
+        if not known:
+            self._told[to] = refusal.at
+        return Refused(said_of(self._limits, refusal, now), refusal.at, known)
 
     async def settle(self, admitted: Admitted, usage: Usage, *, answered: bool = False) -> None:
         """Count what an answer has used in the place of what was reserved for it; also when there was none in the end.
@@ -106,7 +140,7 @@ class Gate:
             answered: Whether there was an answer: then a model was asked, and where its provider tells no counts, what
                 was reserved stands.
         """
-        if self._ledger is None:
+        if self._ledger is None or next(self._limits.budgets(), None) is None:  # rates stand as they were counted
             return
         if answered and self._models and not tokens(usage):
             logger.warning("%s told no counts: what was reserved counts", ", ".join(self._models))
