@@ -71,11 +71,16 @@ def read_examples(path: str | PathLike[str], history_field: str | None = "histor
         history_field: The program's input that takes the history; None to leave the histories out.
 
     Raises:
-        StateFileError: A line is no example; the message says which, and why.
+        StateFileError: The file cannot be read, or a line is no example; the message says which, and why.
     """
-    with Path(path).open(encoding="utf-8", errors="surrogateescape") as file:
-        lines = ((f"{path}, line {number}", line) for number, line in enumerate(file, 1) if line.strip())
-        return [_from_line(line, where, history_field) for where, line in lines]
+    try:
+        with Path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+            lines = ((f"{path}, line {number}", line) for number, line in enumerate(file, 1) if line.strip())
+            return [_from_line(line, where, history_field) for where, line in lines]
+    except OSError as error:
+        raise StateFileError(
+            f"cannot read {path}: {error.strerror}; dspy-bots conversations examples --output FILE writes one"
+        ) from None
 
 
 def _from_line(line: str, where: str, history_field: str | None) -> dspy.Example:

@@ -149,6 +149,13 @@ def test_examples_are_read_back_from_a_file(tmp_path: Path) -> None:
     assert named.inputs().keys() == ["question", "day", "past"]
 
 
+@pytest.mark.parametrize(("name", "why"), [("nope.jsonl", "No such file or directory"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, why: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(StateFileError, match=re.escape(f"cannot read {path}: {why}; ")):
+        read_examples(path)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
