@@ -20,6 +20,7 @@ from dspy_session_chat.before import seed_of
 from dspy_session_chat.beside import Together, as_one, together
 from dspy_session_chat.files.attachments import Read, read_attachments
 from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.letting_in import LettingIn
 from dspy_session_chat.looking import pending
 from dspy_session_chat.means import Means
 from dspy_session_chat.platform import CanFetch, CanReadBack, Platform
@@ -53,38 +54,53 @@ class Answering:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._running = Running(means)
+        self._letting_in = LettingIn(means)
 
     # --- what is asked --------------------------------------------------------------------------------------------
 
     async def answer(self, waiting: Waiting, job: Job) -> None:
         """Answer a message, with those that belong to it."""
         shown: tuple[str, ...] | None = job.work.shown
+        counted: set[str] = set()
         while shown is not None:
             means = self._means
             beside = await pending(means, job, waiting)
             if means.access.denial(waiting.event) is not None:  # nobody else's message lets it in
                 beside = [each for each in beside if each.event.event_id == waiting.event.event_id]
             found = together(waiting, beside, means.manners, means.commands)
+            let_in = await self._letting_in.let_in(waiting, job, found, beside, counted)
+            if let_in is None:
+                return
+            if len(let_in) < len(beside):
+                beside, found = let_in, together(waiting, let_in, means.manners, means.commands)
             if not found.messages:  # whoever wrote it has deleted it meanwhile
                 also = [each for each in found.also if each != waiting.event.event_id]
                 await (await job.changing(self._settled(waiting), also=also)).settle()
                 return
             message = as_one(found.messages, means.manners)
             if not message.text and not message.attachments and means.access.denial(message) is None:
-                await self._say_what_to_do(waiting, job, found)
+                await self._say_what_to_do(waiting, job, found, counted)
                 return
             users = tuple(dict.fromkeys(each.user for each in reversed(found.messages)))
             to = replace(waiting, event=found.messages[-1])
             words = spans_of(found.messages, means.manners)
-            shown = await self._ask(to, job, message, users, words, also=found.also, beside=beside, shown=shown)
+            is_counted = found.messages[-1].event_id in counted
+            counted.update(each.event_id for each in found.messages)
+            shown = await self._ask(
+                to, job, message, users, words, also=found.also, beside=beside, shown=shown, counted=is_counted
+            )
 
-    async def _say_what_to_do(self, waiting: Waiting, job: Job, found: Together) -> None:
+    async def _say_what_to_do(self, waiting: Waiting, job: Job, found: Together, counted: set[str]) -> None:
         """Answer a mention and nothing else; in a thread, where it may be a sticker, there is nothing to say."""
         last = found.messages[-1]
-        expects_words = last.addressed in ("direct", "mention")
-        reply = json.dumps(Reply(WRITE_TO_ME, private=True).to_json()) if expects_words else ""
-        to = replace(waiting, event=last)
-        await (await job.changing(self._settled(to, reply), also=found.also)).settle()
+        to, reply = replace(waiting, event=last), ""
+        if last.addressed in ("direct", "mention"):
+            decided = None if last.event_id in counted else await self._means.gate.count(last)
+            if isinstance(decided, Refused):
+                await self._letting_in.refuse(to, job, decided, also=found.also, shown=job.work.shown)
+                return
+            reply = json.dumps(Reply(WRITE_TO_ME, private=True).to_json())
+        await (await job.changing(self._settled(to, reply, job.work.shown), also=found.also)).settle()
         await self._means.poster.post(to, job, reply, job.work.shown)
 
     async def ask_again(
@@ -92,7 +108,7 @@ class Answering:
     ) -> None:
         """Answer a message that had no answer, where ``waiting`` asks for one; the rest is as in a ``Question``."""
         answers = tuple(words or (message.event_id,))
-        await self._ask(waiting, job, message, users, words or {}, answers=answers, shown=job.work.shown)
+        await self._ask(waiting, job, message, users, words or {}, answers=answers, shown=job.work.shown, counted=True)
 
     async def retry(
         self,
@@ -121,6 +137,7 @@ class Answering:
             fresh=inputs is None,
             shown=job.work.shown,
             words=await changing.words_of(turn.id) if inputs is None else words or {},
+            counted=inputs is None,  # as the command that it is
         )
         await self._admit_and_run(question, job)
 
@@ -136,6 +153,7 @@ class Answering:
         answers: tuple[str, ...] = (),
         beside: Sequence[Waiting] | None = None,
         shown: tuple[str, ...] = (),
+        counted: bool = False,
     ) -> tuple[str, ...] | None:
         """Answer a message.
 
@@ -158,16 +176,15 @@ class Answering:
             beside=beside,
             shown=shown,
             words=words,
+            counted=counted,
         )
         return await self._admit_and_run(question, job, read)
 
     async def _admit_and_run(self, question: Question, job: Job, read: Read | None = None) -> tuple[str, ...] | None:
         means, waiting = self._means, question.waiting
-        admitted = await means.gate.admit(question.message or question.event)
+        admitted = await means.gate.admit(question.message or question.event, counted=question.counted)
         if isinstance(admitted, Refused):
-            reply = json.dumps(Reply(admitted.line, private=True).to_json()) if admitted.line else ""
-            await (await job.changing(self._settled(waiting, reply, question.shown), also=question.also)).settle()
-            await means.poster.post(waiting, job, reply, question.shown)
+            await self._letting_in.refuse(waiting, job, admitted, also=question.also, shown=question.shown)
             return None
         try:
             turn = await job.turn(self._request(question, read))

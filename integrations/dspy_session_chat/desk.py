@@ -26,7 +26,8 @@ from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.means import Means
 from dspy_session_chat.posting import in_words
 from dspy_session_chat.ratings import said_by
-from dspy_session_chat.reply import Reply
+from dspy_session_chat.reply import Reply, sayable
+from dspy_session_chat.rules.gate import Refused
 from dspy_session_chat.rules.limits import too_long
 from dspy_session_chat.rules.manners import is_place
 from dspy_session_chat.spoken import spliced
@@ -116,7 +117,9 @@ class Desk:
         elif not await self._is_for_us(message, job):
             await self._settle(waiting, job)
         elif (question := self._misspelt(message)) and self._means.access.denial(message) is None:
-            await self._settle(waiting, job, Reply(question, private=True))
+            refused = await self._refused(waiting, job)
+            line = question if refused is None else refused.news
+            await self._settle(waiting, job, Reply(line, private=True) if line else None)
         else:
             await self._answering.answer(waiting, job)
 
@@ -180,9 +183,11 @@ class Desk:
             reply = Reply(f"I know no command {command.name!r}; `/help` says what there is.", private=True)
         elif known.admin and not means.access.is_admin(waiting.event):
             reply = Reply("Only admins may tell me that.", private=True)
+        elif (refused := await self._refused(waiting, job)) is not None:
+            reply = Reply(refused.news, private=True) if refused.news else None
         else:
             try:
-                reply = _sayable(await known.handler(asked))
+                reply = sayable(await known.handler(asked))
             except StoreError:  # whether it was done is not known: it is given again
                 raise
             except SessionError as error:
@@ -194,6 +199,13 @@ class Desk:
                 sorry = "Sorry, that did not work: something went wrong on my side."
                 asked.settled, reply = None, Reply(sorry, private=True)
         await self._finish(asked, reply)
+
+    async def _refused(self, waiting: Waiting, job: Job) -> Refused | None:
+        """Count what needs no turn as a message, once; whoever may ask no more at the moment is refused."""
+        if job.work.attempts > 1:
+            return None
+        counted = await self._means.gate.count(waiting.event)
+        return counted if isinstance(counted, Refused) else None
 
     async def _finish(self, asked: Asked, reply: Reply | str | None) -> None:
         """Commit what is said, unless that was done with what the command changed; then say it."""
@@ -340,22 +352,3 @@ def _see_that_we_go_on(error: BaseException) -> None:
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
         raise error
-
-
-def _sayable(returned: object) -> Reply | str | None:
-    """What a command returned, seen that it can be posted.
-
-    Raises:
-        TypeError: It cannot.
-    """
-    if returned is None or isinstance(returned, str):
-        return returned
-    if not isinstance(returned, Reply):
-        raise TypeError(f"it returned {returned!r:.200}, which is neither a text, a Reply nor None")
-    try:
-        written = Reply.from_json(json.loads(json.dumps(returned.to_json())))
-    except (SessionError, TypeError, ValueError, AttributeError) as error:
-        raise TypeError(f"it returned {returned!r:.200}, which cannot be written down") from error
-    if not isinstance(written.text, str):
-        raise TypeError(f"it returned {returned!r:.200}, whose text is none")
-    return returned

@@ -33,6 +33,7 @@ class Question:
         beside: What waited in the conversation when it was taken up, itself among it; None when nobody has looked.
         shown: The platform's ids of the messages that show something of an answer already.
         words: Where the words of each message stand in the input that holds them, as far as it is known.
+        counted: Whether what asks for it is counted already; then only what its turn needs is.
     """
 
     waiting: Waiting
@@ -46,6 +47,7 @@ class Question:
     beside: Sequence[Waiting] | None = None
     shown: tuple[str, ...] = ()
     words: Spans = field(default_factory=dict)
+    counted: bool = False
 
     @property
     def event(self) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -125,6 +126,25 @@ class Reply:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SessionError(f"an answer that waits to be posted is damaged: {error!r}") from error
+
+
+def sayable(returned: object) -> Reply | str | None:
+    """What a command returned, seen that it can be posted.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if returned is None or isinstance(returned, str):
+        return returned
+    if not isinstance(returned, Reply):
+        raise TypeError(f"it returned {returned!r:.200}, which is neither a text, a Reply nor None")
+    try:
+        written = Reply.from_json(json.loads(json.dumps(returned.to_json())))
+    except (SessionError, TypeError, ValueError, AttributeError) as error:
+        raise TypeError(f"it returned {returned!r:.200}, which cannot be written down") from error
+    if not isinstance(written.text, str):
+        raise TypeError(f"it returned {returned!r:.200}, whose text is none")
+    return returned
 
 
 def _cell(text: str) -> str:

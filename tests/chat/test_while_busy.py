@@ -7,7 +7,7 @@ import asyncio
 import dspy
 import pytest
 
-from dspy_session_chat import Access, Command, Manners, Press
+from dspy_session_chat import Access, Command, Limits, Manners, Press
 from dspy_session_chat.rules.access import NOT_YOU
 from dspy_session_chat.rules.manners import Busy
 from dspy_session_chat.testing import Asked, ChatTester
@@ -234,3 +234,87 @@ async def test_what_several_said_is_forgotten_with_each_of_them(then: str) -> No
         assert [turn.inputs["message"] for turn in await chat.turns()] == ["one"]
         entries = [entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")]
         assert "secret" not in "".join(entries)
+
+
+async def test_each_message_of_one_turn_counts_for_whoever_wrote_it() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge"), limits=Limits(per_user="2/h")) as chat:
+        gate = agent.gate()
+        await chat.start("one", author="cal")
+        await agent.started.wait()
+        for text in ("a1", "a2"):
+            await chat.start(text, author="ann")
+        turned_away, silent = await chat.start("a3", author="ann"), await chat.start("a4", author="ann")
+        ben = await chat.start("b1", author="ben")
+        gate.set()
+        assert (await ben.reply()).text.startswith("Ann: a1\n\nAnn: a2\n\nBen: b1!")
+        refused = await turned_away.reply()
+        assert "You have reached your limit of 2 messages an hour" in refused.text
+        assert refused.private
+        await chat.handled(silent.event)
+        assert not [message for message in chat.platform.messages if message.event.event_id == silent.id]
+        assert (await chat.say("b2", author="ben")).text.startswith("b2!")
+        assert "your limit" in (await chat.say("b3", author="ben")).text
+
+
+async def test_who_interrupts_is_counted_and_who_is_interrupted_not_twice() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="interrupt"), limits=Limits(per_user="2/h")) as chat:
+        await chat.say("a1", author="ann")
+        await chat.say("a2", author="ann")
+        agent.gate()
+        await chat.start("one", author="cal")
+        await agent.started.wait()
+        ben = await chat.start("b1", author="ben")
+        assert (await ben.reply()).text.startswith("Cal: one\n\nBen: b1!")
+        agent.gate()
+        cal = await chat.start("two", author="cal")
+        await agent.started.wait()
+        refused = await (await chat.start("a3", author="ann")).reply()
+        assert "your limit" in refused.text
+        assert (await cal.reply()).text.startswith("two!")
+        assert "your limit" in (await chat.say("three", author="cal")).text
+
+
+async def test_a_first_message_that_is_refused_lets_the_others_be_answered() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge"), limits=Limits(per_user="1/h")) as chat:
+        gate = agent.gate()
+        await chat.start("one", author="ann")
+        await agent.started.wait()
+        again = await chat.start("two", author="ann")
+        await chat.start("b1", author="ben")
+        cal = await chat.start("c1", author="cal")
+        gate.set()
+        assert (await cal.reply()).text.startswith("Ben: b1\n\nCal: c1!")
+        assert "your limit" in (await again.reply()).text
+        assert agent.calls == 2
+
+
+async def test_commands_and_buttons_count_and_ratings_do_not() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), limits=Limits(per_user="3/h")) as chat:
+        answer = await chat.say("one")
+        again = await chat.answer_to(await chat.press("Retry", answer))
+        assert again.text == "one! (0 before, call 2)"
+        await chat.react("👍", again)
+        assert "I answer" in (await chat.say("/help")).text
+        assert "your limit of 3 messages" in (await chat.command("help")).text
+        pressed = await chat.press("Retry", again)
+        await chat.handled(pressed)
+        await chat.react("👎", again)
+        assert agent.calls == 2
+        assert [turn.score for turn in await chat.turns()] == [0.0]
+        assert "I answer" in (await chat.say("/help", author="ben")).text
+
+
+@pytest.mark.parametrize("text", ["", "/hlep"])
+async def test_what_is_answered_without_the_agent_counts_too(text: str) -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), limits=Limits(per_user="1/h")) as chat:
+        await chat.say(text)
+        assert "your limit of 1 message" in (await chat.say(text)).text
+        silent = await chat.start(text)
+        await chat.handled(silent.event)
+        assert not [message for message in chat.platform.messages if message.event.event_id == silent.id]
+        assert agent.calls == 0

@@ -179,6 +179,11 @@ def charges(limits: Limits, event: Event, expected: Spending, at: float) -> tupl
         expected: What its turn is taken to need. A budget that is smaller than that is reserved as a whole.
         at: The time, in seconds since 1970, UTC.
     """
+    return (*rated(limits, event), *reserved(limits, event, expected, at))
+
+
+def rated(limits: Limits, event: Event) -> tuple[Charge, ...]:
+    """What is to be counted of rates for whatever people ask: a message, a command, a button."""
     key, user = event.key, event.user
     workspace = f"{key.platform}:{quote(key.workspace, safe='')}"
     subjects = {
@@ -186,10 +191,15 @@ def charges(limits: Limits, event: Event, expected: Spending, at: float) -> tupl
         "per_channel": f"{workspace}:{quote(key.channel, safe='')}",
         "per_workspace": workspace,
     }
-    counted = [
+    return tuple(
         Charge(f"{name}:{subjects[name]}", 1.0, rate.count, rate.a_second, owner=user if name == "per_user" else "")
         for name, rate in limits.rates()
-    ]
+    )
+
+
+def reserved(limits: Limits, event: Event, expected: Spending, at: float) -> tuple[Charge, ...]:
+    """What is to be counted of budgets before a turn; arguments as ``charges`` has them."""
+    user, counted = event.user, []
     midnight = datetime.fromtimestamp(at, UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     day = datetime.fromtimestamp(at, UTC).date()
     for name, capacity, is_money in limits.budgets():
@@ -200,15 +210,15 @@ def charges(limits: Limits, event: Event, expected: Spending, at: float) -> tupl
     return tuple(counted)
 
 
-def adjustments(reserved: Sequence[Charge], used: Spending) -> tuple[Adjustment, ...]:
+def adjustments(counted: Sequence[Charge], used: Spending) -> tuple[Adjustment, ...]:
     """By how much budgets are to be corrected once it is known what a turn has used.
 
     Args:
-        reserved: What was counted before.
+        counted: What was counted before.
         used: What was used. Where nobody knows the money, what was reserved stands.
     """
     found = []
-    for charge in reserved:
+    for charge in counted:
         name = charge.account.split(":", 1)[0]
         amount = used.tokens if name in _TOKENS else used.money if name in _MONEY else None
         if amount is not None and amount != charge.amount:
