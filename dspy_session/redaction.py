@@ -38,10 +38,11 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"((?<![\w+.-])(?:https?|wss?)://[^\s/?#:@\"'<>]{0,200}:)[^\s/?#\"'<>]{1,500}(?=@)", rf"\1{HIDDEN}"),
         (r"((?<![\w+.-])(?:https?|wss?)://)[^\s/?#:@\"'<>]{1,500}(?=@)", rf"\1{HIDDEN}"),
         (
-            # People forget to escape a password, so in other addresses all up to the last @ is taken for one.
+            # People forget to escape a password, so in other addresses all up to the last @ is taken for one. The word
+            # PASSWORD stands for one where we say how an address is written.
             (
                 r"((?<![\w+.-])(?!https?:|wss?:)[a-z][a-z0-9+.-]{0,30}://[^\s/?#:@\"'<>]{0,200}:)"
-                r"[^\s\"'<>]{1,500}(?=@)"
+                r"(?!(?-i:PASSWORD)@)[^\s\"'<>]{1,500}(?=@)"
             ),
             rf"\1{HIDDEN}",
         ),

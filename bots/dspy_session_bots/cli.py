@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return app(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
     except typer.TyperException as error:
-        command = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        command = getattr(getattr(error, "ctx", error), "command_path", PROGRAM)
         complain(f"{error.format_message().rstrip('.?')} (see {command} --help)")
         return error.exit_code
     except KeyboardInterrupt:

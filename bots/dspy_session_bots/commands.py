@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 # What DSPy stands behind is imported by the command that needs it, so that help is there at once.
 from dspy_session_bots import conversation_commands, webhook_commands
-from dspy_session_bots.console import PROGRAM, log_to_operator, log_to_terminal
+from dspy_session_bots.console import PROGRAM, complain, log_to_operator, log_to_terminal
 from dspy_session_bots.options import (
     BOT_STORE,
     STORES,
@@ -19,7 +20,7 @@ from dspy_session_bots.options import (
     VerboseOption,
     examples,
 )
-from dspy_session_bots.rules import InParts, given_in, ruled, rules_of
+from dspy_session_bots.rules import InParts, given_in, ruled, rules_of, unknown_variables
 
 app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -130,7 +131,9 @@ def chat(
     Each line is a message; answers come on stdout, and nothing else does.
     """
     if thread is not None and store is None:
-        raise Misused("--thread names a conversation that is kept: add where, such as --store sqlite:///chat.db")
+        raise Misused(
+            "--thread names a conversation that is kept: add where, such as --store sqlite:///chat.db", "chat"
+        )
     log_to_terminal(verbose=verbose)
     from dspy_session.conversation import Conversations
     from dspy_session_bots.agent import forget_caches, load_agent, ready
@@ -158,6 +161,7 @@ def chat(
 @app.command(
     cls=InParts,
     epilog=examples(
+        "dspy-bots run support.py:agent --playground",
         "dspy-bots run support.py:agent --slack",
         "dspy-bots run support.py:agent --slack --discord --store sqlite:///bot.db --lm openai/gpt-5.4-mini",
         "dspy-bots run support.py:agent --slack --busy merge --per-user 20/m --tokens-a-day 2000000 --admin U0123ABC",
@@ -174,6 +178,12 @@ def run(
         bool, typer.Option("--slack", help="In Slack: needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN.")
     ] = False,
     discord: Annotated[bool, typer.Option("--discord", help="In Discord: needs DISCORD_TOKEN.")] = False,
+    playground: Annotated[
+        bool, typer.Option("--playground", help="On a page of this machine alone: needs no token.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(help="The page's port; else a free one.", min=0, max=65535, show_default=False)
+    ] = None,
     lm: LmOption = None,
     store: Annotated[
         str | None,
@@ -195,7 +205,7 @@ def run(
     verbose: VerboseOption = False,
     **rules: Any,
 ) -> None:
-    """Let your agent answer in Slack and Discord, until Ctrl-C.
+    """Let your agent answer in Slack, in Discord or on a page of your own, until Ctrl-C.
 
     Tokens come from the environment or from .env, as do STORE_KEYS, which encrypt what people say. What it may do can
     stand there as well: BOT_PER_USER=20/m is --per-user 20/m, BOT_ADMINS="U1 U2" names two. MODULE:ATTR may be a Bot as
@@ -206,24 +216,42 @@ def run(
     from dspy_session_bots.config import read_settings
     from dspy_session_bots.keeping import check_store, shown
     from dspy_session_bots.load import load
-    from dspy_session_bots.serving import platforms_and_sinks
+    from dspy_session_bots.serving import platforms_and_sinks, run_until_stopped
     from dspy_session_bots.target import Target
     from dspy_session_chat import Bot
 
     settings = read_settings(env_file)
+    for warning in unknown_variables(os.environ):
+        complain(f"warning: {warning}")
     forget_caches()
     found = load(Target.parse(target))
     if isinstance(found, Bot):
         superfluous = list(given_in(context, besides=("target", "env_file", "verbose")))
         if superfluous:
-            raise Misused(f"{target} is a Bot, which says this itself: leave out {' and '.join(superfluous)}")
+            raise Misused(f"{target} is a Bot, which says this itself: leave out {' and '.join(superfluous)}", "run")
         bot, said = found, target
     else:
-        if not (slack or discord):
-            raise Misused("say where the bot shall be: --slack, --discord, or both")
+        if not (slack or discord or playground):
+            raise Misused("say where the bot shall be: --slack, --discord, --playground, or several of them", "run")
+        if port is not None and not playground:
+            raise Misused("--port is that of the page: add --playground", "run")
         places, sinks = platforms_and_sinks(settings, slack=slack, discord=discord, webhooks=webhook or ())
         manners, limits, access = rules_of(rules)
         agent = ready(found, lm, input_field, output_field)
+        if playground:
+            from dspy_session_bots.playground import Playground
+
+            page = Playground(
+                port=port or 0,
+                agent_name=target,
+                model_name=agent.model_name,
+                buttons=manners.buttons,
+                on_ready=lambda url: typer.echo(f"Open {url}"),
+                input_field=input_field,
+                output_field=output_field,
+            )
+            places.append(page)
+            sinks.append(page)
         store = store or BOT_STORE
         bot = Bot(
             found,  # not its session: a bot makes its own, as long as its limits want it
@@ -243,4 +271,4 @@ def run(
         )
     check_store(bot.conversations.store)
     typer.echo(f"{said} · Ctrl-C stops")
-    bot.run()
+    run_until_stopped(bot)

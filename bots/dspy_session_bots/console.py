@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 import warnings
+from copy import copy
 from types import TracebackType
 from typing import Any
 
@@ -39,6 +40,19 @@ def explained(error: BaseException) -> str:
     from dspy_session.redaction import redact
 
     return one_line(redact(str(error) if isinstance(error, SessionError) else f"{type(error).__name__}: {error}"))
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What began it: the error behind an error, as far as it says anything and was not hidden on purpose."""
+    found, seen = error, {id(error)}
+    while True:
+        behind = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if behind is None or id(behind) in seen:
+            return found
+        seen.add(id(behind))
+        error = behind
+        if isinstance(error, Exception) and str(error).strip():
+            found = error
 
 
 def harmless(text: str) -> str:
@@ -95,9 +109,24 @@ def log_to_operator(*, verbose: bool) -> None:
     """Log for somebody who reads it afterwards: what happened when, and where errors came from.
 
     Args:
-        verbose: Log more.
+        verbose: Log more, and where errors came from.
     """
-    _log_as(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"), verbose=verbose, ours=logging.INFO)
+    _log_as(_Operator(verbose=verbose), verbose=verbose, ours=logging.INFO)
+
+
+class _Operator(logging.Formatter):
+    """When, what and where; of an error the cause in one line, and all of it where somebody wants to know."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._verbose = verbose
+
+    def format(self, record: logging.LogRecord) -> str:
+        if self._verbose or record.exc_info is None or record.exc_info[1] is None:
+            return super().format(record)
+        untraced = copy(record)
+        untraced.exc_info = untraced.exc_text = untraced.stack_info = None
+        return f"{super().format(untraced)}: {explained(innermost(record.exc_info[1]))}"
 
 
 class _OneLine(logging.Formatter):
@@ -116,7 +145,7 @@ class _OneLine(logging.Formatter):
             return line
         if self._verbose:
             return f"{line}\n{self.formatException(record.exc_info)}"
-        return f"{line}: {explained(record.exc_info[1])}"
+        return f"{line}: {explained(innermost(record.exc_info[1]))}"
 
 
 def _log_as(formatter: logging.Formatter, *, verbose: bool, ours: int = logging.WARNING) -> None:

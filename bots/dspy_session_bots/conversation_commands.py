@@ -145,7 +145,7 @@ def export(
     Each entry of each journal is an object on a line; nothing that the store keeps of conversations is left out.
     """
     if key is not None and prefix:
-        raise Misused("say which conversations: a KEY, or --prefix, not both")
+        raise Misused("say which conversations: a KEY, or --prefix, not both", "conversations export")
     asyncio.run(_export(store, key, prefix, None if str(output) == "-" else output))
 
 
@@ -200,6 +200,11 @@ async def _examples(url: str, prefix: str, min_score: float, output: Path | None
         keys = [info.key for info in await store.list(prefix)]
         with written_whole(output) as file, bar("Reading", len(keys)) as progress:
             found = await write_examples(store, keys, min_score, file, progress)
+    if not found:
+        complain(
+            f"nothing was found in {count(len(keys), 'conversation')} that people rated {min_score:g} or better "
+            "(--min-score says how good a turn must be)"
+        )
     if output is not None:
         typer.echo(f"{output}: {count(found, 'example')} of {count(len(keys), 'conversation')}")
 
@@ -236,14 +241,17 @@ def forget(
     From every table: turns, messages that wait, deliveries. A bot that runs notices.
     """
     if sum(what is not None for what in (key, user, before)) != 1:
-        raise Misused("say what to forget: a KEY, --user, or --before")
+        raise Misused("say what to forget: a KEY, --user, or --before", "conversations forget")
     from dspy_session.stores import Forget
     from dspy_session_bots.console import harmless
     from dspy_session_bots.moments import exact, moment_of
 
     if user is not None:
         if user.count(":") != 2 or user.startswith(":") or user.endswith(":"):
-            raise Misused(f"{user!r} is no user: write PLATFORM:WORKSPACE:ID, such as slack:T1:U1 or discord::123")
+            raise Misused(
+                f"{user!r} is no user: write PLATFORM:WORKSPACE:ID, such as slack:T1:U1 or discord::123",
+                "conversations forget",
+            )
         what, named = Forget(author=user), f"what {harmless(user)} wrote and what it brought about, everywhere"
     elif before is not None:
         at = moment_of(before, time.time())

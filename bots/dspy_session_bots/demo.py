@@ -12,6 +12,7 @@ from dspy_session_bots import demo_agent
 from dspy_session_bots.keeping import shown
 from dspy_session_bots.model import EMBEDDED, TOY, choose, label, open_model
 from dspy_session_bots.playground import Playground, signed_with
+from dspy_session_bots.serving import run_until_stopped
 from dspy_session_bots.signing_key import new_signing_key
 from dspy_session_chat import Bot
 from dspy_session_webhook import Webhook
@@ -51,8 +52,7 @@ def run_demo(*, lm: str | None, store: str, port: int, opens_browser: bool) -> N
     model.configure()
     if name == EMBEDDED:
         threading.Thread(target=demo_agent.read_ahead, args=(model.lm,), daemon=True).start()
-    bot.run()
-    print("\nStopped.")  # noqa: T201
+    run_until_stopped(bot)
 
 
 def has_browser(platform: str, environ: Mapping[str, str]) -> bool:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +16,7 @@ from rich.text import Text
 
 from dspy_session_bots.console import harmless
 from dspy_session_bots.playground import Verify, signed_with
+from dspy_session_chat.stopping import stopped_by_signals
 
 LONGEST_BODY = 64 * 2**20
 """Bytes of one request; a batch may hold many turns."""
@@ -87,15 +85,12 @@ class Listener:
         application.router.add_post("/{path:.*}", self.take)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        stopped = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on its event loops
-                asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-        try:
-            await web.SockSite(runner, listening).start()
-            await stopped.wait()
-        finally:
-            await runner.cleanup()
+        with stopped_by_signals() as stop:
+            try:
+                await web.SockSite(runner, listening).start()
+                await stop.asked.wait()
+            finally:
+                await runner.cleanup()
 
     async def take(self, request: web.Request) -> web.Response:
         """One request."""

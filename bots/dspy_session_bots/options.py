@@ -7,14 +7,25 @@ from typing import Annotated
 
 import typer
 
+from dspy_session_bots.console import PROGRAM
+
 STORES = "sqlite:///FILE, postgresql://… or memory://"
 BOT_STORE = "sqlite:///bot.db"
 
 
 class Misused(typer.TyperException):
-    """The words of a command line do not go together."""
+    """The words of a command line do not go together.
+
+    Args:
+        message: What does not fit, and how to mend it.
+        command: The command that was given, whose help says more: ``"run"``.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, command: str) -> None:
+        super().__init__(message)
+        self.command_path = f"{PROGRAM} {command}"
 
 
 def _read(env_file: Path | None) -> Path | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -150,6 +151,20 @@ def given_in(context: typer.Context, *, besides: tuple[str, ...]) -> Iterator[st
             yield (parameter.secondary_opts if context.params.get(parameter.name or "") is False else parameter.opts)[0]
         elif source.name == "ENVIRONMENT":
             yield str(parameter.envvar)
+
+
+def unknown_variables(environ: Collection[str]) -> Iterator[str]:
+    """What to say of variables that look like a bot's and are none: each in one line.
+
+    Args:
+        environ: The names of the variables that are set.
+    """
+    known = [rule.variable for rule in RULES]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            said = f": did you mean {close[0]}?" if close else ", and does nothing"
+            yield f"{name} is no variable of a bot{said}"
 
 
 def rules_of(given: Mapping[str, Any]) -> tuple[Manners, Limits, Access]:

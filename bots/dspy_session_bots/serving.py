@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import typer
 from pydantic import SecretStr
 
 from dspy_session import ConfigurationError
 from dspy_session.conversation import Sink
 from dspy_session_bots.config import Settings
 from dspy_session_bots.extras import needs_extra
-from dspy_session_chat import Platform
+from dspy_session_chat import Bot, Platform
 
 SLACK_BOT_TOKEN = "SLACK_BOT_TOKEN (xoxb-…, OAuth & Permissions)"  # noqa: S105
 SLACK_APP_TOKEN = "SLACK_APP_TOKEN (xapp-…, Basic Information)"  # noqa: S105
@@ -46,6 +47,20 @@ def platforms_and_sinks(
         platforms.append(_discord(settings.discord_token.get_secret_value()))
     sinks = [] if settings.webhook_secret is None else _webhooks(webhooks, settings.webhook_secret.get_secret_value())
     return platforms, sinks
+
+
+def run_until_stopped(bot: Bot) -> None:
+    """Run a bot, and tell whoever stops it how far that is.
+
+    Raises:
+        SessionError: A platform or the store refuses us.
+    """
+
+    def tell(line: str) -> None:
+        typer.echo(f"\n{line[0].upper()}{line[1:]}.")  # below the ^C that a terminal shows
+
+    bot.run(tell=tell)
+    typer.echo("\nStopped.")
 
 
 def _missing(needed: Mapping[str, Mapping[str, SecretStr | None]]) -> str:

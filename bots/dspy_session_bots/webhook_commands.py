@@ -142,7 +142,7 @@ def replay(
     now = time.time()
     span = Span(moment_of(since, now), now if until is None else moment_of(until, now))
     if span.since >= span.until:
-        raise Misused("--since must be before --until")
+        raise Misused("--since must be before --until", "webhooks replay")
     webhook = webhook_to(url, keys_of(read_settings(env_file), None, "replay"))
     asyncio.run(_replay(store, webhook, span, conversation, yes=yes))
 

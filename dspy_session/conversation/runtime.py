@@ -188,6 +188,16 @@ class Runtime:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
 
+    @property
+    def under_way(self) -> int:
+        """In how many conversations something is being done."""
+        return len(self._working)
+
+    def hand_back(self) -> None:
+        """End what is under way now; it is done anew later. For while it drains, which is over then."""
+        for task in self._working.values():
+            task.cancel()
+
     # ------------------------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:

@@ -89,7 +89,18 @@ def _plain(url: str) -> BotStore:
         from dspy_session.stores.postgres import PostgresStore
 
         return PostgresStore(url)
+    meant = _meant(url)
+    said = f"{meant} Otherwise" if meant else f"{scheme}: is no store;"
     raise ConfigurationError(
-        f"{scheme}: is no store; use memory://, sqlite:///FILE (three slashes, then the file) or "
+        f"{said} use memory://, sqlite:///FILE (three slashes, then the file) or "
         "postgresql://USER:PASSWORD@HOST/DATABASE"
     )
+
+
+def _meant(url: str) -> str:
+    """Which file may be meant; empty where none can be."""
+    _, is_sqlite, path = url.rpartition("sqlite:") if url.startswith("sqlite:") else ("", "", url)
+    path = path.lstrip("/") if is_sqlite else path
+    if not path or "@" in path or (not is_sqlite and "://" in path):
+        return ""
+    return f"{url} is no store's URL: did you mean sqlite:///{path}?"

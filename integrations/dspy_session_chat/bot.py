@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
-import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,6 +36,7 @@ from dspy_session_chat.rules.limits import Limits, shortened
 from dspy_session_chat.rules.manners import Manners, is_heard, scoped
 from dspy_session_chat.rules.prices import models_of
 from dspy_session_chat.rules.steps import shorten
+from dspy_session_chat.stopping import finishing, stopped_by_signals
 from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)
@@ -160,7 +159,7 @@ class Bot:
         self._expiring: asyncio.Task[None] | None = None
         self._grace = grace
         self._listening: dict[asyncio.Task[None], Platform] = {}
-        self._closing = False
+        self._closing = self._hurried = False
 
     def command(
         self, name: str, description: str, *, aliases: Sequence[str] = (), takes: str = "", admin: bool = False
@@ -194,20 +193,34 @@ class Bot:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Run until Ctrl-C or SIGTERM, then finish what is under way.
+    def run(self, *, tell: Callable[[str], None] = logger.info) -> None:
+        """Run until Ctrl-C or SIGTERM, then finish what is under way; with a second Ctrl-C it is handed back at once.
+
+        Args:
+            tell: Called with a line for whoever stops it while an answer is under way.
 
         Raises:
             SessionError: A platform or the store refuses us.
         """
-        asyncio.run(self._run())
+        asyncio.run(self._run(tell))
 
-    async def _run(self) -> None:
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on its event loops
-                loop.add_signal_handler(name, stopped.set)
+    async def _run(self, tell: Callable[[str], None]) -> None:
+        with stopped_by_signals() as stop:
+            hurrying = asyncio.create_task(self._hurry(stop.at_once), name="hurry")
+            try:
+                await self._until(stop.asked, tell)
+            finally:
+                hurrying.cancel()
+                await asyncio.gather(hurrying, return_exceptions=True)
+
+    async def _hurry(self, at_once: asyncio.Event) -> None:
+        """Once somebody wants that, wait for nothing any more."""
+        await at_once.wait()
+        self._hurried = True
+        self._runtime.hand_back()
+
+    async def _until(self, stopped: asyncio.Event, tell: Callable[[str], None]) -> None:
+        """Run until ``stopped`` is set."""
         async with self:
             stopping, serving = asyncio.create_task(stopped.wait()), asyncio.create_task(self.serve())
             gc.collect()
@@ -216,6 +229,8 @@ class Bot:
                 await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
                 if serving.done():
                     await serving
+                elif self._runtime.under_way:
+                    tell(finishing(self._runtime.under_way, self._grace))
             finally:
                 gc.unfreeze()
                 for task in (stopping, serving):
@@ -224,7 +239,7 @@ class Bot:
 
     async def __aenter__(self) -> Self:
         check_that_it_can_think(self.conversations.session, self._lm)
-        self._closing = False
+        self._closing = self._hurried = False
         await self.conversations.open()
         self._runtime.start()
         for name, platform in self._platforms.items():
@@ -245,13 +260,17 @@ class Bot:
             await asyncio.gather(self._expiring, return_exceptions=True)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._grace
+
+        def left() -> float:
+            return 0.0 if self._hurried else max(0.0, deadline - loop.time())
+
         await self._runtime.drain(self._grace)
         for sink in self.conversations.telling.listeners:  # before the platforms: a sink may deliver to one of them
             try:
-                await sink.aclose(max(0.0, deadline - loop.time()))
+                await sink.aclose(left())
             except Exception:  # one that cannot be closed must not keep the others open
                 logger.warning("The sink %s failed to close", type(sink).__name__, exc_info=True)
-        await self.conversations.telling.aclose(max(0.0, deadline - loop.time()))
+        await self.conversations.telling.aclose(left())
         for task in self._listening:
             task.cancel()
         ended = await asyncio.gather(*self._listening, return_exceptions=True)

@@ -96,7 +96,16 @@ CASES: dict[str, tuple[Line, int, str]] = {
         2,
         r"--thread .*add where, such as --store sqlite:///",
     ),
-    "no platform": (start("run", "echo.py:echo"), 2, r"say where the bot shall be: --slack, --discord, or both"),
+    "no platform": (
+        start("run", "echo.py:echo"),
+        2,
+        r"say where the bot shall be: --slack, --discord, .* \(see dspy-bots run --help\)",
+    ),
+    "a port without a page": (
+        start("run", "echo.py:echo", "--slack", "--port", "8000", **SLACK),
+        2,
+        r"--port is that of the page: add --playground \(see dspy-bots run --help\)",
+    ),
     "a bot and options": (
         start("run", "bots.py:bot", "--store", "memory://", "--lm", "x/y"),
         2,
@@ -304,7 +313,22 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "an unknown store": (
         chat("echo.py:echo", "--store", "mysql://db"),
         1,
-        r"mysql: is no store; use memory://, sqlite:///FILE .* or postgresql://",
+        r"mysql: is no store; use memory://, sqlite:///FILE .* or postgresql://USER:PASSWORD@HOST/DATABASE$",
+    ),
+    "a file for a store": (
+        chat("echo.py:echo", "--store", "bot.db"),
+        1,
+        r"^bot\.db is no store's URL: did you mean sqlite:///bot\.db\? Otherwise use memory://",
+    ),
+    "an address without its colon's slashes": (
+        chat("echo.py:echo", "--store", "sqlite:bot.db"),
+        1,
+        r"sqlite:bot\.db is no store's URL: did you mean sqlite:///bot\.db\?",
+    ),
+    "a slash too few": (
+        chat("echo.py:echo", "--store", "sqlite://bot.db"),
+        1,
+        r"sqlite://bot\.db is no store's URL: did you mean sqlite:///bot\.db\?",
     ),
     "a folder that is not there": (
         chat("echo.py:echo", "--store", "sqlite:///no/where.db"),

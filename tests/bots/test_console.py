@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import warnings
@@ -15,6 +16,7 @@ from dspy_session_bots.console import (
     complain,
     explained,
     harmless,
+    innermost,
     log_to_operator,
     log_to_terminal,
     one_line,
@@ -89,14 +91,49 @@ def test_whoever_asks_for_more_sees_where_it_came_from(capsys: pytest.CaptureFix
 
 def test_an_operator_reads_when_what_and_where(capsys: pytest.CaptureFixture[str]) -> None:
     with fresh_logging():
-        log_to_operator(verbose=False)
+        log_to_operator(verbose=True)
         logging.getLogger("dspy_session_chat").info("Listening")
         logging.getLogger("aiohttp").info("not this")
         logging.getLogger("dspy_session_chat").error("No answer", exc_info=fail())
     said = capsys.readouterr().err
     assert "INFO dspy_session_chat: Listening\n" in said
     assert "Traceback" in said
-    assert "not this" not in said
+    assert "not this" in said
+
+
+def refused() -> Exception:
+    """An error as providers' clients raise them: one around the other."""
+    try:
+        try:
+            raise ConnectionRefusedError("nobody listens on port 1")
+        except ConnectionRefusedError as error:
+            raise RuntimeError("retried three times") from error
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize("log", [log_to_operator, log_to_terminal])
+def test_who_asks_for_no_more_reads_the_cause_in_one_line(
+    capsys: pytest.CaptureFixture[str], log: Callable[..., None]
+) -> None:
+    with fresh_logging():
+        log(verbose=False)
+        logging.getLogger("dspy_session_chat").error("No answer", exc_info=refused())
+        logging.getLogger("aiohttp").info("not this")
+    said = capsys.readouterr().err
+    assert said.endswith(": No answer: ConnectionRefusedError: nobody listens on port 1\n")
+    assert said.count("\n") == 1
+
+
+def test_what_says_nothing_or_was_hidden_is_no_cause() -> None:
+    stopped = TimeoutError("it took too long")
+    stopped.__context__ = asyncio.CancelledError()
+    hidden = ValueError("no such thing")
+    hidden.__context__, hidden.__suppress_context__ = KeyError("x"), True
+    circle = ValueError("a")
+    circle.__context__ = KeyError("b")
+    circle.__context__.__context__ = circle
+    assert [innermost(error) for error in (stopped, hidden, circle)] == [stopped, hidden, circle.__context__]
 
 
 def test_a_complaint_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,6 +133,7 @@ def test_rated_conversations_become_a_training_set(tmp_path: Path) -> None:
     assert (example.message, example.labels().toDict()) == ("four", {"reply": "better"})
     assert len(example.history.messages) == 3
     assert none.out == "none.jsonl: 0 examples of 0 conversations\n"
+    assert none.complaint.startswith("nothing was found in 0 conversations that people rated 0.5 or better")
     assert (tmp_path / "none.jsonl").read_text(encoding="utf-8") == ""
 
 

@@ -8,9 +8,10 @@ from typing import get_args
 
 import pytest
 
-from dspy_session_bots.rules import HEADINGS, RULES, Rule, rules_of
-from dspy_session_chat import Access, Limits, Manners, manners
+from dspy_session_bots.rules import HEADINGS, RULES, Rule, rules_of, unknown_variables
+from dspy_session_chat import Access, Limits, Manners
 from dspy_session_chat.bot import DEFAULT_LIMITS
+from dspy_session_chat.rules import manners
 from tests.bots.command_line import Line, dspy_bots, interrupted, run_lines, started, until
 from tests.bots.test_run import ECHO, environment
 from tests.loopback.slack import ANN, FakeSlack
@@ -83,3 +84,12 @@ async def test_a_file_that_is_named_is_read_first(tmp_path: Path) -> None:
     result = await dspy_bots(*arguments, folder=tmp_path)
     assert (result.code, result.out) == (1, "")
     assert result.complaint.startswith("respond must be one of 'mention', 'thread', 'always'")
+
+
+def test_a_variable_that_no_bot_has_is_told_with_the_one_that_is_meant() -> None:
+    environ = ["PATH", "BOT_PER_USER", "BOT_PER_USR", "BOT_ADMIN", "BOT_QQQQQQ"]
+    assert list(unknown_variables(environ)) == [
+        "BOT_ADMIN is no variable of a bot: did you mean BOT_ADMINS?",
+        "BOT_PER_USR is no variable of a bot: did you mean BOT_PER_USER?",
+        "BOT_QQQQQQ is no variable of a bot, and does nothing",
+    ]

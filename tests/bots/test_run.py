@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import signal
+import time
 from pathlib import Path
 
-from tests.bots.command_line import dspy_bots, interrupted, started, until
+import aiohttp
+
+from tests.bots.command_line import dspy_bots, ended, interrupted, started, until
+from tests.bots.playground.page import Page
 from tests.loopback.receiver import SECRET, open_receiver
 from tests.loopback.slack import ANN, FakeSlack
 
@@ -86,3 +93,79 @@ async def test_a_token_that_slack_refuses_ends_it_in_one_line(tmp_path: Path) ->
         result = await dspy_bots("run", "echo.py:agent", "--slack", folder=tmp_path, **variables)
     assert result.code == 1
     assert result.complaint.startswith("the bot token is not accepted by Slack (invalid_auth): copy it again")
+
+
+async def test_whoever_stops_it_twice_waits_for_nothing_and_the_message_is_answered_later(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW.replace("grace=0.2", "grace=600.0"), encoding="utf-8")
+    async with started("run", "slow.py:bot", folder=tmp_path) as program:
+        await until(program, "asked")
+        program.send_signal(signal.SIGINT)
+        said = await until(program, "Finishing the answer under way")
+        assert "(up to 600 s); Ctrl-C again stops at once." in said
+        begun = time.monotonic()
+        result = await interrupted(program)
+    assert time.monotonic() - begun < 30.0
+    assert (result.code, result.out) == (0, "\nStopped.\n")
+    assert "Traceback" not in result.err
+    async with started("run", "slow.py:bot", folder=tmp_path) as program:
+        await until(program, "asked")  # what was handed back is taken up again
+
+
+async def test_who_stops_a_bot_that_does_nothing_is_told_just_that(tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
+    async with started("run", "echo.py:agent", "--playground", folder=tmp_path) as program:
+        await until(program, "Open ")
+        program.send_signal(signal.SIGTERM)
+        result = await ended(program)
+    assert (result.code, result.out) == (0, "\nStopped.\n")
+
+
+async def test_ones_own_agent_answers_on_the_page_without_a_token(tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
+    arguments = ("run", "echo.py:agent", "--playground", "--no-buttons", "--store", "memory://")
+    async with started(*arguments, folder=tmp_path, BOT_PER_USR="20/m") as program:
+        said = await until(program, "Open ")
+        assert said.startswith("echo.py:agent in playground · ")
+        url = re.search(r"Open (http://127\.0\.0\.1:\d+)/\n", said)
+        assert url is not None
+        async with (
+            asyncio.timeout(30.0),
+            aiohttp.ClientSession(url[1], headers={"Origin": url[1]}) as http,
+            http.get("/api/events", params={"thread": "one"}) as response,
+        ):
+            page = Page(response)
+            whole = await page.whole()
+            async with http.post("/api/threads/one/messages", json={"text": "hello"}) as sent:
+                answer = await page.answer((await sent.json())["id"])
+        result = await interrupted(program)
+    assert whole["agent"] == "echo.py:agent"
+    assert (answer["html"], answer["beneath"]) == ("<p>hello after 0</p>\n", {})
+    assert result.code == 0
+    assert "warning: BOT_PER_USR is no variable of a bot: did you mean BOT_PER_USER?\n" in result.err
+
+
+REFUSED = """
+import dspy
+class Refused(dspy.Module):
+    def forward(self, message: str, history=None):
+        try:
+            raise ConnectionRefusedError("nobody listens for sk-" + "abcdefghijklmnop1234")
+        except ConnectionRefusedError as error:
+            raise RuntimeError("retried three times") from error
+agent = Refused()
+"""
+
+
+async def test_a_model_that_refuses_is_a_line_and_not_a_page(tmp_path: Path) -> None:
+    (tmp_path / "refused.py").write_text(REFUSED, encoding="utf-8")
+    async with FakeSlack() as slack:
+        arguments = ("run", "refused.py:agent", "--slack", "--store", "memory://")
+        async with started(*arguments, folder=tmp_path, **environment(slack)) as program:
+            await until(program, "Ctrl-C stops")
+            await slack.connected()
+            await slack.say("hello", channel="D0ANN", user=ANN.id)
+            await slack.next_post()
+            result = await interrupted(program)
+    (line,) = [line for line in result.err.splitlines() if " ERROR " in line]
+    assert "Traceback" not in result.err
+    assert line.endswith(": ConnectionRefusedError: nobody listens for sk-***")
