@@ -17,11 +17,14 @@ from dspy.streaming import StatusMessage, StreamResponse
 
 from dspy_session.conversation import ConversationKey, Conversations, TakenTurn, TurnRequest
 from dspy_session_bots.console import complain, explained, harmless
+from dspy_session_bots.playground.commands import USUAL
 from dspy_session_chat import Author, Inbound
 from dspy_session_chat.fields import AgentFields
 
 YOU = Author(id="you", name="You")
 PROMPT = "> "
+COMMANDS = frozenset(f"/{command.name}" for command in USUAL)
+"""What a bot would take for a command; other words after a slash are words."""
 
 
 def conversation_key(thread: str) -> ConversationKey:
@@ -82,6 +85,10 @@ class Terminal:
             _tell(f"This conversation has {turns} turn{'s' if turns > 1 else ''} already.")
 
     def _answer(self, runner: asyncio.Runner, text: str, *, by_hand: bool) -> bool:
+        word = text.split(maxsplit=1)[0]
+        if word in COMMANDS:
+            complain(f"{word} was not sent: commands work in a bot; try dspy-bots demo, or run … --playground")
+            return False
         try:
             runner.run(self._turn(text))
         except KeyboardInterrupt:

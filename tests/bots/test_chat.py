@@ -197,3 +197,10 @@ agent = Fragile()
         await terminal.sees("a half is 0.5\n> ")
         assert await terminal.leave() == 0
     assert "Traceback" not in terminal.screen
+
+
+async def test_a_command_is_not_sent_to_the_model(tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
+    result = await dspy_bots("chat", "echo.py:bot", folder=tmp_path, said="/usr/bin is a folder\n/help me\nnever\n")
+    assert (result.code, result.out) == (1, "/usr/bin is a folder after 0\n")
+    assert result.complaint.startswith("/help was not sent: commands work in a bot; try dspy-bots demo")
