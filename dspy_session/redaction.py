@@ -25,7 +25,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
     for pattern, shown in (
         # By their own look. What a token begins with stays: it tells an operator which one is meant.
-        (r"\b((?:xox[a-z](?:\.xox[a-z]){0,2}|xapp)-)[\w-]{6,}", rf"\1{HIDDEN}"),
+        (r"((?:xox[a-z](?:\.xox[a-z]){0,2}|xapp)-)[\w-]{6,}", rf"\1{HIDDEN}"),  # also where it clings to a word
         (r"(?<![\w.-])[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}", HIDDEN),  # Discord's: id, time, MAC
         (r"\b(whsec_)[\w+/=-]{6,}", rf"\1{HIDDEN}"),
         (r"\b((?:sk|rk|pk)[-_])[\w-]{16,}", rf"\1{HIDDEN}"),
@@ -56,8 +56,8 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             rf"\1\2{HIDDEN}",
         ),
         (r"\b((?:basic|bearer|bot)\s{1,3})(?=[^\s\d]{0,100}\d)[\w.~+/=-]{16,}", rf"\1{HIDDEN}"),
-        (rf"((?<![\w.-])[\w.-]{{0,40}}{_NAME_OF_ONE}=){_VALUE}", rf"\1{HIDDEN}"),
-        (rf"([\"'][\w.-]{{0,40}}{_NAME_OF_ONE}[\"']\s{{0,3}}:\s{{0,3}}){_VALUE}", rf"\1{HIDDEN}"),
+        (rf"((?<![\w.-])[\w.-]{{0,40}}{_NAME_OF_ONE}=)(?!\*\*\*){_VALUE}", rf"\1{HIDDEN}"),
+        (rf"([\"'][\w.-]{{0,40}}{_NAME_OF_ONE}[\"']\s{{0,3}}:\s{{0,3}})(?!\*\*\*){_VALUE}", rf"\1{HIDDEN}"),
     )
 )
 

@@ -38,6 +38,7 @@ async def test_a_model_that_times_out_frees_the_conversation_tells_the_user_and_
         "error": "TimeoutError",
         "event": message.event_id,
         "users": [message.user],
+        "words": {message.event_id: [0, len(message.text)]},
         "message": json.loads(json.dumps(message.to_json())),  # so that it can be asked again
     }
 
