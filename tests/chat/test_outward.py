@@ -192,6 +192,7 @@ written = st.lists(st.sampled_from(PIECES), max_size=16).map("".join)
 @given(written)
 @example(f"`\\`![a]({EVIL})")
 @example(f"- ```\n  x\n  ```\n![a]({EVIL})")
+@example(f"https://evil.example/x`]![a]({EVIL})`")  # an address may swallow the backtick
 def test_no_way_of_writing_gets_around_it(text: str) -> None:
     shown = outward(text)
     assert outward(shown) == shown

@@ -102,6 +102,17 @@ def _parser(*, inline: bool) -> MarkdownIt:
     return parser if inline else parser.disable(["inline", "text_join"])
 
 
+@cache
+def _finding_addresses() -> MarkdownIt:
+    """A parser that makes links of bare addresses, as platforms do: such an address may swallow a backtick, and what
+    others read as code is none then.
+    """
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": True, "maxNesting": 10_000})
+    return parser.enable(["table", "strikethrough", "linkify"])
+
+
 # --- rewriting --------------------------------------------------------------------------------------------------------
 
 
@@ -370,7 +381,15 @@ def _is_safe(text: str, allow_hosts: Collection[str]) -> bool:
                     return False
             elif target.kind == "other" or target.user_info or is_invisible(shown) or pretends(shown, target):
                 return False
-    return True
+    return all(
+        Target.of(source).is_on(allow_hosts)
+        for block in _finding_addresses().parse(text)
+        for source in _images(block.children or ())
+    )
+
+
+def _images(tokens: Sequence[Any]) -> Iterator[str]:
+    return (str(token.attrs.get("src", "")) for token in tokens if token.type == "image")
 
 
 def _links(tokens: Sequence[Any]) -> Iterator[tuple[str, str | None]]:
