@@ -203,6 +203,15 @@ class Page:
             if event == name and holds(data):
                 return data
 
+    async def until_all(self, name: str, *wanted: Callable[[JSON], bool]) -> list[JSON]:
+        """The first events with this name that are as wanted, one for each, in whatever order they come."""
+        found: dict[int, JSON] = {}
+        while len(found) < len(wanted):
+            event, data = await self.next()
+            if event == name:
+                found |= {place: data for place, holds in enumerate(wanted) if place not in found and holds(data)}
+        return [found[place] for place in range(len(wanted))]
+
     async def whole(self) -> JSON:
         """The first event: everything that there is."""
         name, data = await self.next()

@@ -33,11 +33,14 @@ def labels(exchange: JSON) -> list[str]:
     return [button["label"] for button in exchange["beneath"].get("buttons", ())]
 
 
+def is_done(event: str) -> Callable[[JSON], bool]:
+    """Whether an exchange is that of a deed, and the bot has said something to it."""
+    return lambda exchange: exchange["id"] == event and exchange["phase"] in ("answered", "notice")
+
+
 async def done(page: Page, event: str) -> JSON:
     """The exchange of a deed once the bot has said something to it."""
-    return await page.until(
-        "exchange", lambda exchange: exchange["id"] == event and exchange["phase"] in ("answered", "notice")
-    )
+    return await page.until("exchange", is_done(event))
 
 
 async def test_an_answer_is_stopped_and_the_agent_remembers_what_was_seen():
@@ -63,8 +66,7 @@ async def test_an_answer_is_given_once_more_by_its_button():
         assert labels(first) == ["Retry", "👍", "👎"]
         retry = first["beneath"]["buttons"][0]
         deed = await visitor.act("press", author=BEN, button=retry["action"], about=retry["about"])
-        again = await done(page, deed)
-        old = await page.until("exchange", lambda exchange: not exchange["remembered"])
+        again, old = await page.until_all("exchange", is_done(deed), lambda exchange: not exchange["remembered"])
         (turn,) = (await visitor.conversations.state(KEY)).turns
     assert first["html"] == "<p>Answer 1 to Hello</p>\n"
     assert (again["html"], again["turn"]) == ("<p>Answer 2 to Hello</p>\n", turn.id)
@@ -110,8 +112,8 @@ async def test_a_command_begins_anew_and_the_page_says_what_is_forgotten():
     async with serving() as visitor, visitor.page() as page:
         whole = await page.whole()
         first = await page.answer(await visitor.say("Hello", author=ANN))
-        said = await done(page, await visitor.act("command", name="reset"))
-        old = await page.until("exchange", lambda exchange: not exchange["remembered"])
+        deed = await visitor.act("command", name="reset")
+        said, old = await page.until_all("exchange", is_done(deed), lambda exchange: not exchange["remembered"])
         second = await page.answer(await visitor.say("Hello again", author=ANN))
         typed = await page.answer(await visitor.say("/undo", author=ANN))
     assert [command["name"] for command in whole["commands"]] == [
