@@ -223,23 +223,6 @@ async def test_a_new_thread_has_counts_of_its_own(tmp_path: Path):
         assert not await tab.run("document.getElementById('no-turns').hidden")
 
 
-async def test_who_wants_a_new_thread_before_the_page_is_ready_gets_one(tmp_path: Path):
-    clicks = "new MutationObserver((_, seen) => { const button = document.getElementById('new-thread');"
-    clicks += (
-        " if (button) { seen.disconnect(); button.click(); } }).observe(document, {childList: true, subtree: true})"
-    )
-    async with opened(tmp_path) as (tab, visitor):
-        await say(tab, "Hello")
-        await tab.until_text(FIRST, "So you say.")
-        await tab.command("Page.addScriptToEvaluateOnNewDocument", source=clicks)
-        await tab.reload()
-        await tab.until("document.getElementById('agent')?.textContent")
-        await tab.until("location.hash !== '#one' && document.querySelectorAll('.exchange').length === 0")
-        await say(tab, "Elsewhere")
-        await tab.until_text(FIRST, "Elsewhere")
-        assert visitor.received[-1].key.thread != "one"
-
-
 async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(tmp_path: Path):
     buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny", "c1", "danger"))
     open_streams = []
