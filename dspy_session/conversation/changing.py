@@ -148,12 +148,9 @@ class Changing:
             )
         turns = dict(zip(known.numbers, known.state.turns, strict=True))
         found: Turn | None = None
-        entries: AsyncIterator[Entry] = self.conversations.store.entries(self.hold.key)
-        number = 0
-        async for entry in entries:
+        async for number, entry in self._entries():
             if number in turns and event_id in restoring.messages_in(entry):
                 found = turns[number]
-            number += 1
         return found
 
     async def messages_of(self, turn_id: str) -> tuple[str, ...]:
@@ -162,8 +159,11 @@ class Changing:
         Raises:
             SessionError: There is no such turn.
         """
-        entry = await self._entry_of(turn_id)
-        return () if entry is None else tuple(sorted(restoring.messages_in(entry)))
+        wanted, _ = await self.find(turn_id)
+        async for number, entry in self._entries():
+            if number == wanted:
+                return tuple(sorted(restoring.messages_in(entry)))
+        return ()
 
     async def words_of(self, turn_id: str) -> Spans:
         """Where the words of each message that a turn answers stand in its inputs; nothing where that is not known.
@@ -173,13 +173,11 @@ class Changing:
         """
         wanted, _ = await self.find(turn_id)
         words: Spans = {}
-        number = 0
-        async for entry in self.conversations.store.entries(self.hold.key):
+        async for number, entry in self._entries():
             if number == wanted:
                 words = json.loads(entry.body).get("told", {}).get("words", {})
             elif entry.kind == "edit" and entry.about == wanted:
                 words = json.loads(entry.body).get("words", {})
-            number += 1
         return words
 
     async def users_of(self, turn_id: str) -> tuple[str, ...]:
@@ -189,23 +187,16 @@ class Changing:
             SessionError: There is no such turn.
         """
         wanted, _ = await self.find(turn_id)
-        author, others, number = "", [], 0
-        async for entry in self.conversations.store.entries(self.hold.key):
+        author, others = "", []
+        async for number, entry in self._entries():
             if number == wanted:
                 author = entry.author
             elif entry.kind == SHARED and entry.about == wanted:
                 others.append(entry.author)
-            number += 1
         return (author, *others)
 
-    async def _entry_of(self, turn_id: str) -> Entry | None:
-        wanted, _ = await self.find(turn_id)
-        number = 0
-        async for entry in self.conversations.store.entries(self.hold.key):
-            if number == wanted:
-                return entry
-            number += 1
-        return None
+    def _entries(self) -> AsyncIterator[tuple[int, Entry]]:
+        return numbered(self.conversations.store.entries(self.hold.key))
 
     async def _write(self, change: journal.Change, *events: ChangeEvent) -> None:
         await self.conversations.write(self.hold, change, events, self.settled, also=self.also)
@@ -218,3 +209,11 @@ def event(hold: Hold, kind: ChangeType, at: float, **details: Any) -> ChangeEven
     # The journal's length names the change: no other change of the conversation ever has it.
     identity = f"{kind}:{hold.key}:{hold.known.length}"
     return ChangeEvent(kind, hold.key, identity, datetime.fromtimestamp(at, UTC), details)
+
+
+async def numbered(entries: AsyncIterator[Entry]) -> AsyncIterator[tuple[int, Entry]]:
+    """The entries of a journal, each with its number."""
+    number = 0
+    async for entry in entries:
+        yield number, entry
+        number += 1

@@ -13,7 +13,7 @@ from typing import Any, Self
 import dspy
 
 from dspy_session.conversation import journal, restoring
-from dspy_session.conversation.changing import Changing, event
+from dspy_session.conversation.changing import Changing, event, numbered
 from dspy_session.conversation.holds import LEASE_SECONDS, Hold, Holds
 from dspy_session.conversation.journal import Change
 from dspy_session.conversation.key import ConversationKey
@@ -29,7 +29,6 @@ from dspy_session.state import SessionState
 from dspy_session.stores import (
     Commit,
     ConversationInfo,
-    Entry,
     Forget,
     Inbox,
     SealingKey,
@@ -327,7 +326,7 @@ class Conversations:
         await self.open()
         going = [
             number
-            async for number, entry in _numbered(self.store.entries(str(key)))
+            async for number, entry in numbered(self.store.entries(str(key)))
             if restoring.messages_in(entry) == {event_id}
         ]
         if not going or not await self.store.forget(Forget(key=str(key), numbers=going)):
@@ -395,10 +394,3 @@ class Conversations:
 
     async def _knows(self, key: str, event_id: str) -> bool:
         return isinstance(self.store, Inbox) and await self.store.knows(key, event_id)
-
-
-async def _numbered(entries: AsyncIterator[Entry]) -> AsyncIterator[tuple[int, Entry]]:
-    number = 0
-    async for entry in entries:
-        yield number, entry
-        number += 1
