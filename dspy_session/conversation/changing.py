@@ -29,6 +29,21 @@ Spans: TypeAlias = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a turn besides what it says.
+
+    Args:
+        messages: The ids of the messages that it answered, sorted.
+        users: Whose words it answered, as ``forget_user`` knows them; the first is its author, empty when unknown.
+        words: Where the words of each message stand in its inputs; nothing where that is not known.
+    """
+
+    messages: tuple[str, ...]
+    users: tuple[str, ...]
+    words: Spans
+
+
+@dataclass(frozen=True, slots=True)
 class Changing:
     """A conversation that is held, to be changed.
 
@@ -94,7 +109,7 @@ class Changing:
         """
         number, turn = await self.find(turn_id)
         if words is None and inputs is None:
-            words = await self.words_of(turn_id)
+            words = (await self.told_of(turn_id)).words
         at = self.conversations.clock()
         edited = journal.edited(turn, inputs, outputs)
         body = journal.edit_note(edited)
@@ -153,47 +168,24 @@ class Changing:
                 found = turns[number]
         return found
 
-    async def messages_of(self, turn_id: str) -> tuple[str, ...]:
-        """The ids of the messages that a turn answered, sorted.
+    async def told_of(self, turn_id: str) -> Told:
+        """What is known of a turn besides what it says.
 
         Raises:
             SessionError: There is no such turn.
         """
         wanted, _ = await self.find(turn_id)
-        async for number, entry in self._entries():
-            if number == wanted:
-                return tuple(sorted(restoring.messages_in(entry)))
-        return ()
-
-    async def words_of(self, turn_id: str) -> Spans:
-        """Where the words of each message that a turn answers stand in its inputs; nothing where that is not known.
-
-        Raises:
-            SessionError: There is no such turn.
-        """
-        wanted, _ = await self.find(turn_id)
+        author, others, messages = "", [], frozenset[str]()
         words: Spans = {}
         async for number, entry in self._entries():
             if number == wanted:
+                author, messages = entry.author, restoring.messages_in(entry)
                 words = json.loads(entry.body).get("told", {}).get("words", {})
-            elif entry.kind == "edit" and entry.about == wanted:
-                words = json.loads(entry.body).get("words", {})
-        return words
-
-    async def users_of(self, turn_id: str) -> tuple[str, ...]:
-        """Whose words a turn answered, as ``forget_user`` knows them; the first is its author, empty when unknown.
-
-        Raises:
-            SessionError: There is no such turn.
-        """
-        wanted, _ = await self.find(turn_id)
-        author, others = "", []
-        async for number, entry in self._entries():
-            if number == wanted:
-                author = entry.author
-            elif entry.kind == SHARED and entry.about == wanted:
+            elif entry.about == wanted and entry.kind == SHARED:
                 others.append(entry.author)
-        return (author, *others)
+            elif entry.about == wanted and entry.kind == "edit":
+                words = json.loads(entry.body).get("words", {})
+        return Told(tuple(sorted(messages)), (author, *others), words)
 
     def _entries(self) -> AsyncIterator[tuple[int, Entry]]:
         return numbered(self.conversations.store.entries(self.hold.key))

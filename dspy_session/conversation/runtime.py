@@ -67,6 +67,10 @@ class Job:
         """What has come in this conversation and is not answered, this message among it, by the time it was sent."""
         return await self.inbox.pending(self.hold.key)
 
+    async def is_open(self) -> bool:
+        """True while the message that was taken up is not answered."""
+        return not await self.inbox.knows(self.hold.key, self.work.arrival.event_id)
+
     async def is_ours(self) -> bool:
         """True when no other process has taken the conversation over: to be asked before each post."""
         return await self.conversations.holds.is_ours(self.hold)

@@ -127,16 +127,16 @@ class Answering:
             inputs: What the agent is asked now; the same as in the turn if None.
             words: Where the words of each message stand in these.
         """
-        changing = await job.changing()
+        told = await (await job.changing()).told_of(turn.id)
         question = Question(
             waiting,
             turn.inputs if inputs is None else inputs,
             instead_of=turn.id,
-            answers=await changing.messages_of(turn.id),
-            users=await changing.users_of(turn.id),
+            answers=told.messages,
+            users=told.users,
             fresh=inputs is None,
             shown=job.work.shown,
-            words=await changing.words_of(turn.id) if inputs is None else words or {},
+            words=told.words if inputs is None else words or {},
             counted=inputs is None,  # as the command that it is
         )
         await self._admit_and_run(question, job)

@@ -220,7 +220,7 @@ class Desk:
 
     async def _is_open(self, asked: Asked) -> bool:
         """Whether the event still waits: one that asks for an answer is settled by that."""
-        return any(arrival.event_id == asked.event.event_id for arrival in await asked.job.pending())
+        return await asked.job.is_open()
 
     async def _press(self, waiting: Waiting, action: Action, press: Press, job: Job) -> None:
         score = self._means.ratings.of_press(press)
@@ -316,10 +316,11 @@ class Desk:
     async def _edited(self, turn: Turn, action: Action, edit: Edit, changing: Changing) -> tuple[str, Spans]:
         """What the agent reads once a message that a turn answered was changed, and whose words stand where in it."""
         name, before = clean_line(action.author.name), str(turn.inputs.get(self._means.fields.message) or "")
-        found = spliced(before, await changing.words_of(turn.id), edit.message_id, edit.text)
+        told = await changing.told_of(turn.id)
+        found = spliced(before, told.words, edit.message_id, edit.text)
         if found is not None:
             return found
-        if len(await changing.messages_of(turn.id)) > 1:  # what others wrote stands in it too, and stays
+        if len(told.messages) > 1:  # what others wrote stands in it too, and stays
             return clean(f"{before}\n\n({name} has changed a message, which says now: {edit.text})"), {}
         return clean(f"{name}: {edit.text}" if self._means.manners.speakers == "prefix" else edit.text), {}
 

@@ -48,9 +48,8 @@ class Looking:
         found, came_before = question.beside, job.follows
         while not run.stopping.done():
             try:
-                if (
-                    run.asking.is_waiting
-                ):  # people take long, and a process that has lost the conversation hears nothing
+                # People take long, and a process that has lost the conversation hears nothing.
+                if run.asking.is_waiting:
                     await see_that_it_is_ours(job)
                 if found is None:
                     found = await pending(self._means, job, question.waiting, run.read)
