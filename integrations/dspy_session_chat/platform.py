@@ -261,6 +261,16 @@ class Named(Protocol):
         """What it does, in one line."""
         ...
 
+    @property
+    def takes(self) -> str:
+        """What may be written after it, for people: ``"[how many]"``; empty for nothing."""
+        ...
+
+    @property
+    def admin(self) -> bool:
+        """Whether only admins may give it."""
+        ...
+
 
 @runtime_checkable
 class NeedsCommands(Protocol):

@@ -15,10 +15,14 @@ class Usual:
     Args:
         name: Its name, without the slash.
         description: What it does, in a few words.
+        takes: What may be written after it.
+        admin: Whether only admins may give it.
     """
 
     name: str
     description: str
+    takes: str = ""
+    admin: bool = False
 
 
 USUAL: Sequence[Named] = (
