@@ -80,6 +80,8 @@ class Inbound:
         attachments: Files that came with it.
         reply_to: Where the answer goes, in the platform's own words (JSON values only), read by that platform alone.
         mentions_others: True when it mentions somebody, and not the bot.
+        replies_to: The platform's id of the message that it replies to; empty where it replies to none, and on
+            platforms where people reply in threads alone.
     """
 
     key: ConversationKey
@@ -92,6 +94,7 @@ class Inbound:
     attachments: tuple[Attachment, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
     mentions_others: bool = False
+    replies_to: str = ""
 
     @property
     def user(self) -> str:

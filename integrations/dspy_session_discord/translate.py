@@ -64,6 +64,7 @@ def translate(message: discord.Message, me: int) -> Inbound | Ignored:
         attachments=attachments,
         reply_to=_destination(message, text).as_dict(),
         mentions_others=addressed in ("thread", "ambient") and _mentions_others(message),
+        replies_to=_replies_to(message),
     )
 
 
@@ -93,6 +94,14 @@ def _mentions_others(message: discord.Message) -> bool:
     if message.role_mentions or message.mention_everyone:
         return True
     return any(user.id != message.author.id for user in message.mentions)
+
+
+def _replies_to(message: discord.Message) -> str:
+    """The id of the message that it replies to; a forwarded message refers to one, and is no reply to it."""
+    reference = message.reference
+    if message.type is not discord.MessageType.reply or reference is None or reference.message_id is None:
+        return ""
+    return str(reference.message_id)
 
 
 def said(message: discord.Message, me: int) -> str:

@@ -188,6 +188,23 @@ async def test_whom_a_message_mentions(
 
 
 @pytest.mark.parametrize(
+    ("changes", "replies_to"),
+    [
+        ({}, ""),
+        ({"type": 19, "message_reference": {"type": 0, "message_id": "7", "channel_id": "2"}}, "7"),
+        ({"type": 19, "message_reference": {"channel_id": "2"}}, ""),
+        ({"message_reference": {"type": 1, "message_id": "7", "channel_id": "2"}}, ""),
+    ],
+    ids=["none", "a reply", "a reply to nothing", "forwarded"],
+)
+async def test_what_a_message_replies_to(reader: Reader, place: Place, changes: Payload, replies_to: str) -> None:
+    inbound = await reader.translated(place.general, place.ada, "hi", **changes)
+
+    assert isinstance(inbound, Inbound)
+    assert inbound.replies_to == replies_to
+
+
+@pytest.mark.parametrize(
     ("text", "title"),
     [
         ("what is **DSPy**?", "what is DSPy?"),
