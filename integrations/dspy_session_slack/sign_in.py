@@ -9,13 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import PlatformError
 from dspy_session_slack.address import BotUser
 from dspy_session_slack.refusals import error_code, is_passing, refusal_to_sign_in
-
-HEARING = ("app_mentions:read", "channels:history", "groups:history", "im:history", "mpim:history")
-"""Scopes that let a bot hear people; it needs one of them."""
-
-WRITING = "chat:write"
-
-READING = "files:read"
+from dspy_session_slack.scopes import HEARING, READING, WRITING
 
 
 def check_tokens(bot_token: str | None, app_token: str | None) -> None:
