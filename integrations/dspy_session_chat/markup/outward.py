@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -301,8 +302,11 @@ class _Rewriting:
 
     def _plain(self, begin: int, end: int) -> str:
         pieces, place = [], begin
-        for start, stop, instead in self._edits:
-            if begin <= start and stop <= end:
+        for number in range(bisect_left(self._edits, (begin,)), len(self._edits)):
+            start, stop, instead = self._edits[number]
+            if start > end:
+                break
+            if stop <= end:
                 pieces += [self._text[place:start], instead]
                 place = stop
         return "".join([*pieces, self._text[place:end]])
@@ -372,34 +376,32 @@ def _as_read(text: str) -> str:
 
 
 def _is_safe(text: str, allow_hosts: Collection[str]) -> bool:
-    """Whether a parser finds nothing in ``text`` that should not be there."""
-    for block in _parser(inline=True).parse(text):
-        for href, shown in _links(block.children or ()):
-            target = Target.of(href)
-            if shown is None:
-                if not target.is_on(allow_hosts):
-                    return False
-            elif target.kind == "other" or target.user_info or is_invisible(shown) or pretends(shown, target):
-                return False
+    """Whether no parser finds anything in ``text`` that should not be there."""
     return all(
-        Target.of(source).is_on(allow_hosts)
-        for block in _finding_addresses().parse(text)
-        for source in _images(block.children or ())
+        _is_honest(href, shown, allow_hosts)
+        for parser in (_parser(inline=True), _finding_addresses())
+        for block in parser.parse(text)
+        for href, shown in _links(block.children or ())
     )
 
 
-def _images(tokens: Sequence[Any]) -> Iterator[str]:
-    return (str(token.attrs.get("src", "")) for token in tokens if token.type == "image")
+def _is_honest(href: str, shown: str | None, allow_hosts: Collection[str]) -> bool:
+    target = Target.of(href)
+    if shown is None:
+        return target.is_on(allow_hosts)
+    return target.kind != "other" and not (target.user_info or is_invisible(shown) or pretends(shown, target))
 
 
 def _links(tokens: Sequence[Any]) -> Iterator[tuple[str, str | None]]:
-    """The addresses that a line leads to, each with the text that is shown for it; None for an image."""
+    """The addresses that a line leads to, each with the text that is shown for it; None for an image. A bare address
+    is its own text.
+    """
     href, shown = "", ""
     for token in tokens:
         match token.type:
             case "link_open":
                 href, shown = str(token.attrs.get("href", "")), ""
-            case "link_close":
+            case "link_close" if token.markup != "linkify":
                 yield href, shown
             case "image":
                 yield str(token.attrs.get("src", "")), None
