@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import time
 
 import pytest
 from hypothesis import given
@@ -95,11 +94,9 @@ def test_redacting_twice_is_redacting_once(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["a", "eyJ", "token", "a://b:", "https://", "sk-", "Authorization:", "x.", "'"])
-def test_megabytes_without_a_secret_take_no_time(unit: str) -> None:
-    text = unit * (300_000 // len(unit))
-    begun = time.process_time()
-    redact(text)
-    assert time.process_time() - begun < 5.0
+def test_long_lines_without_a_secret_hold_nobody_up(unit: str) -> None:
+    """A pattern that goes back and forth over such a line would not be done before every test's time is up."""
+    redact(unit * (300_000 // len(unit)))
 
 
 def fail(secret: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dspy_session_chat.markup.outward import LONGEST, outward
+from tests.work import lines_run
 
 EVIL = "https://evil.example/?q=secret"
 
@@ -134,13 +134,13 @@ def test_what_was_written_to_be_misread_is_shown_as_it_was_written() -> None:
         "](",
         "https://x@",
         "*a_",
+        "[a](https://ok.example) <base https://x@",
     ],
 )
-def test_long_answers_take_no_time(unit: str) -> None:
-    text = unit * (50_000 // len(unit)) + "[x](https://ok.example)"
-    begun = time.process_time()
-    outward(text)
-    assert time.process_time() - begun < 8.0
+def test_an_answer_four_times_as_long_is_four_times_the_work(unit: str) -> None:
+    short, long = (unit * (size // len(unit)) + "[x](https://ok.example)" for size in (1_000, 4_000))
+    outward(short)  # what is made once is made
+    assert lines_run(lambda: outward(long)) < 5 * lines_run(lambda: outward(short))
 
 
 PIECES = [
@@ -193,6 +193,7 @@ written = st.lists(st.sampled_from(PIECES), max_size=16).map("".join)
 @example(f"`\\`![a]({EVIL})")
 @example(f"- ```\n  x\n  ```\n![a]({EVIL})")
 @example(f"https://evil.example/x`]![a]({EVIL})`")  # an address may swallow the backtick
+@example(f"https://evil.example/x`][https://bank.example]({EVIL})`")
 def test_no_way_of_writing_gets_around_it(text: str) -> None:
     shown = outward(text)
     assert outward(shown) == shown
