@@ -57,12 +57,15 @@ class Attachment:
         media_type: MIME type as the platform tells it; empty when it does not.
         size: Bytes as the platform tells them; 0 when it does not.
         url: Where the platform serves the file.
+        source: Where it was sent, in the platform's own words, read by that platform alone; empty where ``url`` says
+            it all.
     """
 
     name: str
     media_type: str = ""
     size: int = 0
     url: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
 from dspy_session_chat.inbound import Addressed
+from dspy_session_slack.home import Home
 from dspy_session_slack.key import is_dm, thread_ts
 from dspy_session_slack.plaintext import mentions
 
@@ -40,6 +41,7 @@ class BotUser:
         bot_id: The integration that posts are marked with, ``"B…"``.
         name: The bot's handle.
         scopes: What its token is allowed; empty where Slack does not say.
+        enterprise_id: The organisation that installed the app for all of its workspaces; empty where this one did.
     """
 
     team_id: str
@@ -47,6 +49,12 @@ class BotUser:
     bot_id: str
     name: str
     scopes: frozenset[str] = frozenset()
+    enterprise_id: str = ""
+
+    @property
+    def home(self) -> Home:
+        """Where it is installed."""
+        return Home(self.team_id, self.enterprise_id)
 
     def wrote(self, message: Mapping[str, Any]) -> bool:
         """Whether a message is one of the bot's own."""

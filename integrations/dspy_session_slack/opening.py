@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import Opened
+from dspy_session_slack.home import Home
 from dspy_session_slack.key import PLATFORM
 from dspy_session_slack.mrkdwn import escape
 from dspy_session_slack.posting import HARMLESS
@@ -47,7 +48,7 @@ async def open_thread(client: AsyncWebClient, threads: Threads, inbound: Event, 
     threads.join(channel, ts)
     return Opened(
         key=ConversationKey(PLATFORM, inbound.key.workspace, channel, ts),
-        reply_to={"channel": channel, "thread_ts": ts},
+        reply_to=Home.of(inbound).marked({"channel": channel, "thread_ts": ts}),
         link=await _link(client, channel, ts),
     )
 

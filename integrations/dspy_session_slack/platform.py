@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
@@ -14,26 +14,21 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from dspy_session.errors import ConfigurationError, SessionError
+from dspy_session.errors import ConfigurationError, PlatformError, SessionError
 from dspy_session_chat.action import Event
-from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button
-from dspy_session_slack.address import BotUser
-from dspy_session_slack.directory import Directory
-from dspy_session_slack.fetching import downloader
-from dspy_session_slack.intake import Intake
-from dspy_session_slack.interactions import Interactions
+from dspy_session_slack.home import Home, home_of
 from dspy_session_slack.key import PLATFORM
-from dspy_session_slack.looking_back import LookingBack
 from dspy_session_slack.opening import open_thread
-from dspy_session_slack.posting import Posting
-from dspy_session_slack.sign_in import check_fetching, check_tokens, sign_in
+from dspy_session_slack.reception import EVENT, Reception
+from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.socket_mode import connected
 from dspy_session_slack.split import to_messages
-from dspy_session_slack.threads import Threads
 from dspy_session_slack.web_client import keeping_connections, web_client
+from dspy_session_slack.workspace import Workspace
+from dspy_session_slack.workspaces import OneWorkspace
 
 _log = logging.getLogger(__name__)
 
@@ -79,9 +74,7 @@ class Slack:
         self._given_client = app.client if app is not None else client
         self._ping_interval = ping_interval
         self._joined = False
-        self._bot: BotUser | None = None  # who we are, once we have asked
-        self._intake: Intake | None = None  # while running
-        self._interactions: Interactions | None = None  # likewise
+        self._reception: Reception | None = None  # while running
 
     def __repr__(self) -> str:
         return "Slack()" if self._app is None else f"Slack(app={self._app.name!r})"
@@ -100,14 +93,13 @@ class Slack:
             PlatformError: A token is missing or refused, lacks a scope, or Slack cannot be reached at the start.
             ConfigurationError: It is running already.
         """
-        if self._intake is not None:
+        if self._reception is not None:
             raise ConfigurationError("this Slack platform is running already; make one per bot")
         app_token = self._app_token or os.environ.get("SLACK_APP_TOKEN")
         check_tokens(self._client.token, app_token)
         async with keeping_connections(self._client):
-            self._bot = bot = await sign_in(self._client)
-            self._intake = Intake(bot, self._threads, self._directory, receive)
-            self._interactions = Interactions(bot, self._client, self._directory, receive)
+            bot = (await self._workspaces.sign_in()).bot
+            self._reception = Reception(self._workspaces, receive)
             try:
                 async with connected(
                     self._bolt_app(), str(app_token), self._client, ping_interval=self._ping_interval
@@ -115,7 +107,7 @@ class Slack:
                     _log.info("Listening in Slack as @%s", bot.name)
                     await socket.refused()
             finally:
-                self._intake = self._interactions = None
+                self._reception = None
 
     async def post(self, post: Post) -> Posted:
         """Post an answer, in as many messages as Slack's limit asks for; none for an answer without text.
@@ -126,7 +118,7 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        return await self._posting.post(post)
+        return await (await self._workspace(post.inbound)).posting.post(post)
 
     @property
     def edit_seconds(self) -> float:
@@ -143,23 +135,24 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        return await self._posting.begin(inbound, part, buttons)
+        return await (await self._workspace(inbound)).posting.begin(inbound, part, buttons)
 
-    async def edit(
-        self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()
-    ) -> None:  # a message's id says where it is
+    async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
         """Let a message say something else; buttons that are not given go.
 
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        await self._posting.edit(message_id, part, buttons)
+        await (await self._workspace(inbound)).posting.edit(message_id, part, buttons)
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""
-        if self._bot is None:
+        try:
+            workspace = await self._workspace(inbound)
+        except PlatformError as error:
+            _log.warning("What was said before cannot be had: %s", error)
             return ()
-        return await LookingBack(self._client, self._directory).said_before(inbound, self._bot, most)
+        return await workspace.looking_back.said_before(inbound, workspace.bot, most)
 
     async def open_thread(self, inbound: Event, title: str) -> Opened:
         """Open a thread in the channel: a new message with that title, and a link to it.
@@ -167,17 +160,23 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        return await open_thread(self._client, self._threads, inbound, title)
+        workspace = await self._workspace(inbound)
+        return await open_thread(workspace.client, workspace.threads, inbound, title)
 
-    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    @asynccontextmanager
+    async def fetch(self, attachment: Attachment) -> AsyncIterator[AsyncIterator[bytes]]:
         """What is in a file that came with a message, piece by piece, from Slack's own host for files.
 
         Raises:
             PlatformError: It cannot be had.
         """
-        if self._bot is not None:
-            check_fetching(self._bot)
-        return self._downloader.fetch(attachment)
+        workspace = await self._workspaces.find(Home.parse(attachment.source))
+        check_fetching(workspace.bot)
+        async with workspace.downloader.fetch(attachment) as pieces:
+            yield pieces
+
+    async def _workspace(self, event: Event) -> Workspace:
+        return await self._workspaces.find(Home.of(event))
 
     @cached_property
     def _client(self) -> AsyncWebClient:
@@ -187,20 +186,8 @@ class Slack:
         return web_client(given, token or os.environ.get("SLACK_BOT_TOKEN"))
 
     @cached_property
-    def _threads(self) -> Threads:
-        return Threads(self._client)
-
-    @cached_property
-    def _directory(self) -> Directory:
-        return Directory(self._client)
-
-    @cached_property
-    def _posting(self) -> Posting:
-        return Posting(self._client, self._threads)
-
-    @cached_property
-    def _downloader(self) -> Downloader:
-        return downloader(self._client)
+    def _workspaces(self) -> OneWorkspace:
+        return OneWorkspace(self._client)
 
     def _bolt_app(self) -> AsyncApp:
         """The app that the events go through, with us in it."""
@@ -228,22 +215,19 @@ class Slack:
 
     async def _handle(self, body: Mapping[str, Any]) -> BoltResponse | None:
         """Take what came; the answer to Slack, None when it is for others to give."""
-        if self._intake is not None and body.get("type") == "event_callback":
-            try:
-                await self._intake.take(body)
-            except SessionError as error:
+        if self._reception is None:
+            return None
+        try:
+            return BoltResponse(status=200) if await self._reception.take(body, home_of(body)) else None
+        except SessionError as error:
+            if body.get("type") == EVENT:
                 _log.warning("A Slack event was not taken, and Slack will send it again: %s", error)
-                return BoltResponse(status=503)
-        elif self._interactions is not None:
-            try:
-                return BoltResponse(status=200) if await self._interactions.take(body) else None
-            except SessionError as error:
-                _log.warning("A button was pressed in vain, and Slack says so: %s", error)
-                return BoltResponse(status=503)
-        return None
+            else:
+                _log.warning("What somebody did was in vain, and Slack says so: %s", error)
+            return BoltResponse(status=503)
 
     async def _is_running(self) -> bool:
-        return self._intake is not None
+        return self._reception is not None
 
 
 def _acknowledge_the_rest(app: AsyncApp, is_running: Callable[[], Awaitable[bool]]) -> None:

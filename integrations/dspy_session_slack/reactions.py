@@ -43,6 +43,6 @@ def reaction_of(event: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]
         author=Author(id=user, name=names.get(user) or user, workspace=bot.team_id),
         sent_at=moment(at),
         deed=Reaction(emoji_of(name), message, added=event["type"] == ADDED),
-        reply_to={"channel": channel},
+        reply_to=bot.home.marked({"channel": channel}),
         direct=is_dm({"channel": channel}),
     )

@@ -6,7 +6,7 @@ from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from dspy_session.errors import PlatformError
+from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_slack.address import BotUser
 from dspy_session_slack.refusals import error_code, is_passing, refusal_to_sign_in
 from dspy_session_slack.scopes import HEARING, READING, WRITING
@@ -65,7 +65,9 @@ def sign_in_failure(error: SlackApiError | ClientError | OSError, *, app_level: 
     """What went wrong when the bot token, or with ``app_level`` the app-level token, was shown to Slack."""
     if isinstance(error, SlackApiError) and not is_passing(error):
         return refusal_to_sign_in(error, app_level=app_level)
-    return PlatformError(f"Slack cannot be reached ({error_code(error)}): check the network and status.slack.com")
+    return PlatformUnavailableError(
+        f"Slack cannot be reached ({error_code(error)}): check the network and status.slack.com"
+    )
 
 
 def _check_scopes(granted: frozenset[str]) -> None:

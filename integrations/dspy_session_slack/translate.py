@@ -34,7 +34,7 @@ def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names
         addressed=addressed,
         sent_at=moment(ts),
         channel_name="" if is_dm(event) else names.get(channel, ""),
-        attachments=tuple(attachments_of(event)),
+        attachments=tuple(attachments_of(event, bot)),
         reply_to=reply_to,
         mentions_others=addressed != "mention" and bot.user_id not in mentions(text) and addresses(text),
     )
@@ -49,7 +49,7 @@ def place_of(message: Mapping[str, Any], bot: BotUser) -> tuple[ConversationKey,
     """
     key = conversation_key(message, workspace=bot.team_id)
     reply_to = {"channel": key.channel} if key.thread is None else {"channel": key.channel, "thread_ts": key.thread}
-    return key, reply_to
+    return key, bot.home.marked(reply_to)
 
 
 def author_of(message: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> Author:
@@ -75,7 +75,7 @@ def moment(ts: str) -> datetime:
     return datetime.fromtimestamp(float(ts), UTC)
 
 
-def attachments_of(message: Mapping[str, Any]) -> Iterator[Attachment]:
+def attachments_of(message: Mapping[str, Any], bot: BotUser) -> Iterator[Attachment]:
     """The files that came with a message, less those that cannot be had."""
     files = message.get("files")
     for file in files if isinstance(files, list) else ():
@@ -88,6 +88,7 @@ def attachments_of(message: Mapping[str, Any]) -> Iterator[Attachment]:
                 media_type=str(file.get("mimetype") or ""),
                 size=size if isinstance(size := file.get("size"), int) else 0,
                 url=url,
+                source=str(bot.home),
             )
 
 

@@ -34,10 +34,12 @@ async def test_what_came_with_a_message_can_be_had(slack: FakeSlack):
 
 async def test_with_another_token_there_is_a_page_to_sign_in_at_and_no_file(slack: FakeSlack):
     file = await slack.upload("plan.txt", b"nine")
-    platform = platform_of(slack, bot_token="xoxb-other")
+    fetching = downloader(AsyncWebClient("xoxb-other", base_url=slack.base_url))
 
-    with pytest.raises(PlatformError):
-        await fetched(platform, Attachment("plan.txt", url=file["url_private"]))
+    with pytest.raises(PlatformError, match="the platform's own hosts"):
+        async with fetching.fetch(Attachment("plan.txt", url=file["url_private"])):
+            pytest.fail("a page was taken for a file")
+    assert "download" in slack.reached
 
 
 async def test_without_the_scope_the_reason_is_said():

@@ -90,8 +90,8 @@ async def test_the_end_of_a_thread_without_end_cannot_be_had(slack: FakeSlack):
     assert await asked(slack, inbound) == []
 
 
-async def test_before_it_runs_it_does_not_know_who_it_is(slack: FakeSlack):
-    assert await platform_of(slack).said_before(some_inbound(), 5) == ()
+async def test_where_slack_does_not_let_us_in_nothing_was_said_before(slack: FakeSlack):
+    assert await platform_of(slack, bot_token="xoxb-wrong").said_before(some_inbound(), 5) == ()
 
 
 async def test_a_press_has_no_place_among_the_messages(slack: FakeSlack):

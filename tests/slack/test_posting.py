@@ -67,7 +67,7 @@ async def test_a_long_answer_is_split_in_order_and_stays_in_its_thread(slack: Fa
 
 async def test_an_empty_answer_is_not_posted(slack: FakeSlack):
     assert await post(slack, " \n") == ()
-    assert slack.calls == []
+    assert slack.posts == []
 
 
 @pytest.mark.parametrize("fault", [rate_limited(), server_error(503), cut()])

@@ -173,4 +173,6 @@ async def test_files_come_with_the_message(slack: FakeSlack):
         await slack.say("", channel=ANNS_DM, user=ANN, subtype="file_share", files=[file])
         await slack.next_post()
 
-    assert echo.received[0].attachments == (Attachment("plan.pdf", "application/pdf", 7, "https://files.slack.com/F1"),)
+    assert echo.received[0].attachments == (
+        Attachment("plan.pdf", "application/pdf", 7, "https://files.slack.com/F1", "T0LOOPBACK"),
+    )

@@ -63,7 +63,7 @@ def test_files_come_along_unless_there_is_nothing_to_fetch():
     inbound = translate(body(dm("", files=[FILE, DELETED_FILE], subtype="file_share")), "direct", BOT, NAMES)
 
     assert inbound.attachments == (
-        Attachment("plan.pdf", "application/pdf", 48213, FILE["url_private_download"]),  # type: ignore[arg-type]
+        Attachment("plan.pdf", "application/pdf", 48213, FILE["url_private_download"], "T00TEAM"),  # type: ignore[arg-type]
     )
 
 

@@ -1,0 +1,71 @@
+"""Whatever comes from Slack, brought to the workspace that it is from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dspy_session_chat.platform import Receive
+from dspy_session_slack.home import Home
+from dspy_session_slack.intake import Intake
+from dspy_session_slack.interactions import Interactions
+from dspy_session_slack.workspace import Workspace
+from dspy_session_slack.workspaces import Workspaces
+
+EVENT = "event_callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Where the things that come from one workspace are taken in.
+
+    Args:
+        intake: Takes what people write and do.
+        interactions: Takes what they press.
+    """
+
+    intake: Intake
+    interactions: Interactions
+
+
+class Reception:
+    """Takes in what Slack sends.
+
+    Args:
+        workspaces: Where it may be from.
+        receive: Takes an event over.
+    """
+
+    def __init__(self, workspaces: Workspaces, receive: Receive) -> None:
+        self._workspaces = workspaces
+        self._receive = receive
+        self._counters: dict[Home, tuple[Workspace, Counters]] = {}
+
+    async def take(self, body: Mapping[str, Any], home: Home) -> bool:
+        """Take in one thing that Slack sent; False if it is none of ours. Once this returns, Slack may forget it.
+
+        Args:
+            body: What Slack sent.
+            home: Where it is from.
+
+        Raises:
+            SessionError: It could not be taken, and has to come again.
+        """
+        counters = self._of(await self._workspaces.find(home))
+        if body.get("type") == EVENT:
+            await counters.intake.take(body)
+            return False  # others may want to hear it too
+        return await counters.interactions.take(body)
+
+    def _of(self, workspace: Workspace) -> Counters:
+        known = self._counters.get(workspace.bot.home)
+        if known is not None and known[0] is workspace:
+            return known[1]
+        bot, client, directory = workspace.bot, workspace.client, workspace.directory
+        made = Counters(
+            Intake(bot, workspace.threads, directory, self._receive),
+            Interactions(bot, client, directory, self._receive),
+        )
+        self._counters[bot.home] = workspace, made
+        return made

@@ -1,0 +1,53 @@
+"""Which workspaces there are: the one of a bot token, or all that the app was installed in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from dspy_session_slack.home import Home
+from dspy_session_slack.sign_in import sign_in
+from dspy_session_slack.workspace import Workspace
+
+
+class Workspaces(Protocol):
+    """Finds the workspace that an event came from, and that an answer goes to."""
+
+    async def find(self, home: Home) -> Workspace:
+        """The workspace, signed in.
+
+        Raises:
+            PlatformError: The app is not installed there, Slack does not let us in, or cannot be reached.
+        """
+        ...
+
+
+class OneWorkspace:
+    """The workspace of a bot token: whatever comes is from there.
+
+    Args:
+        client: Calls Slack, with the token.
+    """
+
+    def __init__(self, client: AsyncWebClient) -> None:
+        self._client = client
+        self._signing_in = asyncio.Lock()
+        self._workspace: Workspace | None = None
+
+    async def sign_in(self) -> Workspace:
+        """The workspace, signed in anew.
+
+        Raises:
+            PlatformError: Slack does not let us in, or cannot be reached.
+        """
+        async with self._signing_in:
+            bot = await sign_in(self._client)
+            if self._workspace is None or self._workspace.bot != bot:
+                self._workspace = Workspace.of(bot, self._client)
+            return self._workspace
+
+    async def find(self, home: Home) -> Workspace:
+        """The workspace, wherever an event says that it is from."""
+        return self._workspace or await self.sign_in()
