@@ -321,13 +321,14 @@ class Conversations:
     async def forget_message(self, key: Key, event_id: str) -> bool:
         """Delete what a message brought about in a conversation; False when there is nothing of it.
 
-        A turn that answered other messages too stays.
+        A turn that answered other messages too stays, unless it was taken back or has failed.
         """
         await self.open()
+        stands = (await self.store.read(str(key))).entries
         going = [
             number
             async for number, entry in numbered(self.store.entries(str(key)))
-            if restoring.messages_in(entry) == {event_id}
+            if event_id in (messages := restoring.messages_in(entry)) and (len(messages) == 1 or number not in stands)
         ]
         if not going or not await self.store.forget(Forget(key=str(key), numbers=going)):
             return False

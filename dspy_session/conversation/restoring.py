@@ -198,7 +198,8 @@ def told_of(entry: Entry, body: Mapping[str, Any]) -> dict[str, Any]:
 def messages_in(entry: Entry) -> frozenset[str]:
     """The ids of the messages that a turn's entry says it answered, or that a failure's says it did not."""
     if entry.kind == "failed":
-        return frozenset([json.loads(entry.body).get("event", "")]) - {""}
+        failure = json.loads(entry.body)
+        return frozenset([failure.get("event", ""), *failure.get("events", ())]) - {""}
     if entry.kind != TURN:
         return frozenset()
     told = json.loads(entry.body).get("told", {})

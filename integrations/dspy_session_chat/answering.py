@@ -117,6 +117,7 @@ class Answering:
         turn: Turn,
         inputs: Mapping[str, Any] | None = None,
         words: Spans | None = None,
+        without: str = "",
     ) -> None:
         """Answer anew what the newest turn answered.
 
@@ -126,18 +127,21 @@ class Answering:
             turn: The newest turn.
             inputs: What the agent is asked now; the same as in the turn if None.
             words: Where the words of each message stand in these.
+            without: The id of a message that was deleted: it is not answered any more, and whoever deleted it waits for
+                no answer.
         """
         told = await (await job.changing()).told_of(turn.id)
         question = Question(
             waiting,
             turn.inputs if inputs is None else inputs,
             instead_of=turn.id,
-            answers=told.messages,
+            answers=tuple(each for each in told.messages if each != without),
             users=told.users,
             fresh=inputs is None,
             shown=job.work.shown,
             words=told.words if inputs is None else words or {},
             counted=inputs is None,  # as the command that it is
+            expected=not without,
         )
         await self._admit_and_run(question, job)
 
@@ -184,6 +188,7 @@ class Answering:
         means, waiting = self._means, question.waiting
         admitted = await means.gate.admit(question.message or question.event, counted=question.counted)
         if isinstance(admitted, Refused):
+            admitted = admitted if question.expected else replace(admitted, line="")
             await self._letting_in.refuse(waiting, job, admitted, also=question.also, shown=question.shown)
             return None
         try:

@@ -7,12 +7,10 @@ import json
 import logging
 import secrets
 from dataclasses import replace
-from typing import Any
 
 from cachetools import LRUCache
 
-from dspy_session import SessionError, Turn
-from dspy_session.conversation.changing import Changing, Spans
+from dspy_session import SessionError
 from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.errors import StoreError
 from dspy_session.feedback import Feedback
@@ -22,15 +20,13 @@ from dspy_session_chat.answering import ATTEMPTS, Answering
 from dspy_session_chat.asking import APPROVE, DECIDED_ALREADY, DENY
 from dspy_session_chat.commands import Asked
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.means import Means
 from dspy_session_chat.posting import in_words
 from dspy_session_chat.ratings import said_by
 from dspy_session_chat.reply import Reply, sayable
+from dspy_session_chat.revising import Revising
 from dspy_session_chat.rules.gate import Refused
-from dspy_session_chat.rules.limits import too_long
 from dspy_session_chat.rules.manners import is_place
-from dspy_session_chat.spoken import spliced
 from dspy_session_chat.standard import StandardCommands
 from dspy_session_chat.waiting import Waiting
 
@@ -40,8 +36,6 @@ REMEMBERED = 10_000
 """Conversations in which it is known how many messages of bots were answered in a row."""
 PATIENCE = 6
 """How often an event is taken up that cannot be read: about half a minute, for a process with a newer version."""
-DELETED = "(deleted by its author)"
-"""What stands in the place of a message that was deleted, where the conversation has gone on since."""
 
 
 class Desk:
@@ -54,6 +48,7 @@ class Desk:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._answering = Answering(means)
+        self._revising = Revising(means, self._answering)
         self._in_a_row: LRUCache[str, int] = LRUCache(REMEMBERED)
         for command in StandardCommands(means, self._answering).all():
             means.commands.add(command)
@@ -94,7 +89,7 @@ class Desk:
         logger.error("%s is given up (reference %s)", in_words(event), reference, exc_info=error)
         expects_words = event.addressed in ("direct", "mention") if isinstance(event, Inbound) else _is_order(event)
         said = Reply(f"Sorry, something went wrong on my side (reference {reference}).", private=True)
-        await self._settle(waiting, job, said if expects_words else None)
+        await self._means.poster.settle(waiting, job, said if expects_words else None)
 
     async def _give_up(self, job: Job, reason: str) -> None:
         """Be done with an event that cannot be read: it must not hold up the others for ever.
@@ -115,11 +110,11 @@ class Desk:
         if command is not None:
             await self._command(waiting, command, job)
         elif not await self._is_for_us(message, job):
-            await self._settle(waiting, job)
+            await self._means.poster.settle(waiting, job)
         elif (question := self._misspelt(message)) and self._means.access.denial(message) is None:
             refused = await self._refused(waiting, job)
             line = question if refused is None else refused.news
-            await self._settle(waiting, job, Reply(line, private=True) if line else None)
+            await self._means.poster.settle(waiting, job, Reply(line, private=True) if line else None)
         else:
             await self._answering.answer(waiting, job)
 
@@ -167,9 +162,9 @@ class Desk:
             case Reaction() as reaction:
                 await self._reaction(waiting, action, reaction, job)
             case Edit() as edit:
-                await self._edit(waiting, action, edit, job)
+                await self._revising.edit(waiting, action, edit, job)
             case Deletion() as deletion:
-                await self._deletion(waiting, deletion, job)
+                await self._revising.deletion(waiting, deletion, job)
 
     async def _command(self, waiting: Waiting, command: Command, job: Job) -> None:
         """Carry a command out."""
@@ -232,7 +227,7 @@ class Desk:
             said = Feedback(None if taken_back else score, action.user, press.text, "button")
             await self._rate(waiting, turn_id, said, job)
         elif press.button in (APPROVE, DENY):
-            await self._settle(waiting, job, Reply(DECIDED_ALREADY, private=True))
+            await self._means.poster.settle(waiting, job, Reply(DECIDED_ALREADY, private=True))
         else:
             await self._command(waiting, Command(press.button, press.text or waiting.turn or press.about), job)
 
@@ -245,11 +240,11 @@ class Desk:
         if not reaction.added:
             given = await self._score_of(waiting.turn, action, job)
             if given is None or given != score:  # they have said something else since
-                await self._settle(waiting, job)
+                await self._means.poster.settle(waiting, job)
                 return
             score = None
         elif score is None:
-            await self._settle(waiting, job)
+            await self._means.poster.settle(waiting, job)
             return
         await self._rate(waiting, waiting.turn, Feedback(score, action.user, "", "reaction"), job)
 
@@ -273,70 +268,7 @@ class Desk:
             raise
         except SessionError as error:  # the turn was taken back, or forgotten
             logger.info("A rating in %s is of no account: %s", job.hold.key, error)
-        await self._settle(waiting, job)
-
-    async def _edit(self, waiting: Waiting, action: Action, edit: Edit, job: Job) -> None:
-        changing, turn = await self._turn_of(edit.message_id, job)
-        if turn is None or self._means.access.denial(action) is not None:
-            await self._settle(waiting, job)
-            return
-        refusal = too_long(self._means.limits, edit.text)
-        if refusal is not None:
-            await self._settle(waiting, job, Reply(refusal, private=True))
-            return
-        text, words = await self._edited(turn, action, edit, changing)
-        inputs = self._with_words(turn, text)
-        if inputs == turn.inputs:
-            await self._settle(waiting, job)
-        elif self._means.manners.rerun_edits and self._is_newest(turn, job):
-            await changing.signal(turn.id, "resent", by=action.user)
-            await self._means.conversations.holds.ready(job.hold)
-            await self._answering.retry(waiting, job, turn, inputs, words)
-        else:
-            await (await job.changing(Settled(action.event_id, received=True))).edit(turn.id, inputs, None, words)
-
-    async def _deletion(self, waiting: Waiting, deletion: Deletion, job: Job) -> None:
-        _, turn = await self._turn_of(deletion.message_id, job)
-        if turn is None:
-            await self._settle(waiting, job)
-            # One that had no answer is kept to be asked again.
-            await self._means.conversations.forget_message(job.hold.key, deletion.message_id)
-            return
-        changing = await job.changing(Settled(waiting.event.event_id, received=True))
-        if self._is_newest(turn, job):
-            await changing.undo(1)
-            await self._means.conversations.forget_message(job.hold.key, deletion.message_id)
-        else:
-            await changing.edit(turn.id, self._with_words(turn, DELETED), None)
-
-    async def _turn_of(self, message_id: str, job: Job) -> tuple[Changing, Turn | None]:
-        changing = await job.changing()
-        return changing, await changing.turn_of(message_id)
-
-    async def _edited(self, turn: Turn, action: Action, edit: Edit, changing: Changing) -> tuple[str, Spans]:
-        """What the agent reads once a message that a turn answered was changed, and whose words stand where in it."""
-        name, before = clean_line(action.author.name), str(turn.inputs.get(self._means.fields.message) or "")
-        told = await changing.told_of(turn.id)
-        found = spliced(before, told.words, edit.message_id, edit.text)
-        if found is not None:
-            return found
-        if len(told.messages) > 1:  # what others wrote stands in it too, and stays
-            return clean(f"{before}\n\n({name} has changed a message, which says now: {edit.text})"), {}
-        return clean(f"{name}: {edit.text}" if self._means.manners.speakers == "prefix" else edit.text), {}
-
-    def _with_words(self, turn: Turn, text: str) -> dict[str, Any]:
-        return {**turn.inputs, self._means.fields.message: text}
-
-    def _is_newest(self, turn: Turn, job: Job) -> bool:
-        turns = job.hold.known.state.turns
-        return bool(turns) and turns[-1].id == turn.id
-
-    async def _settle(self, waiting: Waiting, job: Job, reply: Reply | None = None) -> None:
-        """Be done with an event that changes nothing."""
-        written = "" if reply is None else json.dumps(reply.to_json())
-        settled = Settled(waiting.event.event_id, written, received=True)
-        await (await job.changing(settled)).settle()
-        await self._means.poster.post(waiting, job, written, job.work.shown)
+        await self._means.poster.settle(waiting, job)
 
 
 def _is_order(action: Action) -> bool:

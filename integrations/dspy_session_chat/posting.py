@@ -97,6 +97,19 @@ class Poster:
             logger.exception("The answer to %s in %s was not posted", event.event_id, event.key)
         await job.posted(Posting(event.event_id, tuple(ids), said.turn_id, waiting.scope))
 
+    async def settle(self, waiting: Waiting, job: Job, reply: Reply | None = None) -> None:
+        """Be done with an event that changes nothing, and say something of the bot's own if there is anything to say.
+
+        Args:
+            waiting: The event.
+            job: The conversation.
+            reply: What is said; None for nothing.
+        """
+        written = "" if reply is None else json.dumps(reply.to_json())
+        settled = Settled(waiting.event.event_id, written, received=True)
+        await (await job.changing(settled)).settle()
+        await self.post(waiting, job, written, job.work.shown)
+
     async def answer_beside(self, waiting: Waiting, job: Job, reply: Reply | None) -> None:
         """Settle an event with words of the bot's own, while a turn runs in its conversation.
 

@@ -34,6 +34,7 @@ class Question:
         shown: The platform's ids of the messages that show something of an answer already.
         words: Where the words of each message stand in the input that holds them, as far as it is known.
         counted: Whether what asks for it is counted already; then only what its turn needs is.
+        expected: Whether somebody waits for the answer, and is to hear why there is none.
     """
 
     waiting: Waiting
@@ -48,6 +49,7 @@ class Question:
     shown: tuple[str, ...] = ()
     words: Spans = field(default_factory=dict)
     counted: bool = False
+    expected: bool = True
 
     @property
     def event(self) -> Event:

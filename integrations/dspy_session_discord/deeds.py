@@ -65,7 +65,7 @@ def deletions_of(
             sent_at=at,
             deed=Deletion(str(message_id)),
             channel_name=channel_name(channel),
-            reply_to=Destination(channel.id).as_dict(),
+            reply_to=Destination(_beneath(client, channel, message_id).id).as_dict(),
         )
 
 
@@ -150,6 +150,12 @@ def name_pressed(interaction: discord.Interaction) -> ButtonName | None:
 
 def _channel(client: discord.Client, channel_id: int, guild_id: int | None) -> Channel:
     return client.get_channel(channel_id) or client.get_partial_messageable(channel_id, guild_id=guild_id)
+
+
+def _beneath(client: discord.Client, channel: Channel, message_id: int) -> Channel:
+    """Where one goes on talking about a message: the thread that was started from it, which has its id, if any."""
+    thread = client.get_channel(message_id)
+    return thread if isinstance(thread, discord.Thread) else channel
 
 
 def _reply_under(channel: Channel, guild_id: int | None, message_id: int | None) -> dict[str, Any]:

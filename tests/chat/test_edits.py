@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session.conversation import ConversationKey
-from dspy_session_chat import Author, Deletion, Edit, Inbound, Limits, Manners, spoken
-from dspy_session_chat.desk import DELETED
+from dspy_session_chat import Access, Author, Deletion, Edit, Inbound, Limits, Manners, spoken
 from dspy_session_chat.markup.cleaning import clean
-from dspy_session_chat.testing import ChatTester
+from dspy_session_chat.revising import DELETED
+from dspy_session_chat.testing import Asked, ChatTester
 from tests.chat.agents import Parrot, held
 
 
@@ -164,6 +166,100 @@ async def test_changing_one_of_several_messages_leaves_what_the_others_said() ->
         await chat.handled(await chat.edit(anns, "a cup of tea"))
         await chat.handled(await chat.edit(bens, "sugar"))
         assert (await chat.turns())[1].inputs["message"] == "Ann: a cup of tea\n\nBen: sugar"
+
+
+@asynccontextmanager
+async def merged(**options: Any) -> AsyncIterator[tuple[ChatTester, Asked, Asked]]:
+    """A conversation whose newest turn has answered two messages, of two people."""
+    agent = Parrot()
+    async with ChatTester(held(agent), **options) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        anns, bens = await chat.start("tea", author="ann"), await chat.start("milk", author="ben")
+        gate.set()
+        await bens.reply()
+        yield chat, anns, bens
+
+
+async def said_in(chat: ChatTester) -> list[str]:
+    return [turn.inputs["message"] for turn in await chat.turns()]
+
+
+async def kept_in(chat: ChatTester) -> str:
+    await chat.command("help")  # what came before it is done then
+    return "".join([entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")])
+
+
+async def test_deleting_one_of_several_messages_leaves_what_the_others_said() -> None:
+    async with merged(manners=Manners(busy="merge")) as (chat, anns, bens):
+        again = await chat.answer_to(await chat.do(Deletion(anns.id)))
+        assert again.text.startswith(f"Ann: {DELETED}\n\nBen: milk! (1 before")
+        assert await said_in(chat) == ["one", f"Ann: {DELETED}\n\nBen: milk"]
+        assert "tea" not in await kept_in(chat)  # for good
+        await chat.delete(bens)  # and nothing is left
+        assert await said_in(chat) == ["one"]
+        assert "milk" not in await kept_in(chat)
+
+
+async def test_one_of_several_earlier_messages_is_marked_when_it_is_deleted() -> None:
+    async with merged(manners=Manners(busy="merge")) as (chat, anns, bens):
+        await chat.say("three")
+        await chat.delete(anns)
+        assert await said_in(chat) == ["one", f"Ann: {DELETED}\n\nBen: milk", "three"]
+        await chat.delete(bens)
+        assert await said_in(chat) == ["one", DELETED, "three"]
+        assert len(chat.platform.posts) == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"manners": Manners(busy="merge", rerun_edits=False)},
+        {"manners": Manners(busy="merge"), "limits": Limits(per_user="3/d")},
+        {"manners": Manners(busy="merge"), "access": Access(allow_users=["ann", "ben"])},
+    ],
+    ids=["by option", "nobody may ask any more", "by whoever may not ask"],
+)
+async def test_what_is_deleted_is_gone_also_where_nothing_is_answered_anew(options: dict[str, Any]) -> None:
+    async with merged(**options) as (chat, _, bens):
+        if "limits" in options:
+            await chat.say("/help", author="ben")
+            await chat.say("/help", author="ben")
+        posts = len(chat.platform.posts)
+        by = "cay" if "access" in options else "ben"
+        await chat.handled(await chat.do(Deletion(bens.id), author=by))
+        assert await said_in(chat) == ["one", f"Ann: tea\n\nBen: {DELETED}"]
+        assert len(chat.platform.posts) == posts
+
+
+async def test_with_files_it_is_not_known_whose_they_are_so_all_goes() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        anns = await chat.start("read this", files={"notes.txt": b"of a file"})
+        bens = await chat.start("milk", author="ben")
+        gate.set()
+        await bens.reply()
+        await chat.delete(anns)
+        assert await said_in(chat) == ["one"]
+        assert "of a file" not in await kept_in(chat)
+
+
+async def test_one_of_several_messages_without_an_answer_is_not_asked_again_once_it_is_deleted() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        anns, bens = await chat.start("tea"), await chat.start("milk", author="ben")
+        agent.errors += [RuntimeError("no"), RuntimeError("no")]
+        gate.set()
+        assert "went wrong" in (await bens.reply()).text
+        await chat.delete(anns)
+        assert "tea" not in await kept_in(chat)
 
 
 @pytest.mark.parametrize("prefix", [False, True])

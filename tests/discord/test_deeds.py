@@ -104,6 +104,19 @@ async def test_deletions_name_the_message_and_its_conversation(fake: FakeDiscord
     assert len({one.event_id for one in (*deletions, *inbounds)}) == 6
 
 
+async def test_who_deletes_what_a_thread_began_with_goes_on_in_the_thread(fake: FakeDiscord, place: Place) -> None:
+    keep = Keep()
+    async with running(own(fake), keep, fake):
+        asked = await fake.say(place.general, place.ada, "hi")
+        inbound = await keep.next()
+        thread = await fake.open_thread(asked, "hi", fake.bot)
+        await fake.delete(asked)
+        deletion = await keep.action()
+
+    assert deletion.key == inbound.key
+    assert Destination.from_dict(deletion.reply_to) == Destination(thread.id)
+
+
 async def test_a_deletion_in_a_direct_message(fake: FakeDiscord, place: Place) -> None:
     keep = Keep()
     async with running(own(fake), keep, fake):
