@@ -374,8 +374,15 @@ class PostedTurn:
 
 @runtime_checkable
 class Posts(Protocol):
-    """Finds what people react to."""
+    """Finds what people react and refer to."""
 
     async def posted_as(self, scope: str, message_id: str) -> PostedTurn | None:
         """The turn whose answer was posted as that message; None when it is none of ours."""
+        ...
+
+    async def received_in(self, event_id: str) -> Sequence[str]:
+        """The conversations that a message came to, the first one first; none when it never came, or was forgotten.
+
+        Platforms that do not know of one another may give messages the same id: whoever asks sees by the keys.
+        """
         ...

@@ -242,6 +242,10 @@ class SealedStore:
         """As the store beneath."""
         return await self._store.posted_as(scope, message_id)
 
+    async def received_in(self, event_id: str) -> Sequence[str]:
+        """As the store beneath."""
+        return await self._store.received_in(event_id)
+
     async def changed(self, seconds: float) -> None:
         """As the store beneath."""
         await self._store.changed(seconds)

@@ -275,3 +275,15 @@ class PostsContract:
             assert await store.posted_as("slack:T1", "m other") is not None
             await store.forget(Forget(before=4e9))  # seconds since 1970: in the year 2096
             assert await store.posted_as("slack:T1", "m other") is None
+
+    async def test_a_message_leads_to_the_conversations_that_it_came_to(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            assert list(await store.received_in("e1")) == []
+            for key, event_id in (("k", "e1"), ("k", "e2"), ("other", "e1")):
+                await store.receive(message(event_id, key))
+            assert list(await store.received_in("e1")) == ["k", "other"]
+            lease = await store.acquire("k", "one", LEASE)
+            await say(store, "k", lease=lease, settled=Settled("e1", received=True))
+            assert list(await store.received_in("e1")) == ["k", "other"]  # also when it is done
+            await store.forget(Forget(key="k"))
+            assert list(await store.received_in("e1")) == ["other"]

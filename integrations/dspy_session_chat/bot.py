@@ -16,7 +16,7 @@ from dspy_session import ConfigurationError, Session, SessionError
 from dspy_session.conversation import ConversationKey, Conversations, DurableSink, Sink
 from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Runtime
-from dspy_session.stores import Inbox, Posts, SealingKey, Store
+from dspy_session.stores import Posts, SealingKey, Store
 from dspy_session_chat.action import Action, Deletion, Edit, Event, Press, Reaction
 from dspy_session_chat.commands import BotCommand, Commands, Handler
 from dspy_session_chat.desk import Desk
@@ -33,7 +33,7 @@ from dspy_session_chat.ratings import SCORES, Ratings
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.gate import Gate
 from dspy_session_chat.rules.limits import Limits, shortened
-from dspy_session_chat.rules.manners import Manners, is_heard, scoped
+from dspy_session_chat.rules.manners import Manners, is_heard, may_be_of, scoped
 from dspy_session_chat.rules.prices import models_of
 from dspy_session_chat.rules.steps import shorten
 from dspy_session_chat.stopping import finishing, stopped_by_signals
@@ -319,7 +319,7 @@ class Bot:
         waiting = Waiting(name, scoped(event, self.manners), event.key)
         deed = event.deed if isinstance(event, Action) else None
         if isinstance(deed, Edit | Deletion):
-            return waiting if await self._was_received(str(waiting.event.key), deed.message_id) else None
+            return await self._about(waiting, deed.message_id)
         if not isinstance(deed, Reaction | Press) or not deed.message_id:
             return waiting
         store = self.conversations.store
@@ -331,14 +331,17 @@ class Bot:
             return replace(waiting, event=replace(event, key=ConversationKey.parse(key)))
         return None if isinstance(deed, Reaction) else waiting
 
-    async def _was_received(self, key: str, message_id: str) -> bool:
-        """Whether a message came to the bot at all: most that people change and delete did not."""
-        inbox = self.conversations.store
-        assert isinstance(inbox, Inbox)
-        # In this order: what is answered in between is neither known before nor waiting after.
-        if any(arrival.event_id == message_id for arrival in await inbox.pending(key)):
-            return True
-        return await inbox.knows(key, message_id)
+    async def _about(self, waiting: Waiting, message_id: str) -> Waiting | None:
+        """A change of a message with its conversation; None where the message never came, as most did not."""
+        store = self.conversations.store
+        keys = await store.received_in(message_id) if isinstance(store, Posts) else ()
+        if str(waiting.event.key) in keys:
+            return waiting
+        if waiting.event.author.id:
+            return None
+        # Where it is not told who changed it, it is not told either whose conversation that is: the message knows.
+        found = [key for key in map(ConversationKey.parse, keys) if may_be_of(key, waiting.place)]
+        return replace(waiting, event=replace(waiting.event, key=found[0])) if len(found) == 1 else None
 
     async def _expire(self, keep: float) -> None:
         """Forget what is older than ``keep`` seconds, now and every hour."""

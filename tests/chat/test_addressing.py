@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dspy_session import ConfigurationError
 from dspy_session.conversation import ConversationKey
 from dspy_session_chat import Access, Author, Deletion, Inbound, Manners
-from dspy_session_chat.rules.manners import is_heard, scoped
+from dspy_session_chat.rules.manners import is_heard, may_be_of, scoped
 from dspy_session_chat.testing import ChatTester
 from tests.chat.agents import Parrot, held
 
@@ -186,12 +186,31 @@ async def test_a_new_conversation_can_begin_with_what_was_said_before() -> None:
 
 
 @pytest.mark.parametrize("scope", ["user", "user-in-channel"])
-async def test_what_nobody_is_known_to_have_done_is_of_nobodys_conversation(scope: Any) -> None:
+async def test_where_it_is_not_told_who_deleted_a_message_it_is_found_by_the_message(scope: Any) -> None:
+    nobody = Author("", "")
     async with ChatTester(held(Parrot()), manners=Manners(scope=scope)) as chat:
-        asked = await chat.start("one")
-        await asked.reply()
-        await chat.handled(await chat.do(Deletion(asked.id), author=Author("", ""), key=asked.event.key))
-        assert (await chat.say("two")).text.startswith("two! (1 before")
+        anns, bens = await chat.start("one"), await chat.start("uno", author="ben")
+        await anns.reply()
+        await bens.reply()
+        for message_id in ("e99", anns.id):
+            await chat.handled(await chat.do(Deletion(message_id), author=nobody, key=anns.event.key))
+        assert (await chat.say("two")).text.startswith("two! (0 before")
+        assert (await chat.say("due", author="ben")).text.startswith("due! (1 before")
+
+
+@pytest.mark.parametrize(
+    ("key", "may"),
+    [
+        ("place:W:C1:t1", True),
+        ("place:W:C1:=U1", True),
+        ("place:::=U1", True),
+        ("place:V:C1:=U1", False),
+        ("place:W:C2:=U1", False),
+        ("elsewhere:::=U1", False),
+    ],
+)
+def test_whose_conversation_what_is_said_in_a_place_may_be(key: str, may: bool) -> None:
+    assert may_be_of(ConversationKey.parse(key), ConversationKey("place", "W", "C1", "t2")) is may
 
 
 async def test_a_name_is_one_line_whatever_stands_in_it() -> None:

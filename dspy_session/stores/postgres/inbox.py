@@ -50,6 +50,7 @@ _TIE = """
     ON CONFLICT (scope, message_id) DO UPDATE SET key = excluded.key, turn_id = excluded.turn_id, at = excluded.at
 """
 _POSTED_AS = "SELECT key, turn_id FROM store.posts WHERE scope = $1 AND message_id = $2"
+_RECEIVED_IN = "SELECT key FROM store.arrivals WHERE event_id = $1 ORDER BY number"
 
 
 async def receive(db: Transaction, arrival: Arrival, news: str) -> bool:
@@ -96,3 +97,8 @@ async def posted_as(db: Transaction, scope: str, message_id: str) -> PostedTurn 
     """The turn whose answer was posted as that message."""
     row = await db.row(_POSTED_AS, scope, message_id)
     return None if row is None else PostedTurn(*row)
+
+
+async def received_in(db: Transaction, event_id: str) -> Sequence[str]:
+    """The conversations that a message came to."""
+    return [row["key"] for row in await db.rows(_RECEIVED_IN, event_id)]

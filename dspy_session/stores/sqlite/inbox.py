@@ -94,3 +94,8 @@ def posted_as(db: sqlite3.Connection, scope: str, message_id: str) -> PostedTurn
     found = db.execute("SELECT key, turn_id FROM posts WHERE scope = ? AND message_id = ?", (scope, message_id))
     row = found.fetchone()
     return None if row is None else PostedTurn(*row)
+
+
+def received_in(db: sqlite3.Connection, event_id: str) -> list[str]:
+    """The conversations that a message came to."""
+    return [key for (key,) in db.execute("SELECT key FROM arrivals WHERE event_id = ? ORDER BY id", (event_id,))]

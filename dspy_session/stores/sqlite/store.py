@@ -212,6 +212,10 @@ class SqliteStore:
         """The turn whose answer was posted as that message."""
         return await self._read.do(lambda db: inbox.posted_as(db, scope, message_id))
 
+    async def received_in(self, event_id: str) -> Sequence[str]:
+        """The conversations that a message came to."""
+        return await self._read.do(lambda db: inbox.received_in(db, event_id))
+
     async def changed(self, seconds: float) -> None:
         """Return when there may be new work, after ``seconds`` at the latest."""
         if self._news is None:

@@ -139,7 +139,7 @@ def scoped(event: E, manners: Manners) -> E:
     key = event.key
     place = ConversationKey(key.platform, key.workspace, key.channel)
     if manners.scope in ("user", "user-in-channel") and not event.author.id:
-        return event  # whose it is the platform does not tell: it is of nobody's conversation
+        return event  # whose it is the platform does not tell: the message that it is about does
     if manners.scope == "user":
         # A DM has no workspace on some platforms, and is the same user's all the same.
         workspace = event.author.workspace
@@ -149,6 +149,13 @@ def scoped(event: E, manners: Manners) -> E:
     if manners.scope == "channel" or (is_direct(event) and manners.dms == "whole"):
         return replace(event, key=place)
     return event
+
+
+def may_be_of(key: ConversationKey, place: ConversationKey) -> bool:
+    """Whether what is said in a place can belong to a conversation: it is the place's, or a user's wherever that is."""
+    return (
+        key.platform == place.platform and key.workspace in ("", place.workspace) and key.channel in ("", place.channel)
+    )
 
 
 def _check(name: str, value: object, kind: Any) -> None:
