@@ -27,7 +27,7 @@ from dspy_session_chat.forms import Forms
 from dspy_session_chat.markup.outward import outward
 from dspy_session_chat.means import Means
 from dspy_session_chat.options import check_model, check_platforms, check_rules, check_seconds, check_that_it_can_think
-from dspy_session_chat.platform import NeedsCommands, NeedsConversations, Platform, Receive, by_name
+from dspy_session_chat.platform import NeedsCommands, NeedsConversations, NeedsManners, Platform, Receive, by_name
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.ratings import SCORES, Ratings
 from dspy_session_chat.rules.access import Access
@@ -247,6 +247,8 @@ class Bot:
                 platform.use_conversations(self.conversations)
             if isinstance(platform, NeedsCommands):
                 platform.use_commands(tuple(self.commands))
+            if isinstance(platform, NeedsManners):
+                platform.use_manners(self.manners)
             listening = asyncio.create_task(platform.run(self._receiver(name)), name=f"listen-{name}")
             self._listening[listening] = platform
         if self._keep is not None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dspy_session.conversation import ConversationKey, Conversations
 from dspy_session.errors import PlatformUnavailableError
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment, Author
 from dspy_session_chat.reply import Button, Reply
+
+if TYPE_CHECKING:
+    from dspy_session_chat.rules.manners import Manners  # which knows this module
 
 Receive = Callable[[Event], Awaitable[None]]
 """Takes one event over, a message or something else that people did. It returns soon: once it has, the event is the
@@ -277,6 +280,15 @@ class NeedsCommands(Protocol):
     """Shows people which commands there are."""
 
     def use_commands(self, commands: Sequence[Named]) -> None:
+        """Called once, before ``run``."""
+        ...
+
+
+@runtime_checkable
+class NeedsManners(Protocol):
+    """Takes commands where it does not show which conversation is meant, and so has to know what is one."""
+
+    def use_manners(self, manners: Manners) -> None:
         """Called once, before ``run``."""
         ...
 

@@ -11,6 +11,7 @@ from dspy_session_chat.inbound import Addressed
 from dspy_session_slack.home import Home
 from dspy_session_slack.key import is_dm, thread_ts
 from dspy_session_slack.plaintext import mentions
+from dspy_session_slack.scopes import ASSISTANT
 
 Reason = Literal[
     "no message",
@@ -50,6 +51,11 @@ class BotUser:
     name: str
     scopes: frozenset[str] = frozenset()
     enterprise_id: str = ""
+
+    @property
+    def threads_dms(self) -> bool:
+        """Whether each message in a DM begins a thread: so Slack shows the DMs of agents, which have this scope."""
+        return ASSISTANT in self.scopes
 
     @property
     def home(self) -> Home:

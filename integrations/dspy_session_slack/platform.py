@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,11 +18,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import ConfigurationError, PlatformError, SessionError
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment
-from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
+from dspy_session_chat.platform import Named, Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button
+from dspy_session_chat.rules.manners import Manners
 from dspy_session_slack.home import Home, home_of
 from dspy_session_slack.key import PLATFORM
 from dspy_session_slack.opening import open_thread
+from dspy_session_slack.orders import Told
 from dspy_session_slack.reception import EVENT, Reception
 from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.socket_mode import connected
@@ -75,6 +78,7 @@ class Slack:
         self._ping_interval = ping_interval
         self._joined = False
         self._reception: Reception | None = None  # while running
+        self._told = Told()
 
     def __repr__(self) -> str:
         return "Slack()" if self._app is None else f"Slack(app={self._app.name!r})"
@@ -99,7 +103,7 @@ class Slack:
         check_tokens(self._client.token, app_token)
         async with keeping_connections(self._client):
             bot = (await self._workspaces.sign_in()).bot
-            self._reception = Reception(self._workspaces, receive)
+            self._reception = Reception(self._workspaces, receive, self._told, shared=self._app is not None)
             try:
                 async with connected(
                     self._bolt_app(), str(app_token), self._client, ping_interval=self._ping_interval
@@ -108,6 +112,14 @@ class Slack:
                     await socket.refused()
             finally:
                 self._reception = None
+
+    def use_commands(self, commands: Sequence[Named]) -> None:
+        """Called by the bot, before ``run``: the commands that people give with a slash."""
+        self._told = replace(self._told, commands=tuple(commands))
+
+    def use_manners(self, manners: Manners) -> None:
+        """Called by the bot, before ``run``: what is one conversation."""
+        self._told = replace(self._told, manners=manners)
 
     async def post(self, post: Post) -> Posted:
         """Post an answer, in as many messages as Slack's limit asks for; none for an answer without text.

@@ -20,6 +20,7 @@ from dspy_session_slack.answer import answer_texts
 from dspy_session_slack.buttons import with_buttons
 from dspy_session_slack.key import is_dm, message_id, place_of_message
 from dspy_session_slack.refusals import error_code, refusal_to_post
+from dspy_session_slack.responding import RESPONSES, address_of, respond
 from dspy_session_slack.split import to_messages
 from dspy_session_slack.threads import Threads
 from dspy_session_slack.uploads import show, upload
@@ -59,9 +60,20 @@ class Posting:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        channel, thread = _place(post.inbound)
         if post.reply.private and not post.shown and not is_dm(post.inbound.reply_to):
             return await self._post_privately(post)
+        try:
+            return await self._post_to_all(post)
+        except PlatformUnavailableError:
+            raise
+        except PlatformError:
+            # A command may be given where the bot is not; whoever gave it reads the answer all the same.
+            if post.shown or not await self._respond(post):
+                raise
+            return Posted(())
+
+    async def _post_to_all(self, post: Post) -> Posted:
+        channel, thread = _place(post.inbound)
         texts = answer_texts(post.reply)
         rest = texts[max(1, post.most) :]
         try:
@@ -153,6 +165,8 @@ class Posting:
 
         A file cannot be shown to one person alone, so there is none, and the answer is as long as it is.
         """
+        if await self._respond(post):
+            return Posted(())
         channel, thread = _place(post.inbound)
         where = {"channel": channel, "thread_ts": thread, "user": post.inbound.author.id}
         texts = answer_texts(post.reply, _lacking(post.reply.files))
@@ -163,6 +177,18 @@ class Posting:
             except (SlackApiError, ClientError, OSError) as error:
                 raise refusal_to_post(error, channel) from None
         return Posted(())
+
+    async def _respond(self, post: Post) -> bool:
+        """Answer a command at the address that came with it; False if none did, or Slack takes nothing there."""
+        address = address_of(post.inbound)
+        texts = answer_texts(post.reply, _lacking(post.reply.files)) if address else []
+        if not 0 < len(texts) <= RESPONSES:
+            return False
+        for number, text in enumerate(texts):
+            buttons = post.reply.buttons if number == len(texts) - 1 else ()
+            if not await respond(self._client, address, text, with_buttons(text, buttons)):
+                return False
+        return True
 
 
 async def _said(

@@ -10,6 +10,7 @@ from dspy_session_chat.platform import Receive
 from dspy_session_slack.home import Home
 from dspy_session_slack.intake import Intake
 from dspy_session_slack.interactions import Interactions
+from dspy_session_slack.orders import Orders, Told
 from dspy_session_slack.workspace import Workspace
 from dspy_session_slack.workspaces import Workspaces
 
@@ -23,10 +24,12 @@ class Counters:
     Args:
         intake: Takes what people write and do.
         interactions: Takes what they press.
+        orders: Takes what they order by commands and shortcuts.
     """
 
     intake: Intake
     interactions: Interactions
+    orders: Orders
 
 
 class Reception:
@@ -35,11 +38,17 @@ class Reception:
     Args:
         workspaces: Where it may be from.
         receive: Takes an event over.
+        told: What the bot told the platform.
+        shared: Whether others handle what comes as well.
     """
 
-    def __init__(self, workspaces: Workspaces, receive: Receive) -> None:
+    def __init__(
+        self, workspaces: Workspaces, receive: Receive, told: Told | None = None, *, shared: bool = False
+    ) -> None:
         self._workspaces = workspaces
         self._receive = receive
+        self._told = told or Told()
+        self._shared = shared
         self._counters: dict[Home, tuple[Workspace, Counters]] = {}
 
     async def take(self, body: Mapping[str, Any], home: Home) -> bool:
@@ -56,7 +65,7 @@ class Reception:
         if body.get("type") == EVENT:
             await counters.intake.take(body)
             return False  # others may want to hear it too
-        return await counters.interactions.take(body)
+        return await counters.orders.take(body) or await counters.interactions.take(body)
 
     def _of(self, workspace: Workspace) -> Counters:
         known = self._counters.get(workspace.bot.home)
@@ -66,6 +75,7 @@ class Reception:
         made = Counters(
             Intake(bot, workspace.threads, directory, self._receive),
             Interactions(bot, client, directory, self._receive),
+            Orders(bot, client, workspace.threads, directory, self._receive, self._told, shared=self._shared),
         )
         self._counters[bot.home] = workspace, made
         return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,6 +49,8 @@ def place_of(message: Mapping[str, Any], bot: BotUser) -> tuple[ConversationKey,
         bot: Who is listening: the event may name the other workspace of a channel that two of them share.
     """
     key = conversation_key(message, workspace=bot.team_id)
+    if key.thread is None and bot.threads_dms:
+        key = replace(key, thread=message["ts"])
     reply_to = {"channel": key.channel} if key.thread is None else {"channel": key.channel, "thread_ts": key.thread}
     return key, bot.home.marked(reply_to)
 

@@ -26,7 +26,7 @@ class SlackStage:
     """
 
     name = "Slack"
-    abilities = Abilities(commands=False, reasoning=False)
+    abilities = Abilities(reasoning=False)
     people = (Person(ANN, "Ann"), Person(BEN, "Ben"))
     robot = Person(OTHER_BOT, "Ticker")
     channel = Where(GENERAL)
@@ -90,7 +90,7 @@ class SlackStage:
         await self._slack.submit(await self._slack.next_view(), text, user=person.id)
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:
-        raise AssertionError("there are none")
+        await self._slack.command(f"/{BOT.name}", f"{name} {text}", channel=where.channel, user=person.id)
 
     def seen(self, where: Where) -> list[Seen]:
         everybody = [self._seen(where, shown) for shown in self._slack.shown(where.channel, where.thread or None)]
@@ -99,7 +99,12 @@ class SlackStage:
             for post in self._slack.posts
             if post.only_for and (post.channel, post.thread_ts or "") == (where.channel, where.thread)
         ]
-        return [*everybody, *alone]
+        responses = [
+            Seen("", by_bot=True, text=html.unescape(said["text"]), private_to=said["user"])
+            for said in self._slack.responses.said
+            if (said["channel"], "") == (where.channel, where.thread)
+        ]
+        return [*everybody, *alone, *responses]
 
     def pinged(self) -> list[str]:
         return [ping for post in self._slack.posts for ping in post.pings]

@@ -47,11 +47,16 @@ def blocks_of(call: Call) -> list[Block] | None:
     if written is None:
         return None
     blocks: list[Block] = json.loads(written) if isinstance(written, str) else written
+    check_blocks(blocks)
+    return blocks
+
+
+def check_blocks(blocks: list[Block]) -> None:
+    """Refuse the blocks of a message that Slack would not take."""
     if len(blocks) > MOST_BLOCKS:
         raise _invalid(f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]")
     for number, block in enumerate(blocks):
         _check(block, f"[json-pointer:/blocks/{number}]")
-    return blocks
 
 
 def check_view(view: dict[str, Any]) -> None:
@@ -61,6 +66,9 @@ def check_view(view: dict[str, Any]) -> None:
     if len(view.get("private_metadata", "")) > METADATA or len(view.get("callback_id", "")) > ACTION_ID:
         raise _invalid_view("must be less than 3001 characters [json-pointer:/view/private_metadata]")
     for block in view["blocks"]:
+        if block["type"] == "section":
+            _limit(block["text"]["text"], SECTION_TEXT, "[json-pointer:/view/blocks]")
+            continue
         if block["type"] != "input" or not 1 <= len(block["label"]["text"]) <= LABEL:
             raise _invalid_view("invalid input block")
         if not view.get("submit") or len(view["submit"]["text"]) > TITLE:

@@ -9,12 +9,13 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from tests.loopback.slack import chat, conversations, files, identity, reactions, views
+from tests.loopback.slack import chat, conversations, files, identity, orders, reactions, views
 from tests.loopback.slack.calls import METHODS, Call, Method, Refused
 from tests.loopback.slack.chat import Post
 from tests.loopback.slack.faults import Fault, Faults
 from tests.loopback.slack.files import File
 from tests.loopback.slack.news import News
+from tests.loopback.slack.orders import Responses
 from tests.loopback.slack.shown import Shown
 from tests.loopback.slack.socket_mode import Ack, Delivery, SocketMode
 from tests.loopback.slack.views import Triggers
@@ -90,6 +91,7 @@ class FakeSlack:
         self.files: dict[str, File] = {}
         self.views: list[dict[str, Any]] = []
         self.triggers = Triggers()
+        self.responses = Responses()
         self.address = ""
         self._faults = Faults()
         self._new_posts: asyncio.Queue[Post] = asyncio.Queue()
@@ -101,13 +103,14 @@ class FakeSlack:
         application.router.add_post("/upload/v1/{file}", self._upload)
         application.router.add_get("/files-pri/{file}/{name}", self._download)
         application.router.add_get("/signin", files.sign_in)
+        application.router.add_post("/respond/{name}", self._respond)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         host, port = self._runner.addresses[0][:2]
-        self.address = f"{host}:{port}"
+        self.address = self.responses.address = f"{host}:{port}"
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -187,6 +190,21 @@ class FakeSlack:
         assert message is not None
         trigger, at = self.triggers.new(), self.workspace.now()
         payload = views.pressed(place, message, label, self.workspace.users[user], trigger, at)
+        return self.sockets.deliver(payload, "interactive")
+
+    async def command(self, name: str, text: str, *, channel: str, user: str) -> Delivery:
+        """Someone gives a slash command; ``name`` begins with the slash."""
+        trigger, respond = self.triggers.new(), self.responses.new(channel, user)
+        place, author = self.workspace.channels[channel], self.workspace.users[user]
+        return self.sockets.deliver(orders.command(name, text, place, author, trigger, respond), "slash_commands")
+
+    async def shortcut(self, callback: str, *, channel: str, ts: str, user: str) -> Delivery:
+        """Someone chooses a shortcut of the app in the menu of a message."""
+        trigger, respond = self.triggers.new(), self.responses.new(channel, user)
+        place, author = self.workspace.channels[channel], self.workspace.users[user]
+        message = place.message(ts)
+        assert message is not None
+        payload = orders.shortcut(callback, place, message, author, trigger, respond)
         return self.sockets.deliver(payload, "interactive")
 
     async def submit(self, view: dict[str, Any], text: str | None, *, user: str) -> Delivery:
@@ -318,11 +336,16 @@ class FakeSlack:
         fault = self._faults.take("download")
         return await files.serve(self, request) if fault is None else await self._go_wrong(fault, request)
 
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        await self._reached("respond")
+        return await orders.responded(self, request)
+
     async def _reached(self, what: str) -> None:
         self.reached.add(what)
-        await self._changed()
+        await self.changed()
 
-    async def _changed(self) -> None:
+    async def changed(self) -> None:
+        """Something is not what it was."""
         async with self.sockets.changed:
             self.sockets.changed.notify_all()
 
@@ -351,7 +374,7 @@ class FakeSlack:
             answer = {"ok": True, **await found.answer(self, call)}
         except Refused as refusal:
             answer = refusal.answer
-        await self._changed()
+        await self.changed()
         return web.json_response(answer, headers=headers)
 
     def _admit(self, call: Call, found: Method) -> None:

@@ -31,7 +31,7 @@ def pressed(channel: Channel, message: Message, label: str, user: User, trigger:
     if "thread_ts" in message:
         container["thread_ts"] = message["thread_ts"]
     return {
-        **_by(user),
+        **by(user),
         "type": "block_actions",
         "trigger_id": trigger,
         "container": container,
@@ -48,12 +48,14 @@ def submitted(view: dict[str, Any], text: str | None, user: User, trigger: str) 
     values = {
         block["block_id"]: {block["element"]["action_id"]: {"type": block["element"]["type"], "value": text}}
         for block in view["blocks"]
+        if block["type"] == "input"
     }
     filled = {**view, "state": {"values": values}}
-    return {**_by(user), "type": "view_submission", "trigger_id": trigger, "view": filled, "response_urls": []}
+    return {**by(user), "type": "view_submission", "trigger_id": trigger, "view": filled, "response_urls": []}
 
 
-def _by(user: User) -> dict[str, Any]:
+def by(user: User) -> dict[str, Any]:
+    """What the payload of an interaction says of who brought it about."""
     return {
         "team": {"id": TEAM_ID, "domain": "loopback"},
         "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": TEAM_ID},

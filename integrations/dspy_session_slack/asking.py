@@ -1,0 +1,106 @@
+"""Questions that are asked by a command or a shortcut: said in the channel first, for all who read the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from dspy_session_chat.inbound import Author, Inbound
+from dspy_session_slack.address import BotUser
+from dspy_session_slack.key import is_dm, message_id
+from dspy_session_slack.mrkdwn import escape
+from dspy_session_slack.posting import HARMLESS
+from dspy_session_slack.refusals import error_code, refusal_to_post
+from dspy_session_slack.responding import RESPOND
+from dspy_session_slack.threads import Threads
+from dspy_session_slack.translate import moment, place_of
+
+PATIENCE = 2.0
+"""Seconds that Slack has to post the question: the command is acknowledged within three, or shown to have failed."""
+
+SHOWN = 2_500
+"""Characters of the question that are shown, before they are escaped; the agent reads all of it."""
+
+NOT_THERE = frozenset({"channel_not_found", "not_in_channel"})
+
+
+class NotAskedError(Exception):
+    """The question could not be posted: one line for whoever asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that is not said yet.
+
+    Args:
+        channel: Where it is asked.
+        thread: The thread there that it belongs to; None if it begins one.
+        author: Who asks.
+        text: What they ask.
+        about: What the agent reads besides: the message that they ask about.
+        channel_name: The channel's name; empty in a DM.
+        respond: The address at which Slack takes words for whoever asks alone.
+    """
+
+    channel: str
+    thread: str | None
+    author: Author
+    text: str
+    about: str = ""
+    channel_name: str = ""
+    respond: str = ""
+
+
+async def asked(client: AsyncWebClient, threads: Threads, bot: BotUser, question: Question) -> Inbound:
+    """Say a question in the channel, and what is to be answered.
+
+    Args:
+        client: Calls Slack.
+        threads: Hears that the bot is in the thread.
+        bot: Who answers.
+        question: What is asked.
+
+    Raises:
+        NotAskedError: Slack did not post it.
+    """
+    ts = await _said(client, bot, question)
+    place = {"channel": question.channel, "ts": ts}
+    if question.thread is not None:
+        place["thread_ts"] = question.thread
+    direct = is_dm(place)
+    key, reply_to = place_of(place, bot)
+    if key.thread is not None:
+        threads.join(question.channel, key.thread)
+    if question.respond:
+        reply_to = {**reply_to, RESPOND: question.respond}
+    return Inbound(
+        key=key,
+        event_id=message_id(question.channel, ts),
+        author=question.author,
+        text=f"{question.text}\n\n{question.about}" if question.about else question.text,
+        addressed="direct" if direct else "mention",
+        sent_at=moment(ts),
+        channel_name="" if direct else question.channel_name,
+        reply_to=reply_to,
+    )
+
+
+async def _said(client: AsyncWebClient, bot: BotUser, question: Question) -> str:
+    lines = question.text[:SHOWN].split("\n")
+    text = "\n".join([f"*{escape(question.author.name)}* asks:", *(f"> {escape(line)}" for line in lines)])
+    try:
+        async with asyncio.timeout(PATIENCE):
+            answer = await client.chat_postMessage(
+                channel=question.channel, thread_ts=question.thread, text=text, **HARMLESS
+            )
+    except (SlackApiError, ClientError, OSError) as error:
+        if error_code(error) in NOT_THERE:
+            raise NotAskedError(
+                f"I am not in this conversation: write `/invite @{bot.name}` here, or ask me in a direct message."
+            ) from None
+        raise NotAskedError(f"I could not ask that here: {refusal_to_post(error, question.channel)}") from None
+    return str(answer["ts"])

@@ -1,0 +1,179 @@
+"""The way of a slash command, and of the shortcut that asks about a message, from Slack to the bot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from dspy_session.conversation.key import ConversationKey
+from dspy_session_chat.action import Action, Command
+from dspy_session_chat.inbound import Author
+from dspy_session_chat.platform import Named, Receive
+from dspy_session_chat.rules.manners import Manners
+from dspy_session_slack.address import BotUser, is_id
+from dspy_session_slack.asking import NotAskedError, Question, asked
+from dspy_session_slack.directory import Directory
+from dspy_session_slack.interactions import PATIENCE
+from dspy_session_slack.key import PLATFORM
+from dspy_session_slack.plaintext import mentions
+from dspy_session_slack.presses import SUBMITTED
+from dspy_session_slack.refusals import error_code
+from dspy_session_slack.responding import RESPOND, respond
+from dspy_session_slack.shortcut import ASK_ABOUT, SHORTCUT, about, modal
+from dspy_session_slack.shortcut import asked as asked_about
+from dspy_session_slack.slash import Ask, Given, Remark, given, is_ours, meant
+from dspy_session_slack.split import to_messages
+from dspy_session_slack.threads import Threads
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the bot tells a platform before it runs.
+
+    Args:
+        commands: The commands that it has.
+        manners: How it behaves.
+    """
+
+    commands: Sequence[Named] = ()
+    manners: Manners = field(default_factory=Manners)
+
+
+class Orders:
+    """Hands over what people ask and order by Slack's own ways of doing so.
+
+    Args:
+        bot: Whom they order.
+        client: Calls Slack.
+        threads: Hears in which threads the bot is.
+        directory: What people are called.
+        receive: Takes an event over.
+        told: What the bot told us.
+        shared: Whether others handle events of the same app: then a command that is not the bot's is left to them.
+        now: The time.
+    """
+
+    def __init__(
+        self,
+        bot: BotUser,
+        client: AsyncWebClient,
+        threads: Threads,
+        directory: Directory,
+        receive: Receive,
+        told: Told,
+        *,
+        shared: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._bot = bot
+        self._client = client
+        self._threads = threads
+        self._directory = directory
+        self._receive = receive
+        self._told = told
+        self._shared = shared
+        self._now = now
+
+    async def take(self, body: Mapping[str, Any]) -> bool:
+        """Take a command or a shortcut; False if it is another thing, or somebody else's.
+
+        Raises:
+            SessionError: The bot could not take it.
+        """
+        command = given(body)
+        if command is not None:
+            if self._shared and not is_ours(command, self._told.commands, self._bot.name):
+                return False
+            await self._command(command, body)
+            return True
+        if body.get("type") == SHORTCUT:
+            return await self._shortcut(body)
+        view = body.get("view")
+        if body.get("type") == SUBMITTED and isinstance(view, Mapping) and view.get("callback_id") == ASK_ABOUT:
+            await self._question(body)
+            return True
+        return False
+
+    async def _command(self, command: Given, body: Mapping[str, Any]) -> None:
+        wanted = meant(command, self._told.commands, self._bot.name, self._told.manners, threaded=self._bot.threads_dms)
+        if isinstance(wanted, Remark):
+            await self._tell(command.respond, wanted.text)
+            return
+        author = self._author(command.user, command.handle)
+        channel_name = "" if command.direct else str(body.get("channel_name") or "")
+        if isinstance(wanted, Ask):
+            await self._ask(
+                Question(
+                    *(command.channel, None, author, wanted.text),
+                    channel_name=channel_name,
+                    respond=command.respond,
+                )
+            )
+            return
+        await self._receive(self._action(command, author, wanted, channel_name))
+
+    def _action(self, command: Given, author: Author, wanted: Command, channel_name: str) -> Action:
+        return Action(
+            key=ConversationKey(PLATFORM, self._bot.team_id, command.channel),
+            event_id=f"command:{command.trigger or f'{command.channel}:{command.user}:{self._now().timestamp()}'}",
+            author=author,
+            sent_at=self._now(),
+            deed=wanted,
+            channel_name=channel_name,
+            reply_to=self._bot.home.marked({"channel": command.channel, RESPOND: command.respond}),
+            direct=command.direct,
+        )
+
+    async def _shortcut(self, body: Mapping[str, Any]) -> bool:
+        message = body.get("message")
+        text = message.get("text") if isinstance(message, Mapping) else None
+        ids = [*mentions(text)] if isinstance(text, str) else []
+        author = message.get("user") if isinstance(message, Mapping) else None
+        found = about(body, self._bot, self._directory.known([*ids, *([author] if is_id(author) else [])]))
+        if found is None:
+            return False
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._client.views_open(trigger_id=str(body.get("trigger_id") or ""), view=modal(found))
+        except (SlackApiError, ClientError, OSError) as error:
+            _log.warning("The question about a message was not asked: %s", error_code(error))
+            await self._tell(found.respond, "Slack was too slow to ask for your question; please try again.")
+        return True
+
+    async def _question(self, body: Mapping[str, Any]) -> None:
+        found, user = asked_about(body), body.get("user")
+        who = user.get("id") if isinstance(user, Mapping) else None
+        if found is None or not found[1] or not is_id(who) or not isinstance(user, Mapping):
+            return
+        message, text = found
+        author = self._author(who, user.get("name") or user.get("username"))
+        await self._ask(
+            Question(message.channel, message.thread, author, text, message.quoted, respond=message.respond)
+        )
+
+    async def _ask(self, question: Question) -> None:
+        try:
+            inbound = await asked(self._client, self._threads, self._bot, question)
+        except NotAskedError as error:
+            await self._tell(question.respond, str(error))
+            return
+        await self._receive(inbound)
+
+    def _author(self, user: str, handle: object) -> Author:
+        name = self._directory.known([user]).get(user) or (handle if isinstance(handle, str) and handle else user)
+        return Author(user, name, workspace=self._bot.team_id)
+
+    async def _tell(self, address: str, markdown: str) -> None:
+        """Say something to whoever gave an order alone."""
+        for text in to_messages(markdown):
+            await respond(self._client, address, text)
