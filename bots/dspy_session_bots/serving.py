@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import SecretStr
@@ -12,6 +13,9 @@ from dspy_session.conversation import Sink
 from dspy_session_bots.config import Settings
 from dspy_session_bots.extras import needs_extra
 from dspy_session_chat import Bot, Platform
+
+if TYPE_CHECKING:
+    from slack_sdk.web.async_client import AsyncWebClient
 
 SLACK_BOT_TOKEN = "SLACK_BOT_TOKEN (xoxb-…, OAuth & Permissions)"  # noqa: S105
 SLACK_APP_TOKEN = "SLACK_APP_TOKEN (xapp-…, Basic Information)"  # noqa: S105
@@ -77,13 +81,17 @@ def _missing(needed: Mapping[str, Mapping[str, SecretStr | None]]) -> str:
 
 def _slack(bot_token: str, app_token: str, settings: Settings) -> Platform:
     with needs_extra("slack", "--slack"):
-        from slack_sdk.web.async_client import AsyncWebClient
-
         from dspy_session_slack import Slack
         from dspy_session_slack.sign_in import check_tokens
     check_tokens(bot_token, app_token)  # it would be noticed when the bot signs in: too late for who starts it
-    client = None if settings.slack_api_url is None else AsyncWebClient(base_url=str(settings.slack_api_url))
-    return Slack(bot_token=bot_token, app_token=app_token, client=client)
+    return Slack(bot_token=bot_token, app_token=app_token, client=slack_client(settings))
+
+
+def slack_client(settings: Settings) -> AsyncWebClient | None:
+    """What Slack is called with; None where nothing about it is set."""
+    from slack_sdk.web.async_client import AsyncWebClient
+
+    return None if settings.slack_api_url is None else AsyncWebClient(base_url=str(settings.slack_api_url))
 
 
 def _discord(token: str) -> Platform:

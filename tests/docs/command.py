@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import os
+import io
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+
+import typer
+
+from dspy_session_bots.commands import app
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,8 +52,11 @@ def complaint(words: list[str]) -> str | None:
 def _wrong_option(arguments: list[str]) -> str | None:
     subcommand = [word for word in arguments[:1] if not word.startswith("-")]
     page = _help(*subcommand)
+    if page is not None and "COMMAND [ARGS]" in page and subcommand:
+        subcommand += [word for word in arguments[1:2] if not word.startswith("-")]
+        page = _help(*subcommand)
     if page is None:
-        return f"dspy-bots has no command {subcommand[0]!r}"
+        return f"dspy-bots has no command {' '.join(subcommand)!r}"
     options = [word.split("=")[0] for word in arguments if re.match(r"--?[a-z]", word)]
     wrong = [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", page)]
     return f"`dspy-bots {' '.join(subcommand)}` has no option {wrong[0]!r}" if wrong else None
@@ -69,7 +75,10 @@ def _extras() -> frozenset[str]:
 
 @functools.cache
 def _help(*subcommand: str) -> str | None:
-    command = [str(Path(sys.executable).with_name("dspy-bots")), *subcommand, "--help"]
-    environment = {**os.environ, "COLUMNS": "300", "TERM": "dumb", "NO_COLOR": "1"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    return result.stdout if result.returncode == 0 else None
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            app([*subcommand, "--help"], prog_name="dspy-bots", standalone_mode=False, terminal_width=300)
+    except typer.TyperException:
+        return None
+    return said.getvalue()

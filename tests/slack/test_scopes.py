@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from dspy_session_slack.scopes import (
@@ -15,6 +18,7 @@ from dspy_session_slack.scopes import (
     lacking,
     needs,
 )
+from dspy_session_slack.shortcut import ASK_ABOUT
 from tests.loopback.slack.server import EVENTS
 
 BARE = Features(commands=False)
@@ -56,3 +60,22 @@ def test_what_a_scope_is_missing_for_is_told() -> None:
     assert [need.does for need in lacking(granted, Features())] == missing
     assert [need.does for need in lacking(granted, BARE)] == missing[:1]
     assert lacking([*granted, "im:history"], BARE) == []
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "slack.md"
+OPTIONS = {"commands": "(unless `--no-commands`)", "assistant": "(`--assistant`)", "workspaces": "(`--workspaces`)"}
+
+
+def test_the_page_lists_what_the_code_asks_for() -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| so that the bot can … .*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    listed = [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in table.splitlines()]
+    assert listed == [
+        (
+            f"{need.does} {OPTIONS.get(need.part, '')}".strip(),
+            ", ".join(f"`{scope}`" for scope in need.scopes),
+            ", ".join(f"`{event}`" for event in need.events),
+        )
+        for need in NEEDS
+    ]
+    assert f"callback id\n  `{ASK_ABOUT}`" in page

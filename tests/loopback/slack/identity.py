@@ -1,11 +1,11 @@
-"""``auth.test``, ``apps.connections.open`` and ``users.info``: who is who."""
+"""``auth.test``, ``apps.connections.open``, ``bots.info`` and ``users.info``: who is who."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tests.loopback.slack.calls import Call, Refused, method
-from tests.loopback.slack.workspace import TEAM_ID
+from tests.loopback.slack.workspace import APP_ID, TEAM_ID
 
 if TYPE_CHECKING:
     from tests.loopback.slack.server import FakeSlack
@@ -27,6 +27,15 @@ async def auth_test(slack: FakeSlack, call: Call) -> dict[str, Any]:
 @method("apps.connections.open", "connections:write", token="app")
 async def connections_open(slack: FakeSlack, call: Call) -> dict[str, Any]:
     return {"url": f"ws://{slack.address}/link/?ticket={slack.sockets.ticket()}"}
+
+
+@method("bots.info", "users:read")
+async def bots_info(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    bot = next((user for user in slack.workspace.users.values() if user.bot_id == call["bot"]), None)
+    if bot is None:
+        raise Refused("bot_not_found")
+    app_id = APP_ID if bot.id == "U0BOT" else "A0OTHER"
+    return {"bot": {"id": bot.bot_id, "user_id": bot.id, "app_id": app_id, "name": bot.name, "deleted": False}}
 
 
 @method("users.info", "users:read")

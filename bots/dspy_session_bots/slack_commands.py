@@ -1,0 +1,193 @@
+"""``dspy-bots slack``: from nothing to an app that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+# What DSPy stands behind is imported by the command that needs it, so that help is there at once.
+from dspy_session_bots.console import log_to_terminal
+from dspy_session_bots.options import EnvFileOption, JsonOption, Misused, examples, group
+
+if TYPE_CHECKING:
+    from dspy_session_bots.config import Settings
+    from dspy_session_chat.finding import Finding
+    from dspy_session_slack.manifest import Setup
+    from dspy_session_slack.scopes import Features
+
+app = group(
+    "Make a Slack app for your agent, and see that it is set up right.",
+    "dspy-bots slack manifest --name Support",
+    "dspy-bots slack check",
+)
+
+CommandsOption = Annotated[
+    bool, typer.Option("--commands/--no-commands", help="With slash commands and the message shortcut, or without.")
+]
+AssistantOption = Annotated[
+    bool,
+    typer.Option(
+        "--assistant",
+        help="With Slack's view for agents: a greeting and suggested prompts. Every DM is a thread then, workspace "
+        "guests cannot use the app, and Slack does not take it back.",
+    ),
+]
+WorkspacesOption = Annotated[
+    bool, typer.Option("--workspaces", help="For several workspaces, which install it; needs --http.")
+]
+
+
+@app.command(
+    epilog=examples(
+        "dspy-bots slack manifest",
+        "dspy-bots slack manifest --name Support --assistant --out manifest.json",
+        "dspy-bots slack manifest --name Support --http https://bot.example.com --workspaces",
+    )
+)
+def manifest(
+    *,
+    name: Annotated[str, typer.Option(metavar="NAME", help="What people call it, up to 35 characters.")] = "DSPy bot",
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What it is for, up to 140 characters.", show_default=False)
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Where Slack reaches the bot, https://…; else over Socket Mode.", show_default=False
+        ),
+    ] = None,
+    socket_mode: Annotated[bool, typer.Option("--socket-mode", help="Over Socket Mode, as without --http.")] = False,
+    commands: CommandsOption = True,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The slash command that takes /NAME reset and so on.", show_default="made of --name"
+        ),
+    ] = None,
+    assistant: AssistantOption = False,
+    workspaces: WorkspacesOption = False,
+    org: Annotated[
+        bool, typer.Option("--org", help="An organisation (Enterprise Grid) may install it for all its workspaces.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "--out", metavar="FILE", help="Where to write it. - is stdout.")
+    ] = Path("-"),
+) -> None:
+    """Write the manifest that Slack makes an app from.
+
+    It asks for what the chosen features need, and no more. With it comes a link that makes the app in one click, and
+    what to do then.
+    """
+    if http is not None and socket_mode:
+        raise Misused("--http and --socket-mode are two ways for the same: choose one", "slack manifest")
+    if workspaces and http is None:
+        raise Misused(
+            "--workspaces needs --http URL, where people come back to when they have installed it", "slack manifest"
+        )
+    if command is not None and not commands:
+        raise Misused("--command names a slash command: leave out --no-commands", "slack manifest")
+    from dspy_session import ConfigurationError
+    from dspy_session_bots.exporting import written_whole
+    from dspy_session_bots.extras import needs_extra
+    from dspy_session_bots.findings import show_steps
+    from dspy_session_bots.tables import screen
+
+    with needs_extra("slack", "slack manifest"):
+        from dspy_session_slack.manifest import DESCRIPTION, Setup, link, manifest
+
+    features = _features(commands=commands, assistant=assistant, workspaces=workspaces)
+    setup = Setup(name, description or DESCRIPTION, features, http or "", command or "", org)
+    try:
+        made = manifest(setup)
+    except ConfigurationError as error:
+        raise Misused(str(error), "slack manifest") from None
+    is_piped = str(output) == "-"
+    with written_whole(None if is_piped else output) as file:
+        file.write(json.dumps(made, ensure_ascii=False, indent=2) + "\n")
+    console = screen(of_errors=is_piped)  # what is on stdout may go to a file
+    console.print("" if is_piped else f"{output} is written.\n")
+    show_steps(console, _steps(setup, link(made)))
+
+
+@app.command(
+    epilog=examples(
+        "dspy-bots slack check",
+        "dspy-bots slack check --assistant",
+        "dspy-bots slack check --listen 60",
+    )
+)
+def check(
+    *,
+    commands: CommandsOption = True,
+    assistant: AssistantOption = False,
+    listen: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Wait so long for an event, to see that they come; write to the bot meanwhile. It stays "
+            "unacknowledged, so that Slack gives it to the bot later.",
+            min=1.0,
+            max=3600.0,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    env_file: EnvFileOption = None,
+) -> None:
+    """See that the app is set up right.
+
+    Tokens, scopes and a socket are tried out with Slack, and what is missing is said. The exit code is 1 then.
+    """
+    log_to_terminal(verbose=False)
+    from dspy_session_bots.config import read_settings
+    from dspy_session_bots.findings import report
+    from dspy_session_bots.tables import screen
+
+    features = _features(commands=commands, assistant=assistant)
+    findings = asyncio.run(_check(read_settings(env_file), features, listen))
+    raise typer.Exit(report(screen(), findings, as_json=as_json))
+
+
+def _features(*, commands: bool, assistant: bool, workspaces: bool = False) -> Features:
+    from dspy_session_bots.extras import needs_extra
+
+    with needs_extra("slack", "slack"):
+        from dspy_session_slack.scopes import Features
+    return Features(commands=commands, assistant=assistant, workspaces=workspaces)
+
+
+async def _check(settings: Settings, features: Features, seconds: float | None) -> list[Finding]:
+    from dspy_session_bots.serving import slack_client
+    from dspy_session_slack.checking import Listening, check
+
+    def begun(whom: str) -> None:
+        typer.echo(f"Write to {whom} in Slack now: waiting for {seconds:g} s.", err=True)
+
+    bot_token, app_token = settings.slack_bot_token, settings.slack_app_token
+    return await check(
+        None if bot_token is None else bot_token.get_secret_value(),
+        None if app_token is None else app_token.get_secret_value(),
+        features,
+        client=slack_client(settings),
+        listening=None if seconds is None else Listening(seconds, begun),
+    )
+
+
+def _steps(setup: Setup, link: str) -> list[str]:
+    """What to do with a manifest, until the bot answers."""
+    from dspy_session_slack.tokens import APP, BOT, SIGNING
+
+    made = (
+        f"Open this link, choose your workspace, and press Create:\n\n{link}\n"
+        if link
+        else "At https://api.slack.com/apps press Create New App, From a manifest; choose your workspace, and paste it."
+    )
+    talk = f"Write to @{setup.name} in Slack, or /invite @{setup.name} to a channel and mention it."
+    if setup.url:
+        verify = "Start the bot; then, on the page Event Subscriptions, press Retry beside the Request URL."
+        return [made, BOT.mend, SIGNING.mend, verify, talk]
+    return [made, BOT.mend, APP.mend, "dspy-bots slack check", "dspy-bots run my_agents.py:agent --slack", talk]

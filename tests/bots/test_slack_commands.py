@@ -1,0 +1,127 @@
+"""``dspy-bots slack``: the manifest and its link, and a look over an app that a Slack of our own tells of."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dspy_session_slack.manifest import Setup, manifest
+from dspy_session_slack.scopes import Features, bot_scopes
+from tests.bots.command_line import Line, Result, run_lines
+from tests.loopback.slack import FakeSlack
+
+Results = Mapping[str, Result]
+
+TOKENS = ("xoxb-loopback-secret", "xapp-1-loopback-secret")
+GONE = ("slack_bolt", "dspy_session_slack")
+
+LINES = {
+    "piped": "manifest --name Support --description Helps. --assistant --org --command /sup",
+    "filed": "manifest --out app.json",
+    "over http": "manifest --http https://bot.example.com --workspaces --no-commands",
+    "into a folder": "manifest --out .",
+    "without tokens": "check",
+}
+MISUSES = {
+    "manifest --http https://a.b --socket-mode": "--http and --socket-mode are two ways for the same: choose one",
+    "manifest --workspaces": "--workspaces needs --http URL",
+    "manifest --command x --no-commands": "--command names a slash command: leave out --no-commands",
+    f"manifest --name {'x' * 36}": "the name of the app has 36 characters, and Slack takes 35: shorten it",
+    "manifest --http localhost:3000": "'localhost:3000' is no address that Slack can reach",
+    "check --listen 0": "Invalid value for '--listen'",
+    "check --listen soon": "Invalid value for '--listen'",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("slack")
+    tokens = dict(zip(("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"), TOKENS, strict=True))
+    (folder / "slack.env").write_text("".join(f"{name}={token}\n" for name, token in tokens.items()), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> Results:
+    """What becomes of each command line, in one process."""
+
+    async def run() -> list[Result]:
+        async with FakeSlack(bot_scopes={*bot_scopes(Features(assistant=True))} - {"files:write"}) as fake:
+            address = {"SLACK_API_URL": fake.base_url}
+            swapped = {"SLACK_BOT_TOKEN": TOKENS[1], "SLACK_APP_TOKEN": TOKENS[0]}
+            looked_over = "slack check --assistant --listen 1 --env-file slack.env"
+            lines = [Line(["slack", *line.split()]) for line in (*LINES.values(), *MISUSES)]
+            lines += [Line(["slack", "check", "--json"], variables=swapped)]
+            lines += [Line(["slack", command], missing=GONE) for command in ("manifest", "check")]
+            return await asyncio.to_thread(run_lines, [*lines, Line(looked_over.split(), variables=address)], folder)
+
+    names = [*LINES, *MISUSES, "swapped", "manifest without the extra", "check without the extra", "looked over"]
+    return dict(zip(names, asyncio.run(run()), strict=True))
+
+
+def test_the_manifest_is_written_and_what_to_do_with_it_is_said(results: Results, folder: Path) -> None:
+    piped, filed, over_http = results["piped"], results["filed"], results["over http"]
+    made = json.loads(piped.out)
+    assert made == manifest(Setup("Support", "Helps.", Features(assistant=True), command="sup", org=True))
+    address = urlsplit(re.findall(r"^https://\S+$", piped.err, re.MULTILINE)[0])
+    assert json.loads(parse_qs(address.query)["manifest_json"][0]) == made
+    for said in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "dspy-bots slack check", "dspy-bots run", "@Support"):
+        assert said in piped.err
+
+    assert json.loads((folder / "app.json").read_text(encoding="utf-8")) == manifest(Setup("DSPy bot"))
+    assert filed.out.startswith("app.json is written.\n\n1. Open this link")
+    assert (piped.code, filed.code, filed.err) == (0, 0, "")
+
+    redirect_urls = json.loads(over_http.out)["oauth_config"]["redirect_urls"]
+    assert redirect_urls == ["https://bot.example.com/slack/oauth_redirect"]
+    assert "SLACK_SIGNING_SECRET" in over_http.err
+    assert "SLACK_APP_TOKEN" not in over_http.err
+    assert (results["into a folder"].code, results["into a folder"].complaint) == (1, "cannot write .: it is no file")
+
+
+@pytest.mark.parametrize("line", MISUSES)
+def test_bad_input_is_one_line(results: Results, line: str) -> None:
+    result = results[line]
+    assert (result.code, result.out) == (2, "")
+    assert MISUSES[line] in result.complaint
+    assert result.complaint.endswith(f"(see dspy-bots slack {line.split(maxsplit=1)[0]} --help)")
+
+
+def test_without_tokens_and_with_swapped_ones(results: Results) -> None:
+    bare, swapped = results["without tokens"], results["swapped"]
+    assert (bare.code, bare.err) == (1, "")
+    assert re.search(r"^✗ +bot token +SLACK_BOT_TOKEN is not set$", bare.out, re.MULTILINE)
+    assert "To do:\n\n1. On the page OAuth & Permissions" in bare.out
+    found = [json.loads(line) for line in swapped.out.splitlines()]
+    assert [each["holds"] for each in found] == [False, False]
+    assert "holds an app-level token" in found[0]["says"]
+    assert not any(token in swapped.out for token in TOKENS)
+
+
+@pytest.mark.parametrize("command", ["manifest", "check"])
+def test_without_the_extra(results: Results, command: str) -> None:
+    result = results[f"{command} without the extra"]
+    assert result.code == 1
+    assert "needs slack_bolt, which is not installed: pip install '.[slack]'" in result.complaint
+
+
+def test_an_app_is_looked_over(results: Results) -> None:
+    result = results["looked over"]
+    assert result.code == 1
+    assert result.err == "Write to @helper in Slack now: waiting for 1 s.\n"
+    for line in (
+        r"✓ +bot token +@helper in Loopback \(T0LOOPBACK\)",
+        r"✗ +send files +lacks files:write",
+        r"✓ +greet and suggest prompts +assistant:write",
+        r"✓ +socket +opened, and Slack greeted it",
+        r"✗ +events +none came in 1 s",
+        r"· +buttons +Slack does not tell\. .*",
+    ):
+        assert re.search(f"^{line}$", result.out, re.MULTILINE), line
+    assert not any(token in result.out + result.err for token in TOKENS)
