@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
-from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from dspy_session.errors import ConfigurationError, PlatformError, SessionError
+from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Named, Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
-from dspy_session_slack.home import Home, home_of
+from dspy_session_slack.bolt_app import BoltApp
+from dspy_session_slack.front_door import FrontDoor
+from dspy_session_slack.home import Home
 from dspy_session_slack.key import PLATFORM
+from dspy_session_slack.listening import listening, place_of
+from dspy_session_slack.mounting import AsgiApp, Handler, routes
 from dspy_session_slack.opening import open_thread
 from dspy_session_slack.orders import Told
-from dspy_session_slack.reception import EVENT, Reception
+from dspy_session_slack.reception import Reception
 from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.socket_mode import connected
 from dspy_session_slack.split import to_messages
+from dspy_session_slack.transports import Asked, app_token_of
 from dspy_session_slack.web_client import keeping_connections, web_client
 from dspy_session_slack.workspace import Workspace
 from dspy_session_slack.workspaces import OneWorkspace
@@ -40,7 +45,7 @@ EDIT_SECONDS = 1.2
 
 
 class Slack:
-    """Talks to people in Slack, over Socket Mode: DMs, mentions, and the threads that a mention opens.
+    """Talks to people in Slack: DMs, mentions, and the threads that a mention opens.
 
     The bot hears all that is said and done where it is: of each message, whether it came by a DM, by a mention, in a
     thread that the bot is in, or was said among others. A mention in a channel is answered in a thread on that message.
@@ -49,15 +54,21 @@ class Slack:
     Either the kit owns the Bolt app, or it joins one that has handlers of its own, ``Slack(app=my_async_app)``: those
     see every event as before. Set them before ``run``, which also acknowledges the events that none of them takes.
 
+    Slack reaches the bot over a socket that the bot opens (``app_token``), or over HTTP (``signing_secret``): then the
+    bot listens by itself (``listen``), or is mounted in a server that is there already (``routes``, ``asgi``).
+
     Args:
         bot_token: The bot token, ``xoxb-…``; by default that of ``app`` or ``client``, else ``SLACK_BOT_TOKEN``.
-        app_token: The app-level token, ``xapp-…``; by default ``SLACK_APP_TOKEN``.
+        app_token: The app-level token, ``xapp-…``, for a socket; by default ``SLACK_APP_TOKEN``.
+        signing_secret: What requests are signed with, for HTTP; by default ``SLACK_SIGNING_SECRET``, where there is no
+            app-level token.
+        listen: Where to listen for requests: ``"127.0.0.1:3000"``, or ``":3000"`` for every address of the machine.
         app: A Bolt app to join.
         client: A client to call Slack with, set up with a proxy, an address or TLS of your own.
         ping_interval: Seconds between two pings on the socket; one that stays silent for four is replaced.
 
     Raises:
-        ConfigurationError: ``client`` together with ``app``, which has one.
+        ConfigurationError: ``client`` together with ``app``, which has one; or options of both ways.
     """
 
     def __init__(
@@ -65,6 +76,8 @@ class Slack:
         *,
         bot_token: str | None = None,
         app_token: str | None = None,
+        signing_secret: str | None = None,
+        listen: str | None = None,
         app: AsyncApp | None = None,
         client: AsyncWebClient | None = None,
         ping_interval: float = 5.0,
@@ -72,11 +85,10 @@ class Slack:
         if app is not None and client is not None:
             raise ConfigurationError("an app has a client: give Slack either app= or client=")
         self._bot_token = bot_token
-        self._app_token = app_token
+        self._asked = Asked(app_token, signing_secret, listen)
         self._app = app
         self._given_client = app.client if app is not None else client
         self._ping_interval = ping_interval
-        self._joined = False
         self._reception: Reception | None = None  # while running
         self._told = Told()
 
@@ -99,19 +111,33 @@ class Slack:
         """
         if self._reception is not None:
             raise ConfigurationError("this Slack platform is running already; make one per bot")
-        app_token = self._app_token or os.environ.get("SLACK_APP_TOKEN")
-        check_tokens(self._client.token, app_token)
+        app_token = app_token_of(self._asked)
+        over_http = app_token is None and bool(self._asked.secret)
+        check_tokens(self._client.token, app_token, over_http=over_http)
         async with keeping_connections(self._client):
             bot = (await self._workspaces.sign_in()).bot
             self._reception = Reception(self._workspaces, receive, self._told, shared=self._app is not None)
             try:
-                async with connected(
-                    self._bolt_app(), str(app_token), self._client, ping_interval=self._ping_interval
-                ) as socket:
+                async with self._reached(app_token) as ended:
                     _log.info("Listening in Slack as @%s", bot.name)
-                    await socket.refused()
+                    await ended()
             finally:
                 self._reception = None
+
+    def routes(self, prefix: str = "/slack") -> list[web.RouteDef]:
+        """Where Slack's requests go, for an aiohttp application: ``application.add_routes(slack.routes())``.
+
+        Args:
+            prefix: What the paths begin with: events go to ``/slack/events``.
+        """
+        return routes(self._doors, prefix)
+
+    @cached_property
+    def asgi(self) -> AsgiApp:
+        """Where Slack's requests go, for any ASGI server or framework: mounted at ``/slack``, events go to
+        ``/slack/events``. The bot has to run beside it.
+        """
+        return AsgiApp(lambda: self._doors)
 
     def use_commands(self, commands: Sequence[Named]) -> None:
         """Called by the bot, before ``run``: the commands that people give with a slash."""
@@ -201,51 +227,34 @@ class Slack:
     def _workspaces(self) -> OneWorkspace:
         return OneWorkspace(self._client)
 
-    def _bolt_app(self) -> AsyncApp:
-        """The app that the events go through, with us in it."""
-        if self._app is None:
-            # Given a client, Bolt warns of a SLACK_BOT_TOKEN that it leaves unused.
-            own = {"token": self._client.token} if self._given_client is None else {"client": self._client}
-            # Before Bolt authorizes: that costs a call, and when it fails, Bolt acknowledges the event, which is lost.
-            return AsyncApp(name="dspy-session-slack", before_authorize=self._take_and_acknowledge, **own)
-        if not self._joined:
-            self._app.middleware(self._take)
-            _acknowledge_the_rest(self._app, self._is_running)
-            self._joined = True
-        return self._app
+    @cached_property
+    def _bolt(self) -> BoltApp:
+        # Given a client, Bolt warns of a SLACK_BOT_TOKEN that it leaves unused.
+        own: dict[str, Any] = {"token": self._client.token} if self._given_client is None else {"client": self._client}
 
-    async def _take_and_acknowledge(self, body: Mapping[str, Any]) -> BoltResponse:
-        """Bolt's middleware in an app of our own: no other handler is there that could wait for anything."""
-        return await self._handle(body) or BoltResponse(status=200)
+        def make(take: Callable[..., Awaitable[Any]]) -> AsyncApp:
+            return AsyncApp(name="dspy-session-slack", before_authorize=take, **own)
 
-    async def _take(self, body: Mapping[str, Any], next_: Callable[[], Awaitable[None]]) -> BoltResponse | None:
-        """Bolt's middleware in an app that we joined: whatever comes passes here, and goes on to its handlers."""
-        response = await self._handle(body)
-        if response is None:
-            await next_()
-        return response
+        return BoltApp(self._app, make, lambda: self._reception)
 
-    async def _handle(self, body: Mapping[str, Any]) -> BoltResponse | None:
-        """Take what came; the answer to Slack, None when it is for others to give."""
-        if self._reception is None:
-            return None
-        try:
-            return BoltResponse(status=200) if await self._reception.take(body, home_of(body)) else None
-        except SessionError as error:
-            if body.get("type") == EVENT:
-                _log.warning("A Slack event was not taken, and Slack will send it again: %s", error)
-            else:
-                _log.warning("What somebody did was in vain, and Slack says so: %s", error)
-            return BoltResponse(status=503)
+    @cached_property
+    def _doors(self) -> dict[str, Handler]:
+        return {"events": FrontDoor(lambda: self._asked.secret, self._bolt.dispatch).answer}
 
-    async def _is_running(self) -> bool:
-        return self._reception is not None
+    @asynccontextmanager
+    async def _reached(self, app_token: str | None) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        """Be there for Slack; what is yielded waits for the end of it.
 
-
-def _acknowledge_the_rest(app: AsyncApp, is_running: Callable[[], Awaitable[bool]]) -> None:
-    """Acknowledge the events that have no listener, which Slack would send three times more."""
-
-    async def acknowledge() -> None:
-        """Bolt acknowledges an event for having a listener."""
-
-    app.event(re.compile(""), matchers=[is_running])(acknowledge)
+        Raises:
+            PlatformError: Slack does not let us in.
+            ConfigurationError: Nobody can listen where that was asked for.
+        """
+        if app_token is not None:
+            async with connected(self._bolt.app, app_token, self._client, ping_interval=self._ping_interval) as socket:
+                yield socket.refused
+        elif self._asked.listen is None:
+            yield asyncio.Event().wait
+        else:
+            async with listening(self.routes(), *place_of(self._asked.listen)) as address:
+                _log.info("Waiting for Slack's requests at http://%s/slack/events", address)
+                yield asyncio.Event().wait

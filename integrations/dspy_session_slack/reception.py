@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspy_session_chat.platform import Receive
-from dspy_session_slack.home import Home
+from dspy_session_slack.home import Home, home_of
 from dspy_session_slack.intake import Intake
 from dspy_session_slack.interactions import Interactions
 from dspy_session_slack.orders import Orders, Told
@@ -51,17 +51,16 @@ class Reception:
         self._shared = shared
         self._counters: dict[Home, tuple[Workspace, Counters]] = {}
 
-    async def take(self, body: Mapping[str, Any], home: Home) -> bool:
+    async def take(self, body: Mapping[str, Any]) -> bool:
         """Take in one thing that Slack sent; False if it is none of ours. Once this returns, Slack may forget it.
 
         Args:
             body: What Slack sent.
-            home: Where it is from.
 
         Raises:
             SessionError: It could not be taken, and has to come again.
         """
-        counters = self._of(await self._workspaces.find(home))
+        counters = self._of(await self._workspaces.find(home_of(body)))
         if body.get("type") == EVENT:
             await counters.intake.take(body)
             return False  # others may want to hear it too

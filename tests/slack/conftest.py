@@ -11,7 +11,13 @@ from tests.loopback.slack import FakeSlack
 
 @pytest.fixture(autouse=True)
 def _no_tokens_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"):
+    for name in (
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "SLACK_CLIENT_ID",
+        "SLACK_CLIENT_SECRET",
+        "SLACK_SIGNING_SECRET",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

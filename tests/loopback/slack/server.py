@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from typing import Any, Self, TypeVar
@@ -14,6 +15,7 @@ from tests.loopback.slack.calls import METHODS, Call, Method, Refused
 from tests.loopback.slack.chat import Post
 from tests.loopback.slack.faults import Fault, Faults
 from tests.loopback.slack.files import File
+from tests.loopback.slack.http_mode import SECRET, HttpMode
 from tests.loopback.slack.news import News
 from tests.loopback.slack.orders import Responses
 from tests.loopback.slack.shown import Shown
@@ -92,6 +94,8 @@ class FakeSlack:
         self.views: list[dict[str, Any]] = []
         self.triggers = Triggers()
         self.responses = Responses()
+        self.signing_secret = SECRET
+        self.http: HttpMode | None = None
         self.address = ""
         self._faults = Faults()
         self._new_posts: asyncio.Queue[Post] = asyncio.Queue()
@@ -115,6 +119,8 @@ class FakeSlack:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.sockets.aclose()
+        if self.http is not None:
+            await self.http.aclose()
         await self._runner.cleanup()
 
     @property
@@ -229,6 +235,12 @@ class FakeSlack:
     async def refresh(self, reason: str = "refresh_requested") -> None:
         """Slack asks for a new connection, as it does every few hours."""
         await self.sockets.disconnect(reason)
+
+    def deliver_to(self, address: str, *, now: Callable[[], float] = time.time) -> HttpMode:
+        """From now on whatever happens is brought to an address of the app's: ``127.0.0.1:3000``."""
+        self.http = HttpMode(f"http://{address}/slack/events", self.sockets.ack_timeout, now)
+        self.sockets.carried = self.http.carry
+        return self.http
 
     def drop_connections(self) -> None:
         """Every open socket breaks without a word."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -68,6 +69,11 @@ class Connection:
             self.request.transport.abort()
 
 
+Carry = Callable[[Delivery, str, int, str], Awaitable[tuple[str, Ack | None]]]
+"""Brings something to the app in another way than over a socket: once, under an envelope's id, with the number of the
+try and the reason for it. Why it did not arrive, or the app's acknowledgement."""
+
+
 class SocketMode:
     """Hands events to whichever socket is open, and again when they are not acknowledged in time.
 
@@ -77,6 +83,9 @@ class SocketMode:
 
     def __init__(self, ack_timeout: float) -> None:
         self.ack_timeout = ack_timeout
+        self.carried: Carry | None = None
+        self.may_retry = asyncio.Event()
+        self.may_retry.set()
         self.connections: list[Connection] = []
         self.acks: list[Ack] = []
         self.deliveries: list[Delivery] = []
@@ -158,6 +167,13 @@ class SocketMode:
         reason = ""
         retries = RETRIES if delivery.kind == "events_api" else 0
         while len(delivery.envelope_ids) - first <= retries:
+            if reason:
+                await self.may_retry.wait()
+            if self.carried is not None:
+                reason = await self._carry(self.carried, delivery, reason)
+                if not reason:
+                    return
+                continue
             connection = await self._connection()
             envelope_id = f"envelope-{next(self._numbers)}"
             self._under_way[envelope_id] = delivery
@@ -181,6 +197,17 @@ class SocketMode:
             if await self._in_time(delivery, connection):
                 return
             reason = "timeout"
+
+    async def _carry(self, carry: Carry, delivery: Delivery, reason: str) -> str:
+        envelope_id, attempt = f"envelope-{next(self._numbers)}", len(delivery.envelope_ids)
+        delivery.envelope_ids.append(envelope_id)
+        await self._notify()
+        failed, ack = await carry(delivery, envelope_id, attempt, reason)
+        if ack is not None:
+            self.acks.append(ack)
+            delivery.acked.set()
+        await self._notify()
+        return failed
 
     async def _in_time(self, delivery: Delivery, connection: Connection) -> bool:
         waits = {asyncio.create_task(event.wait()) for event in (delivery.acked, connection.closed)}

@@ -1,0 +1,52 @@
+"""A web server of our own, for those who have none to mount the front door in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from dspy_session.errors import ConfigurationError
+
+GRACE = 2.0
+"""Seconds that requests under way have for their answers when we stop."""
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # Slack comes from outside
+
+HIGHEST = 65_535
+
+
+def place_of(listen: str) -> tuple[str, int]:
+    """The host and the port that ``"127.0.0.1:3000"``, ``":3000"`` or ``"[::1]:3000"`` names.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
+    host, colon, port = listen.strip().rpartition(":")
+    if not (port.isascii() and port.isdecimal()) or int(port[:6]) > HIGHEST or (not colon and host):
+        raise ConfigurationError(f"{listen!r} is no place to listen at: give HOST:PORT or :PORT, like 127.0.0.1:3000")
+    return host.removeprefix("[").removesuffix("]") or EVERYWHERE, int(port)
+
+
+@asynccontextmanager
+async def listening(routes: Iterable[web.RouteDef], host: str, port: int) -> AsyncIterator[str]:
+    """Serve ``routes`` for as long as the block runs; its address.
+
+    Raises:
+        ConfigurationError: Nobody can listen there.
+    """
+    application = web.Application()
+    application.add_routes(routes)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE, auto_decompress=False)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            said = error.strerror or type(error).__name__
+            raise ConfigurationError(f"nobody can listen at {host}:{port}: {said}; choose another port") from None
+        yield "{}:{}".format(*runner.addresses[0][:2])
+    finally:
+        await asyncio.shield(runner.cleanup())
