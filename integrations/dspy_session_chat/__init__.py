@@ -24,6 +24,7 @@ from dspy_session_chat.platform import (
     Receive,
     ReplyStream,
     Said,
+    ShowsWaiting,
 )
 from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
 from dspy_session_chat.rules.access import Access
@@ -69,5 +70,6 @@ __all__ = [
     "ReplyFile",
     "ReplyStream",
     "Said",
+    "ShowsWaiting",
     "ask_first",
 ]

@@ -212,6 +212,9 @@ class Answering:
                     await job.posted(Posting(waiting.event.event_id, shown, done=False))
                     run.told[waiting.event.event_id] = shown
                 await means.poster.post(waiting, job, turn.reply, shown)
+                done = [other for other in question.beside or () if other.event.event_id in question.also]
+                for other in (*done, *run.stopped_by):
+                    await means.poster.nothing_to_say(other)
             return None if answered else shown
         except BaseException:  # whatever it is that ends this try
             if run.shown is not None:

@@ -87,6 +87,7 @@ class BotCommand:
         aliases: Other names for it.
         takes: What may be written after it, for the help: ``"[how many]"``; empty for nothing.
         admin: Whether only admins may give it.
+        private: Whether what it says is for the one who gave it alone, where the platform can.
 
     Raises:
         ConfigurationError: A name, the description or the handler does not fit.
@@ -98,6 +99,7 @@ class BotCommand:
     aliases: tuple[str, ...] = ()
     takes: str = ""
     admin: bool = False
+    private: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.aliases):

@@ -90,6 +90,8 @@ class Looking:
             if verdict in ("stop", "interrupt"):
                 if verdict == "stop" and came_before:
                     continue
+                if verdict == "stop":
+                    run.stopped_by.append(each)
                 run.stopping.set_result(
                     ("stopped", (each.event.event_id,)) if verdict == "stop" else ("interrupted", ())
                 )

@@ -243,6 +243,15 @@ class CanFetch(Protocol):
 
 
 @runtime_checkable
+class ShowsWaiting(Protocol):
+    """Shows of itself that an answer to what people did is on its way, before the bot has looked at it."""
+
+    async def nothing_to_say(self, inbound: Event) -> None:
+        """No answer comes: what shows that one is on its way goes. Never raises for what could not be taken away."""
+        ...
+
+
+@runtime_checkable
 class NeedsConversations(Protocol):
     """Shows what was said before, and so has to read conversations."""
 
@@ -272,6 +281,11 @@ class Named(Protocol):
     @property
     def admin(self) -> bool:
         """Whether only admins may give it."""
+        ...
+
+    @property
+    def private(self) -> bool:
+        """Whether what it says is for the one who gave it alone, as far as that is known beforehand."""
         ...
 
 

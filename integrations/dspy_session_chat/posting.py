@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dspy_session.conversation import Conversations
@@ -14,7 +15,7 @@ from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import PlatformUnavailableError, SessionError, StaleJournalError
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
-from dspy_session_chat.platform import Platform, Post, PostedInPartError
+from dspy_session_chat.platform import Platform, Post, PostedInPartError, ShowsWaiting
 from dspy_session_chat.reply import Reply
 from dspy_session_chat.waiting import Waiting
 
@@ -70,6 +71,7 @@ class Poster:
             StaleJournalError: Another process has the conversation now.
         """
         if not reply:
+            await self.nothing_to_say(waiting)
             return
         platform = self.platform(waiting)
         await see_that_it_is_ours(job)
@@ -95,7 +97,25 @@ class Poster:
             logger.exception("The answer to %s in %s was given up", event.event_id, event.key)
         except Exception:  # the platform refuses it for good
             logger.exception("The answer to %s in %s was not posted", event.event_id, event.key)
-        await job.posted(Posting(event.event_id, tuple(ids), said.turn_id, waiting.scope))
+        with self._known_already(waiting, job, ids):
+            await job.posted(Posting(event.event_id, tuple(ids), said.turn_id, waiting.scope))
+
+    @contextlib.contextmanager
+    def _known_already(self, waiting: Waiting, job: Job, ids: Sequence[str]) -> Iterator[None]:
+        """Let an answer be found by its messages while it is written down where it stands."""
+        posts = [(waiting.scope, each) for each in ids]
+        self.growing.update(dict.fromkeys(posts, job.hold.key))
+        try:
+            yield
+        finally:
+            for each in posts:
+                self.growing.pop(each, None)
+
+    async def nothing_to_say(self, waiting: Waiting) -> None:
+        """See that nothing shows any more that an answer to an event is on its way: none comes."""
+        platform = self.platforms.get(waiting.platform)
+        if isinstance(platform, ShowsWaiting):
+            await platform.nothing_to_say(waiting.event)
 
     async def settle(self, waiting: Waiting, job: Job, reply: Reply | None = None) -> None:
         """Be done with an event that changes nothing, and say something of the bot's own if there is anything to say.

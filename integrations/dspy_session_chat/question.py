@@ -84,6 +84,8 @@ class Run:
     shown: EditedStream | None = None
     read: dict[str, Waiting] = field(default_factory=dict)
     """What waits beside it, by event: read once, however often it is looked at."""
+    stopped_by: list[Waiting] = field(default_factory=list)
+    """What has stopped it, and gets no answer of its own."""
     told: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The ids of messages that were written down while it was shown, by the event that they are known under."""
 

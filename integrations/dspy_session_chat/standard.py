@@ -42,14 +42,14 @@ class StandardCommands:
     def all(self) -> list[BotCommand]:
         """The commands, in the order in which people read of them."""
         return [
-            BotCommand("help", "What I can do.", self.help),
+            BotCommand("help", "What I can do.", self.help, private=True),
             BotCommand("reset", "Start again: I forget what we said here.", self.reset, ("new",)),
             BotCommand("undo", "Take back the last answer, or several.", self.undo, takes="[how many]"),
             BotCommand(RETRY, "Answer the last message once more.", self.retry),
-            BotCommand(STOP, "Stop the answer that I am writing.", self.stop),
+            BotCommand(STOP, "Stop the answer that I am writing.", self.stop, private=True),
             BotCommand("fork", "Open a new thread that starts from here.", self.fork, takes="[title]"),
-            BotCommand("history", "What I remember of this conversation.", self.history),
-            BotCommand("forget-me", "Delete all that you ever wrote to me, for good.", self.forget_me),
+            BotCommand("history", "What I remember of this conversation.", self.history, private=True),
+            BotCommand("forget-me", "Delete all that you ever wrote to me, for good.", self.forget_me, private=True),
         ]
 
     async def help(self, asked: Asked) -> Reply:

@@ -17,12 +17,14 @@ class Usual:
         description: What it does, in a few words.
         takes: What may be written after it.
         admin: Whether only admins may give it.
+        private: Whether what it says is for the one who gave it alone.
     """
 
     name: str
     description: str
     takes: str = ""
     admin: bool = False
+    private: bool = False
 
 
 USUAL: Sequence[Named] = (
