@@ -29,6 +29,7 @@ from dspy_session.stores.protocol import (
 from dspy_session.stores.sealed import BotStore, SealedStore
 from dspy_session.stores.sealing import SealingKey
 from dspy_session.stores.sqlite import SqliteStore
+from dspy_session.stores.vault import Kept, Vault
 
 __all__ = [
     "SHARED",
@@ -43,6 +44,7 @@ __all__ = [
     "Forget",
     "Inbox",
     "Journal",
+    "Kept",
     "LaneInfo",
     "Lease",
     "Leases",
@@ -59,6 +61,7 @@ __all__ = [
     "Settlement",
     "SqliteStore",
     "Store",
+    "Vault",
     "Work",
     "store_from_url",
 ]

@@ -30,6 +30,7 @@ from dspy_session.stores.protocol import (
     Work,
 )
 from dspy_session.stores.sealing import Random, Sealer, SealingKey, key_id_of, parse_keys
+from dspy_session.stores.vault import Kept, Vault
 
 UNREADABLE_DELAY = 300.0
 """Seconds until a lane whose deliveries cannot be opened is tried again; the others go on meanwhile."""
@@ -37,18 +38,22 @@ UNREADABLE_DELAY = 300.0
 
 IN_PLACE = 200
 """Entries that are opened at once; more are opened in a thread, so that others go on. One takes 20 µs (2 cores)."""
+NEEDED = (Leases, Inbox, Posts, Outbox, Ledger, Vault)
+VAULT = ""
+"""Stands for a conversation's key where something is part of none."""
 FORGOTTEN = ("forgotten", "{}")
 """Kind and body of an entry that the store beneath has blanked: the only ones that may be readable."""
 
 
-class BotStore(Store, Leases, Inbox, Posts, Outbox, Ledger, Protocol):
+class BotStore(Store, Leases, Inbox, Posts, Outbox, Ledger, Vault, Protocol):
     """A store with all that a bot needs."""
 
 
 class SealedStore:
     """Keeps everything that people and agents said encrypted in another store.
 
-    Encrypted are what entries hold, messages that came in, answers that wait to be posted, and deliveries. Each opens
+    Encrypted are what entries hold, messages that came in, answers that wait to be posted, deliveries, and what is in
+    the vault. Each opens
     only in the place where it was written: rows that were changed, swapped or moved raise ``StoreError``, and so does
     any that is not encrypted. Readable stay conversations' keys, ids of authors, events and deliveries, sinks' names,
     kinds of entries, times, numbers, lengths and what limits count: the store finds, orders and forgets by them.
@@ -69,7 +74,7 @@ class SealedStore:
 
     Raises:
         ConfigurationError: The extra ``crypto`` is not installed, a key is malformed, or ``store`` lacks leases, inbox,
-            posts, outbox or ledger.
+            posts, outbox, ledger or vault.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class SealedStore:
         self._keys = parse_keys(keys)
         self._store = store
         self._random = random
-        lacking = [verbs.__name__ for verbs in (Leases, Inbox, Posts, Outbox, Ledger) if not isinstance(store, verbs)]
+        lacking = [verbs.__name__ for verbs in NEEDED if not isinstance(store, verbs)]
         if lacking:
             raise ConfigurationError(f"{type(store).__name__} cannot be encrypted: it has no {', '.join(lacking)}")
 
@@ -299,6 +304,43 @@ class SealedStore:
     async def adjust(self, adjustments: Sequence[Adjustment], at: float) -> None:
         """As the store beneath."""
         await self._store.adjust(adjustments, at)
+
+    # --- vault ----------------------------------------------------------------------------------------------------
+
+    async def put(self, kept: Kept) -> None:
+        """Keep something, sealed."""
+        sealer = self._sealer(VAULT)
+        await self._store.put(replace(kept, value=sealer.seal(kept.value, sealer.place("secret", kept.name))))
+
+    async def get(self, name: str) -> Kept | None:
+        """What has a name, opened.
+
+        Raises:
+            StoreError: It does not open.
+        """
+        return self._opened(await self._store.get(name))
+
+    async def pull(self, name: str) -> Kept | None:
+        """What has a name, opened, and nobody finds it again.
+
+        Raises:
+            StoreError: It does not open.
+        """
+        return self._opened(await self._store.pull(name))
+
+    async def names(self, prefix: str = "") -> Sequence[str]:
+        """As the store beneath."""
+        return await self._store.names(prefix)
+
+    async def clear(self, before: float) -> int:
+        """As the store beneath."""
+        return await self._store.clear(before)
+
+    def _opened(self, kept: Kept | None) -> Kept | None:
+        if kept is None:
+            return None
+        sealer = self._sealer(VAULT)
+        return replace(kept, value=sealer.open(kept.value, sealer.place("secret", kept.name)))
 
 
 def _sealed_entry(sealer: Sealer, number: int, entry: Entry) -> Entry:

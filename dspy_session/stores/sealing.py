@@ -30,8 +30,9 @@ _SPELLED = f"an id of 1 to 16 letters, digits, - or _, a colon, and {KEY_BYTES} 
 _HEADER = re.compile(rf"sealed([0-9]{{1,3}}):({_ID}):")
 _LONGEST_HEADER = 64
 
-What = Literal["entry", "message", "reply", "delivery"]
-"""The kinds of text that are sealed: an entry's body, an arrival's payload, the answer to it, a delivery's body."""
+What = Literal["entry", "message", "reply", "delivery", "secret"]
+"""The kinds of text that are sealed: an entry's body, an arrival's payload, the answer to it, a delivery's body, and what
+is in the vault."""
 Random = Callable[[int], bytes]
 """So many bytes that nobody can foretell."""
 
@@ -122,7 +123,8 @@ class Place:
     kind: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what} {self.name!r} of conversation {self.conversation!r}"
+        of = f" of conversation {self.conversation!r}" if self.conversation else ""
+        return f"{self.what} {self.name!r}{of}"
 
 
 def conversation_key(secret: bytes, conversation: str) -> bytes:

@@ -6,6 +6,7 @@ from dspy_session.testing.ledger_contract import LedgerContract
 from dspy_session.testing.outbox_contract import OutboxContract
 from dspy_session.testing.sink_contract import SinkContract
 from dspy_session.testing.store_contract import StoreContract
+from dspy_session.testing.vault_contract import VaultContract
 
 __all__ = [
     "InboxContract",
@@ -15,4 +16,5 @@ __all__ = [
     "PostsContract",
     "SinkContract",
     "StoreContract",
+    "VaultContract",
 ]

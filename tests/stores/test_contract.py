@@ -12,10 +12,13 @@ from dspy_session.testing import (
     OutboxContract,
     PostsContract,
     StoreContract,
+    VaultContract,
 )
 
 
-class TestMemoryStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
+class TestMemoryStore(
+    StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract
+):
     durable = False
 
     @pytest.fixture
@@ -23,7 +26,9 @@ class TestMemoryStore(StoreContract, LeaseContract, InboxContract, PostsContract
         return MemoryStore
 
 
-class TestSqliteStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
+class TestSqliteStore(
+    StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract
+):
     @pytest.fixture
     def make_store(self, tmp_path):
         return lambda: SqliteStore(tmp_path / "chat.db")

@@ -23,6 +23,7 @@ from dspy_session.testing import (
     OutboxContract,
     PostsContract,
     StoreContract,
+    VaultContract,
 )
 from dspy_session.testing.inbox_contract import LEASE, message
 from dspy_session.testing.ledger_contract import NOW, bucket, left
@@ -41,13 +42,17 @@ async def emptied(postgres):
     return "emptied"
 
 
-class TestPostgresStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
+class TestPostgresStore(
+    StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract
+):
     @pytest.fixture
     def make_store(self, postgres, emptied):
         return lambda: PostgresStore(postgres.url(emptied))
 
 
-class TestBehindAPooler(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
+class TestBehindAPooler(
+    StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract
+):
     @pytest.fixture
     async def make_store(self, postgres, emptied):
         async with pooled(postgres) as pooler:

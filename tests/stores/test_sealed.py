@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
-from dspy_session.stores import MemoryStore, SqliteStore
+from dspy_session.stores import Kept, MemoryStore, SqliteStore
 from dspy_session.stores.outgoing import Delivery, Outbox, Settlement
 from dspy_session.stores.protocol import Arrival, Commit, Entry, Forget, Inbox, Lease, Leases, Posting, Settled
 from dspy_session.stores.sealed import IN_PLACE, UNREADABLE_DELAY, BotStore, SealedStore
@@ -22,6 +22,7 @@ from dspy_session.testing import (
     OutboxContract,
     PostsContract,
     StoreContract,
+    VaultContract,
 )
 
 OLD, NEW = SealingKey("old", b"o" * 32), SealingKey("new", b"n" * 32)
@@ -66,7 +67,9 @@ async def opened(*keys: SealingKey, beneath: BotStore | None = None) -> AsyncIte
         await store.aclose()
 
 
-class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
+class TestSealedMemoryStore(
+    StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract
+):
     durable = False
 
     @pytest.fixture
@@ -74,7 +77,9 @@ class TestSealedMemoryStore(StoreContract, LeaseContract, InboxContract, PostsCo
         return lambda: SealedStore(MemoryStore(), OLD)
 
 
-class TestSealedSqliteStore(StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract):
+class TestSealedSqliteStore(
+    StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract
+):
     @pytest.fixture
     def make_store(self, tmp_path):
         return lambda: SealedStore(SqliteStore(tmp_path / "chat.db"), [NEW, OLD])
@@ -438,3 +443,18 @@ def test_without_the_extra_stores_work_and_encryption_says_what_is_missing() -> 
     command = [sys.executable, "-c", WITHOUT_CRYPTOGRAPHY]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert said.stdout == "encryption needs the package cryptography: pip install 'dspy-session-kit[crypto]'\n"
+
+
+async def test_what_is_in_the_vault_is_sealed_under_its_name() -> None:
+    async with opened() as (store, beneath):
+        await store.put(Kept("slack:T1", "xoxb-secret", 7.0))
+        below = await beneath.get("slack:T1")
+        assert below is not None
+        assert is_sealed(below.value)
+        assert below.until == 7.0
+        await beneath.put(replace(below, name="slack:T2"))
+        await beneath.put(Kept("slack:T3", "xoxb-planted"))
+        for name in ("slack:T2", "slack:T3"):
+            with pytest.raises(StoreError, match=f"the secret '{name}' (does not open|is not encrypted)"):
+                await store.get(name)
+        assert await store.pull("slack:T1") == Kept("slack:T1", "xoxb-secret", 7.0)

@@ -9,7 +9,7 @@ from functools import partial
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
 from dspy_session.stores.ledger import Adjustment, Charge, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
-from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, ledger, outbox, schema
+from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, ledger, outbox, schema, vault
 from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import LONG_SECONDS, Database, UnknownOutcomeError
 from dspy_session.stores.postgres.news import News
@@ -25,6 +25,7 @@ from dspy_session.stores.protocol import (
     Posting,
     Work,
 )
+from dspy_session.stores.vault import Kept
 
 ATTEMPTS = 5
 """How often a commit is sent when its connection is lost each time."""
@@ -211,6 +212,28 @@ class PostgresStore:
         """Correct what was charged by what was used; not twice, so that a lost connection may leave it as it was."""
         with contextlib.suppress(UnknownOutcomeError):
             await self._database.run(lambda db: ledger.adjust(db, adjustments, at), again=False)
+
+    # --- Vault --------------------------------------------------------------------------------------------------------
+
+    async def put(self, kept: Kept) -> None:
+        """Keep something, in the place of what had its name before."""
+        await self._database.run(lambda db: vault.put(db, kept))
+
+    async def get(self, name: str) -> Kept | None:
+        """What has a name; None for nothing."""
+        return await self._database.run(lambda db: vault.get(db, name))
+
+    async def pull(self, name: str) -> Kept | None:
+        """What has a name, and nobody finds it again; nobody at all if the connection is lost at that moment."""
+        return await self._database.run(lambda db: vault.pull(db, name))
+
+    async def names(self, prefix: str = "") -> Sequence[str]:
+        """The names that begin with ``prefix``, in order."""
+        return await self._database.run(lambda db: vault.names(db, prefix))
+
+    async def clear(self, before: float) -> int:
+        """Delete what was to be kept until a time before this one; how much that was."""
+        return await self._database.run(lambda db: vault.clear(db, before))
 
     # ------------------------------------------------------------------------------------------------------------------
 

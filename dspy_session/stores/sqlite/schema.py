@@ -11,8 +11,8 @@ from dspy_session.errors import StoreError
 
 APPLICATION_ID = 0x64737079
 """``dspy`` in ASCII: marks a database file as ours."""
-VERSION = 4
-MIGRATIONS = {2: "schema.sql", 3: "0003.sql", 4: "0004.sql"}
+VERSION = 5
+MIGRATIONS = {2: "schema.sql", 3: "0003.sql", 4: "0004.sql", 5: "0005.sql"}
 """By version, the script that leads to it from the version before."""
 BUSY_SECONDS = 5.0
 """How long to wait for another process that holds the file."""

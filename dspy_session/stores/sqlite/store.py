@@ -25,8 +25,9 @@ from dspy_session.stores.protocol import (
     Posting,
     Work,
 )
-from dspy_session.stores.sqlite import inbox, journals, ledger, outbox, schema
+from dspy_session.stores.sqlite import inbox, journals, ledger, outbox, schema, vault
 from dspy_session.stores.sqlite.worker import Worker, explained
+from dspy_session.stores.vault import Kept
 
 PAGE = 500
 """Entries of a conversation that are read at once when all of them are wanted."""
@@ -268,6 +269,28 @@ class SqliteStore:
     async def adjust(self, adjustments: Sequence[Adjustment], at: float) -> None:
         """Correct what was charged by what was used."""
         await self._write.do(lambda db: ledger.adjust(db, adjustments, at))
+
+    # --- Vault --------------------------------------------------------------------------------------------------------
+
+    async def put(self, kept: Kept) -> None:
+        """Keep something, in the place of what had its name before."""
+        await self._write.do(lambda db: vault.put(db, kept))
+
+    async def get(self, name: str) -> Kept | None:
+        """What has a name; None for nothing."""
+        return await self._read.do(lambda db: vault.get(db, name))
+
+    async def pull(self, name: str) -> Kept | None:
+        """What has a name, and nobody finds it again."""
+        return await self._write.do(lambda db: vault.pull(db, name))
+
+    async def names(self, prefix: str = "") -> Sequence[str]:
+        """The names that begin with ``prefix``, in order."""
+        return await self._read.do(lambda db: vault.names(db, prefix))
+
+    async def clear(self, before: float) -> int:
+        """Delete what was to be kept until a time before this one; how much that was."""
+        return await self._write.do(lambda db: vault.clear(db, before))
 
     # ------------------------------------------------------------------------------------------------------------------
 
