@@ -17,7 +17,7 @@ from dspy_session_chat.files.enclosed import ImageField, image_fields, in_words,
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.markup.cleaning import clean, clean_line
 
-CONTEXT_FIELDS = ("author", "channel", "platform", "attachments", "now")
+CONTEXT_FIELDS = ("author", "channel", "viewing", "platform", "attachments", "now")
 """Inputs that are filled if the agent has them."""
 THINKING = frozenset({"reasoning", "rationale", "trajectory"})
 """Outputs that are on the way to the answer."""
@@ -189,6 +189,8 @@ def _context(name: str, kind: Any, inbound: Inbound, now: datetime) -> Any:
         return clean_line(inbound.author.name)
     if name == "channel":
         return clean_line(inbound.channel_name)
+    if name == "viewing":
+        return clean_line(inbound.viewing)
     if name == "platform":
         return inbound.key.platform
     if name == "now":

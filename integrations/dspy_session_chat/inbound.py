@@ -85,6 +85,8 @@ class Inbound:
         mentions_others: True when it mentions somebody, and not the bot.
         replies_to: The platform's id of the message that it replies to; empty where it replies to none, and on
             platforms where people reply in threads alone.
+        viewing: The name of the channel that its author looks at while they talk to the bot beside it; empty where the
+            platform does not tell.
     """
 
     key: ConversationKey
@@ -98,6 +100,7 @@ class Inbound:
     reply_to: dict[str, Any] = field(default_factory=dict)
     mentions_others: bool = False
     replies_to: str = ""
+    viewing: str = ""
 
     @property
     def user(self) -> str:

@@ -21,6 +21,7 @@ from dspy_session_slack.plaintext import mentions
 from dspy_session_slack.reactions import ADDED, REMOVED, reaction_of
 from dspy_session_slack.threads import Threads
 from dspy_session_slack.translate import place_of, translate
+from dspy_session_slack.viewing import viewed
 
 _log = logging.getLogger(__name__)
 
@@ -134,4 +135,5 @@ class Intake:
         author = author_id(message)
         # Slack tells the name of a bot with what it says, and of an integration there is no user to ask for.
         authors = [author] if author and not is_from_bot(message) else []
-        return [*authors, *([] if is_dm(message) else [message["channel"]]), *mentioned]
+        channel = viewed(message) if is_dm(message) else message["channel"]
+        return [*authors, *([channel] if channel else []), *mentioned]

@@ -20,6 +20,7 @@ from dspy_session_chat.platform import Named, Receive
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_slack.address import BotUser, is_id
 from dspy_session_slack.asking import NotAskedError, Question, asked
+from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.directory import Directory
 from dspy_session_slack.interactions import PATIENCE
 from dspy_session_slack.key import PLATFORM
@@ -38,15 +39,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the bot tells a platform before it runs.
+    """What a platform is told before it runs.
 
     Args:
         commands: The commands that it has.
         manners: How it behaves.
+        assistant: What people find in the view for agents.
     """
 
     commands: Sequence[Named] = ()
     manners: Manners = field(default_factory=Manners)
+    assistant: Assistant | None = None
 
 
 class Orders:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Named, Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
+from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.bolt_app import BoltApp
 from dspy_session_slack.front_door import FrontDoor
 from dspy_session_slack.home import Home
@@ -66,6 +67,7 @@ class Slack:
         app: A Bolt app to join.
         client: A client to call Slack with, set up with a proxy, an address or TLS of your own.
         ping_interval: Seconds between two pings on the socket; one that stays silent for four is replaced.
+        assistant: What people find in Slack's view for agents, where the app has it.
 
     Raises:
         ConfigurationError: ``client`` together with ``app``, which has one; or options of both ways.
@@ -81,6 +83,7 @@ class Slack:
         app: AsyncApp | None = None,
         client: AsyncWebClient | None = None,
         ping_interval: float = 5.0,
+        assistant: Assistant | None = None,
     ) -> None:
         if app is not None and client is not None:
             raise ConfigurationError("an app has a client: give Slack either app= or client=")
@@ -90,7 +93,7 @@ class Slack:
         self._given_client = app.client if app is not None else client
         self._ping_interval = ping_interval
         self._reception: Reception | None = None  # while running
-        self._told = Told()
+        self._told = Told(assistant=assistant)
 
     def __repr__(self) -> str:
         return "Slack()" if self._app is None else f"Slack(app={self._app.name!r})"
@@ -122,7 +125,8 @@ class Slack:
                     _log.info("Listening in Slack as @%s", bot.name)
                     await ended()
             finally:
-                self._reception = None
+                reception, self._reception = self._reception, None
+                await reception.aclose()
 
     def routes(self, prefix: str = "/slack") -> list[web.RouteDef]:
         """Where Slack's requests go, for an aiohttp application: ``application.add_routes(slack.routes())``.
@@ -182,6 +186,15 @@ class Slack:
             PlatformError: Slack refused it or could not be reached.
         """
         await (await self._workspace(inbound)).posting.edit(message_id, part, buttons)
+
+    @asynccontextmanager
+    async def typing(self, inbound: Event) -> AsyncIterator[None]:
+        """Show in Slack's view for agents that the bot is at work."""
+        async with AsyncExitStack() as stack:
+            with suppress(PlatformError):  # it is told where it matters: the answer cannot be posted either
+                panel = (await self._workspace(inbound)).panel
+                await stack.enter_async_context(panel.typing(inbound, self._told.assistant))
+            yield
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""

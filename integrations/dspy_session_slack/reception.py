@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,13 @@ class Reception:
         self._told = told or Told()
         self._shared = shared
         self._counters: dict[Home, tuple[Workspace, Counters]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def aclose(self) -> None:
+        """Drop what nobody waits for."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def take(self, body: Mapping[str, Any]) -> bool:
         """Take in one thing that Slack sent; False if it is none of ours. Once this returns, Slack may forget it.
@@ -60,11 +68,18 @@ class Reception:
         Raises:
             SessionError: It could not be taken, and has to come again.
         """
-        counters = self._of(await self._workspaces.find(home_of(body)))
+        workspace = await self._workspaces.find(home_of(body))
+        counters = self._of(workspace)
         if body.get("type") == EVENT:
-            await counters.intake.take(body)
+            panel, assistant = workspace.panel, self._told.assistant
+            await counters.intake.take(await panel.take(body, assistant, self._receive, self._later))
             return False  # others may want to hear it too
         return await counters.orders.take(body) or await counters.interactions.take(body)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     def _of(self, workspace: Workspace) -> Counters:
         known = self._counters.get(workspace.bot.home)

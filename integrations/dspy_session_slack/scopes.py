@@ -78,7 +78,13 @@ NEEDS = (
     Need("take slash commands and the message shortcut", ("commands",), part="commands"),
     # Apps that are made today have the agent view; assistant_thread_started and assistant_thread_context_changed are
     # what came before it, and only apps that had the assistant view already get those.
-    Need("greet and suggest prompts", (ASSISTANT,), ("app_home_opened", "app_context_changed"), part="assistant"),
+    # Without agent_session_stopped, Slack shows no button that stops an answer while it is streamed.
+    Need(
+        "greet and suggest prompts",
+        (ASSISTANT,),
+        ("app_home_opened", "app_context_changed", "agent_session_stopped"),
+        part="assistant",
+    ),
     Need("learn that a workspace took the app out", (), ("app_uninstalled", "tokens_revoked"), part="workspaces"),
 )
 

@@ -12,6 +12,7 @@ from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
 from dspy_session_slack.address import BotUser, author_id, is_from_bot
 from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id
 from dspy_session_slack.plaintext import addresses, mentions, plain_text, without_address
+from dspy_session_slack.viewing import viewed
 
 
 def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names: Mapping[str, str]) -> Inbound:
@@ -38,6 +39,7 @@ def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names
         attachments=tuple(attachments_of(event, bot)),
         reply_to=reply_to,
         mentions_others=addressed != "mention" and bot.user_id not in mentions(text) and addresses(text),
+        viewing=names.get(viewed(event), ""),
     )
 
 

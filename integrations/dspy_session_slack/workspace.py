@@ -12,6 +12,7 @@ from dspy_session_slack.address import BotUser
 from dspy_session_slack.directory import Directory
 from dspy_session_slack.fetching import downloader
 from dspy_session_slack.looking_back import LookingBack
+from dspy_session_slack.panel import Panel
 from dspy_session_slack.posting import Posting
 from dspy_session_slack.threads import Threads
 
@@ -28,6 +29,7 @@ class Workspace:
         posting: Writes what the bot says there.
         looking_back: Reads what was said there before.
         downloader: Fetches the files that people send there.
+        panel: The view for agents.
     """
 
     bot: BotUser
@@ -37,6 +39,7 @@ class Workspace:
     posting: Posting
     looking_back: LookingBack
     downloader: Downloader
+    panel: Panel
 
     @classmethod
     def of(cls, bot: BotUser, client: AsyncWebClient) -> Self:
@@ -50,4 +53,5 @@ class Workspace:
             posting=Posting(client, threads),
             looking_back=LookingBack(client, directory),
             downloader=downloader(client),
+            panel=Panel(bot, client, directory),
         )

@@ -37,7 +37,7 @@ def test_a_bot_without_options_asks_for_the_least() -> None:
         (
             Features(commands=False, assistant=True),
             {"assistant:write"},
-            {"app_home_opened", "app_context_changed"},
+            {"app_home_opened", "app_context_changed", "agent_session_stopped"},
         ),
         (Features(commands=False, workspaces=True), set(), {"app_uninstalled", "tokens_revoked"}),
     ],

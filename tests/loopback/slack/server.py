@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from tests.loopback.slack import chat, conversations, files, identity, orders, reactions, views
+from tests.loopback.slack import agents, chat, conversations, files, identity, orders, reactions, views
 from tests.loopback.slack.calls import METHODS, Call, Method, Refused
 from tests.loopback.slack.chat import Post
 from tests.loopback.slack.faults import Fault, Faults
@@ -25,7 +25,7 @@ from tests.loopback.slack.workspace import TEAM_ID, Channel, Message, User, Work
 
 T = TypeVar("T")
 
-FAMILIES = (chat, conversations, files, identity, reactions, views)
+FAMILIES = (agents, chat, conversations, files, identity, reactions, views)
 """The modules whose functions answer the Web API; importing them registers those."""
 
 ANN = User("U0ANN", "ann", "Ann")
@@ -94,6 +94,7 @@ class FakeSlack:
         self.views: list[dict[str, Any]] = []
         self.triggers = Triggers()
         self.responses = Responses()
+        self.view = agents.View()
         self.signing_secret = SECRET
         self.http: HttpMode | None = None
         self.address = ""
@@ -213,6 +214,30 @@ class FakeSlack:
         payload = orders.shortcut(callback, place, message, author, trigger, respond)
         return self.sockets.deliver(payload, "interactive")
 
+    async def open_agent(self, *, channel: str, user: str, viewing: str = "") -> Delivery:
+        """Someone opens the app, in the agent view."""
+        entities = [{"type": "slack#/types/channel_id", "value": viewing, "team_id": TEAM_ID}]
+        event = agents.opened(self.workspace.channels[channel], user, {"entities": entities} if viewing else None)
+        return await self.send(event)
+
+    async def open_panel(self, *, channel: str, user: str, viewing: str) -> str:
+        """Someone opens the assistant panel: Slack begins a thread; its ``ts``."""
+        place = self.workspace.channels[channel]
+        root: Message = {"type": "message", "user": self.bot.id, "text": "New Assistant Thread"}
+        ts: str = self.workspace.write(place, root | {"subtype": "assistant_app_thread"})["ts"]
+        await self.send(agents.panel("assistant_thread_started", place, ts, user, viewing))
+        return ts
+
+    async def stop_agent(self, *, channel: str, thread_ts: str, user: str, streams: Iterable[str] = ()) -> Delivery:
+        """Someone presses the button that Slack shows while the app is at work in a thread."""
+        event = {"type": "agent_session_stopped", "channel": channel, "thread_ts": thread_ts, "user": user}
+        return await self.send(event | {"streaming_message_ts": list(streams)})
+
+    async def look_at(self, viewing: str, *, channel: str, thread_ts: str, user: str) -> Delivery:
+        """Someone looks at another channel beside the assistant panel."""
+        place = self.workspace.channels[channel]
+        return await self.send(agents.panel("assistant_thread_context_changed", place, thread_ts, user, viewing))
+
     async def submit(self, view: dict[str, Any], text: str | None, *, user: str) -> Delivery:
         """Someone fills in a modal and sends it off."""
         payload = views.submitted(view, text, self.workspace.users[user], self.triggers.new())
@@ -294,6 +319,7 @@ class FakeSlack:
     # What the Web API does to the workspace
 
     def posted(self, post: Post) -> None:
+        self.view.statuses.pop(post.thread_ts or "", None)
         self.posts.append(post)
         self._new_posts.put_nowait(post)
 
