@@ -13,7 +13,8 @@ from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Said
 from dspy_session_discord.author import author_of
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.translate import SPOKEN, said
+from dspy_session_discord.translate import SPOKEN
+from dspy_session_discord.words import said
 
 MOST_READ = 200
 """Messages that are looked at, however many are asked for: two requests. Pins and joinings are among them."""

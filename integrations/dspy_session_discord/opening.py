@@ -10,7 +10,7 @@ from dspy_session_discord.destination import Destination
 from dspy_session_discord.key import key_in
 from dspy_session_discord.markup import shorten
 from dspy_session_discord.posting import fresh_nonce
-from dspy_session_discord.translate import THREAD_NAME_LIMIT
+from dspy_session_discord.title import THREAD_NAME_LIMIT
 
 NO_THREADS = "Discord has no threads here: they are opened in text channels of a server"
 

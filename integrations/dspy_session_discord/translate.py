@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 import discord
@@ -13,17 +12,16 @@ from dspy_session_discord.author import author_of
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.key import Channel, conversation_key
 from dspy_session_discord.markup import shorten
+from dspy_session_discord.title import THREAD_NAME_LIMIT, title_of
+from dspy_session_discord.words import own_role, quoted, said
 
-THREAD_NAME_LIMIT = 100
-"""Characters in a thread's name; Discord refuses more with error 50035."""
+COMMAND = "/"
+"""What a message begins with that is a command: it is left as it is."""
 
-_TITLE_IS_IN = 4 * THREAD_NAME_LIMIT
-"""Characters of a message that are looked at for a name: enough, also where marks of Markdown are many."""
+_NAMELESS = "A new thread"
 
 SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 """Every other type is Discord speaking: somebody joined, a message was pinned, a thread was made."""
-
-_REFERENCE = re.compile(r"(?P<gap>[^\S\n]*)<(?P<kind>@!?|@&|#)(?P<id>\d+)>")
 
 
 class Ignored(Enum):
@@ -46,23 +44,22 @@ def translate(message: discord.Message, me: int) -> Inbound | Ignored:
         return Ignored.SYSTEM
     addressed = _addressed(message, me)
     text = said(message, me)
-    attachments = tuple(
-        Attachment(file.filename, file.content_type or "", file.size, file.url) for file in message.attachments
-    )
-    # A bare mention calls the bot; anything else without words or files is a sticker, a poll, or a message whose
-    # content Discord keeps from bots without the Message Content intent.
+    about = _replied(message, me) if addressed == "mention" and not text.startswith(COMMAND) else None
+    attachments = tuple(_files(message)) + (() if about is None else tuple(_files(about)))
+    # A bare mention calls the bot; anything else without words or files is a sticker, or a message whose content
+    # Discord keeps from bots without the Message Content intent.
     if not text and not attachments and addressed != "mention":
         return Ignored.EMPTY
     return Inbound(
         key=conversation_key(message),
         event_id=str(message.id),
         author=author_of(message.author, is_bot=message.webhook_id is not None),
-        text=text,
+        text=_in_context(message, text, about, me),
         addressed=addressed,
         sent_at=message.created_at,
         channel_name=channel_name(message.channel),
         attachments=attachments,
-        reply_to=_destination(message, text).as_dict(),
+        reply_to=_destination(message, text, attachments).as_dict(),
         mentions_others=addressed in ("thread", "ambient") and _mentions_others(message),
         replies_to=_replies_to(message),
     )
@@ -76,17 +73,9 @@ def is_in(thread: discord.Thread, me: int) -> bool:
 def _addressed(message: discord.Message, me: int) -> Addressed:
     if message.guild is None and isinstance(message.channel, discord.DMChannel):
         return "direct"
-    if any(user.id == me for user in message.mentions) or _own_role(message) is not None:
+    if any(user.id == me for user in message.mentions) or own_role(message) is not None:
         return "mention"
     return "thread" if isinstance(message.channel, discord.Thread) and is_in(message.channel, me) else "ambient"
-
-
-def _own_role(message: discord.Message) -> discord.Role | None:
-    """The bot's own role, if it is mentioned."""
-    if message.guild is None or not message.role_mentions:  # finding one's own means looking through all roles
-        return None
-    role = message.guild.self_role
-    return role if role in message.role_mentions else None
 
 
 def _mentions_others(message: discord.Message) -> bool:
@@ -104,39 +93,6 @@ def _replies_to(message: discord.Message) -> str:
     return str(reference.message_id)
 
 
-def said(message: discord.Message, me: int) -> str:
-    """What ``message`` says, without the mention that addressed the bot; references by the names that people see."""
-    if "<" not in message.content:
-        return message.content.strip()
-    ours = {str(me)}
-    if (role := _own_role(message)) is not None:
-        ours.add(str(role.id))
-    names = {str(user.id): user.display_name for user in message.mentions}
-    names |= {str(role.id): role.name for role in message.role_mentions}
-    names |= {str(channel.id): channel.name for channel in message.channel_mentions}
-    return _spoken(message.content, ours, names)
-
-
-def _spoken(content: str, ours: set[str], names: Mapping[str, str]) -> str:
-    """``content`` as one would say it.
-
-    >>> _spoken("<@1>, ask <@2> in <#3>", {"1"}, {"2": "Ada", "3": "general"})
-    'ask @Ada in #general'
-    """
-
-    def spoken(reference: re.Match[str]) -> str:
-        if reference["id"] in ours and reference["kind"] != "#":
-            return ""
-        name = names.get(reference["id"])
-        return reference.group() if name is None else f"{reference['gap']}{reference['kind'][0]}{name}"
-
-    opening = _REFERENCE.match(content.lstrip())
-    text = _REFERENCE.sub(spoken, content)
-    if opening is not None and not spoken(opening):
-        text = text.lstrip(" ,:")
-    return text.strip()
-
-
 def channel_name(channel: Channel) -> str:
     """The name of the channel, of a thread's the name of the channel that it hangs on; empty in a DM."""
     if isinstance(channel, discord.Thread):
@@ -144,10 +100,45 @@ def channel_name(channel: Channel) -> str:
     return channel.name if isinstance(channel, discord.abc.GuildChannel) else ""
 
 
-def _destination(message: discord.Message, text: str) -> Destination:
+def begun_post(message: discord.Message) -> discord.Thread | None:
+    """The post in a forum or media channel whose first message it is: that has the id of its thread. The message that
+    any other thread was started from stands outside of it.
+    """
+    channel = message.channel
+    return channel if isinstance(channel, discord.Thread) and channel.id == message.id else None
+
+
+def _replied(message: discord.Message, me: int) -> discord.Message | None:
+    """The message that it replies to, where that is somebody else's: the bot need not have heard it."""
+    if not _replies_to(message) or message.reference is None:
+        return None
+    replied = message.reference.resolved
+    return replied if isinstance(replied, discord.Message) and replied.author.id != me else None
+
+
+def _in_context(message: discord.Message, text: str, about: discord.Message | None, me: int) -> str:
+    """``text`` beneath the message that it is about, or beneath the title of the forum post that it begins."""
+    parts = [text]
+    if about is not None and (words := said(about, me)):
+        parts.insert(0, quoted(f"{about.author.display_name} wrote:", words))
+    if (post := begun_post(message)) is not None:
+        parts.insert(0, post.name)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _files(message: discord.Message) -> Iterator[Attachment]:
+    """Its files, and those of what was forwarded with it."""
+    for each in (message, *message.message_snapshots):
+        for file in each.attachments:
+            yield Attachment(file.filename, file.content_type or "", file.size, file.url)
+
+
+def _destination(message: discord.Message, text: str, attachments: Sequence[Attachment]) -> Destination:
     channel = message.channel
     if isinstance(channel, discord.TextChannel):
-        title = shorten(discord.utils.remove_markdown(text[:_TITLE_IS_IN]), THREAD_NAME_LIMIT)
-        return Destination(channel.id, message.id, title or shorten(message.author.display_name, THREAD_NAME_LIMIT))
-    quoted = None if isinstance(channel, discord.Thread | discord.DMChannel) else message.id
-    return Destination(channel.id, quoted)
+        title = title_of(text)
+        stand_in = attachments[0].name if attachments else message.author.display_name
+        name = title or shorten(stand_in, THREAD_NAME_LIMIT) or _NAMELESS
+        return Destination(channel.id, message.id, name, stand_in=not title)
+    clear = isinstance(channel, discord.Thread | discord.DMChannel)
+    return Destination(channel.id, None if clear else message.id)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import discord
 import pytest
 
+from tests.discord.reader import Reader
+from tests.discord.talk import HURRY, INTENTS
 from tests.loopback.discord import Channel, FakeDiscord, Guild, User
 
 
@@ -28,3 +32,13 @@ async def fake() -> AsyncIterator[FakeDiscord]:
 def place(fake: FakeDiscord) -> Place:
     guild = fake.guild("Acme")
     return Place(guild, fake.channel(guild, "general"), fake.person("Ada"), fake.person("Bob"))
+
+
+@pytest.fixture
+async def reader(fake: FakeDiscord, place: Place) -> AsyncIterator[Reader]:
+    client = discord.Client(intents=INTENTS, connector=fake.connector(), **HURRY)
+    async with client:
+        connection = asyncio.create_task(client.start(fake.token))
+        await fake.connected()
+        yield Reader(fake, client)
+    await connection

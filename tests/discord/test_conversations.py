@@ -9,7 +9,7 @@ import pytest
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Inbound
 from tests.discord.conftest import Place
-from tests.discord.talk import echoing
+from tests.discord.talk import Keep, echoing, own, running
 from tests.loopback.discord import ChannelType, FakeDiscord
 
 
@@ -79,16 +79,16 @@ async def test_the_bot_joins_a_thread_that_it_is_mentioned_in(fake: FakeDiscord,
     assert len({inbound.key for inbound in echo.received}) == 1
 
 
-async def test_a_thread_that_the_bot_may_not_join_is_answered_when_it_is_mentioned(
+async def test_in_a_thread_that_the_bot_may_not_join_it_is_heard_when_it_is_mentioned(
     fake: FakeDiscord, place: Place
 ) -> None:
     started = await fake.say(place.general, place.ada, "shall we?")
     fake.refuse("PUT", "/channels/*/thread-members/@me", 403, {"message": "Missing Access", "code": 50001}, times=2)
-    async with echoing(fake):
+    async with running(own(fake), keep := Keep(), fake):
         thread = await fake.open_thread(started, "plans", place.ada)
         for number in range(2):
             await fake.say(thread, place.ada, f"{fake.bot.mention} {number}")
-            assert (await fake.next_post()).content == f"echo: {number}"
+            assert (await keep.next()).text == str(number)
             await fake.until(lambda: fake.requested("PUT", "/thread-members/@me") > number)  # noqa: B023 - awaited here
 
 

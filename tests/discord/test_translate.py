@@ -3,58 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import discord
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Inbound
 from dspy_session_discord import conversation_key
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.translate import Ignored, translate
+from dspy_session_discord.translate import Ignored
 from tests.discord.conftest import Place
+from tests.discord.reader import Payload, Reader
 from tests.discord.talk import HURRY, INTENTS
-from tests.loopback.discord import Channel, ChannelType, FakeDiscord, Message, User
-
-Payload = dict[str, Any]
-
-
-@dataclass
-class Reader:
-    """A real client that hands back each message as discord.py reads it."""
-
-    fake: FakeDiscord
-    client: discord.Client
-
-    async def read(self, payload: Payload) -> discord.Message:
-        waiting = asyncio.ensure_future(
-            self.client.wait_for("message", check=lambda one: one.id == int(payload["id"]), timeout=10)
-        )
-        await asyncio.sleep(0)  # wait_for listens from here on
-        await self.fake.deliver(payload)
-        message = await waiting
-        assert isinstance(message, discord.Message)
-        return message
-
-    async def translated(self, channel: Channel, author: User, text: str, **changes: Any) -> Inbound | Ignored:
-        payload = self.fake.seen(Message(self.fake.snowflakes.next(), channel, author, text)) | changes
-        return translate(await self.read(payload), self.fake.bot.id)
-
-
-@pytest.fixture
-async def reader(fake: FakeDiscord, place: Place) -> AsyncIterator[Reader]:
-    client = discord.Client(intents=INTENTS, connector=fake.connector(), **HURRY)
-    async with client:
-        connection = asyncio.create_task(client.start(fake.token))
-        await fake.connected()
-        yield Reader(fake, client)
-    await connection
+from tests.loopback.discord import Channel, ChannelType, FakeDiscord, Message
 
 
 async def test_what_an_inbound_holds(reader: Reader, fake: FakeDiscord, place: Place) -> None:
@@ -213,6 +175,10 @@ async def test_what_a_message_replies_to(reader: Reader, place: Place, changes: 
         ("**", "Ada"),
         ("word " * 50, "word " * 19 + "word…"),
         ("😀" * 80, "😀" * 49 + "…"),
+        ("My bell does not ring. " + "word " * 50, "My bell does not ring."),
+        ("Hi! " + "word " * 50, "Hi! " + "word " * 18 + "word…"),
+        ("```python\nprint(1)\n``` why does this fail?", "why does this fail?"),
+        ("これは何ですか。" * 20, "これは何ですか。" * 12),
     ],
 )
 async def test_the_thread_is_named_after_the_message(
@@ -252,95 +218,3 @@ async def test_keys_name_the_place(fake: FakeDiscord, place: Place, kind: Channe
     assert in_channel == (ConversationKey("discord", guild, parent) if kind is ChannelType.VOICE else in_thread)
     assert in_unknown == ConversationKey("discord", guild, str(unknown.id))
     assert all(ConversationKey.parse(str(one)) == one for one in (in_dm, in_channel, in_thread, in_unknown))
-
-
-STICKER = {"id": "749054660769218631", "name": "Wave", "format_type": 3}
-POLL = {
-    "question": {"text": "Lunch?"},
-    "answers": [{"answer_id": 1, "poll_media": {"text": "Yes"}}],
-    "expiry": "2026-02-01T00:00:00+00:00",
-    "allow_multiselect": False,
-    "layout_type": 1,
-}
-FORWARDED = {
-    "message": {
-        "type": 0,
-        "content": "said elsewhere",
-        "embeds": [],
-        "attachments": [],
-        "timestamp": "2026-01-01T00:00:00+00:00",
-        "edited_timestamp": None,
-        "flags": 0,
-        "mentions": [],
-        "mention_roles": [],
-        "components": [],
-    }
-}
-EMBED = {"type": "rich", "title": "A title", "description": "words", "fields": []}
-BUTTONS = {"type": 1, "components": [{"type": 2, "style": 1, "label": "Go", "custom_id": "go"}]}
-GONE = {"message_reference": {"type": 0, "message_id": "1", "channel_id": "2"}, "referenced_message": None}
-EXTRAS = st.fixed_dictionaries(
-    {},
-    optional={
-        "type": st.sampled_from([*range(13), 14, 15, *range(18, 33), 36, 37, 38, 39, 44, 46, 63, 999]),
-        "content": st.text(max_size=80) | st.sampled_from(["<@1> <@&2> <#3> <:emoji:4>", "```", "\u0000", "@everyone"]),
-        "flags": st.integers(0, 1 << 20),
-        "tts": st.booleans(),
-        "mention_everyone": st.booleans(),
-        "edited_timestamp": st.sampled_from([None, "2026-01-01T00:00:00+00:00"]),
-        "webhook_id": st.sampled_from(["123"]),
-        "application_id": st.sampled_from(["123"]),
-        "sticker_items": st.just([STICKER]),
-        "poll": st.just(POLL),
-        "message_snapshots": st.just([FORWARDED]),
-        "embeds": st.just([EMBED]),
-        "components": st.just([BUTTONS]),
-        "nonce": st.sampled_from(["n", 1]),
-        "position": st.integers(0, 9),
-        "activity": st.just({"type": 1, "party_id": "p"}),
-        "mention_roles": st.lists(st.sampled_from(["1", "2"]), unique=True),
-        "call": st.just({"participants": [], "ended_timestamp": None}),
-        "role_subscription_data": st.just(
-            {
-                "role_subscription_listing_id": "1",
-                "tier_name": "t",
-                "total_months_subscribed": 1,
-                "is_renewal": False,
-            }
-        ),
-        "new_field_of_next_year": st.just({"anything": [1, 2]}),
-    },
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
-@given(extras=EXTRAS, data=st.data())
-async def test_no_message_that_discord_may_send_breaks_the_translation(
-    reader: Reader, fake: FakeDiscord, place: Place, extras: Payload, data: st.DataObject
-) -> None:
-    channel = data.draw(st.sampled_from([place.general, fake.dm(place.ada)]))
-    author = data.draw(st.sampled_from([place.ada, place.bob, fake.bot, fake.owner]))
-    payload = fake.seen(Message(fake.snowflakes.next(), channel, author, "hi")) | extras
-    mentioned = data.draw(st.lists(st.sampled_from([fake.bot, place.bob]), unique=True))
-    payload["mentions"] = [fake.seen(Message(1, channel, one, ""))["author"] for one in mentioned]
-    if data.draw(st.booleans()):
-        payload |= GONE
-    if data.draw(st.booleans()):
-        payload.pop("member", None)
-    if data.draw(st.booleans()):
-        payload["author"] = payload["author"] | {"bot": True}
-
-    translation = translate(await reader.read(payload), fake.bot.id)
-
-    written = author is not fake.bot and payload["type"] in (0, 19)
-    if isinstance(translation, Inbound):
-        assert written
-        assert translation.author.is_bot == (payload["author"]["bot"] or "webhook_id" in payload)
-        assert translation.event_id == payload["id"]
-        assert translation.text == translation.text.strip()
-        meant = "mention" if fake.bot in mentioned else "ambient"
-        assert translation.addressed == ("direct" if channel.guild is None else meant)
-        assert Destination.from_dict(translation.reply_to).channel == channel.id
-    elif written:
-        assert translation is Ignored.EMPTY
-        assert channel.guild is None or fake.bot not in mentioned

@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from tests.loopback.discord.snowflakes import timestamp
-from tests.loopback.discord.world import EVERYONE, ROLE_MENTION, Channel, ChannelType, Guild, Message, Role, User
+from tests.loopback.discord.world import (
+    EVERYONE,
+    FORUMS,
+    ROLE_MENTION,
+    Channel,
+    ChannelType,
+    Guild,
+    Message,
+    Permission,
+    Role,
+    User,
+)
 
 Payload = dict[str, Any]
 
-ALL_PERMISSIONS = str((1 << 50) - 1)
+ALL_PERMISSIONS = str((1 << 50) - 1 & ~Permission.ADMINISTRATOR)
+"""All but the one that no overwrite takes away."""
 JOINED = "2026-01-01T00:00:00.000000+00:00"
 PRIVILEGED_FIELDS = ("content", "attachments", "embeds", "components")
 """What a bot without the Message Content intent gets empty."""
@@ -88,15 +100,16 @@ def channel(one: Channel, *, me: int) -> Payload:
                 "archived": one.archived,
                 "archive_timestamp": timestamp(one.id),
                 "auto_archive_duration": 1440,
-                "locked": False,
+                "locked": one.locked,
                 "create_timestamp": timestamp(one.id),
             },
         }
         return {**body, "member": thread_member(one, me)} if me in one.members else body
-    body |= {"parent_id": None, "position": 0, "permission_overwrites": [], "topic": None}
-    if one.type is ChannelType.VOICE:
+    overwrites = [{"id": str(me), "type": 1, "allow": "0", "deny": str(one.denied_bits)}] if one.denied else []
+    body |= {"parent_id": None, "position": 0, "permission_overwrites": overwrites, "topic": None}
+    if one.type in (ChannelType.VOICE, ChannelType.STAGE):
         body |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
-    if one.type is ChannelType.FORUM:
+    if one.type in FORUMS:
         body |= {"available_tags": [], "default_reaction_emoji": None, "default_sort_order": None}
     return body
 

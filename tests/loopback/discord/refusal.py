@@ -28,6 +28,9 @@ CLOSED_DMS = (403, 50007, "Cannot send messages to this user")
 MISSING_PERMISSIONS = (403, 50013, "Missing Permissions")
 THREAD_ARCHIVED = (400, 50083, "Thread is archived")
 WRONG_CHANNEL_TYPE = (400, 50024, "Cannot execute action on this channel type")
+FORUM_CHANNEL = (400, 40058, "Cannot send messages in a forum channel")
+THREAD_LOCKED = (400, 160005, "Thread is locked")
+NO_REPLY_WITHOUT_HISTORY = (400, 160002, "Cannot reply without permission to read message history")
 THREAD_EXISTS = (400, 160004, "A thread has already been created for this message")
 
 

@@ -13,10 +13,13 @@ from tests.loopback.discord.network import CDN, GATEWAY, MEDIA
 from tests.loopback.discord.refusal import (
     CLOSED_DMS,
     EMPTY_MESSAGE,
+    FORUM_CHANNEL,
     MISSING_ACCESS,
     MISSING_PERMISSIONS,
+    NO_REPLY_WITHOUT_HISTORY,
     THREAD_ARCHIVED,
     THREAD_EXISTS,
+    THREAD_LOCKED,
     UNAUTHORIZED,
     UNKNOWN_CHANNEL,
     UNKNOWN_INTERACTION,
@@ -25,7 +28,7 @@ from tests.loopback.discord.refusal import (
     ApiError,
     invalid,
 )
-from tests.loopback.discord.world import Channel, ChannelType, Message
+from tests.loopback.discord.world import FORUMS, Channel, ChannelType, Message
 
 if TYPE_CHECKING:
     from tests.loopback.discord.server import FakeDiscord
@@ -164,7 +167,8 @@ class Rest:
         if channel.denies("manage_threads") and channel.owner is not self._discord.bot:
             raise ApiError(*MISSING_PERMISSIONS)
         changes = await request.json()
-        channel.name = changes.get("name", channel.name)
+        if "name" in changes:
+            channel.name = _thread_name(changes)
         channel.archived = changes.get("archived", channel.archived)
         await self._discord.announce_thread("THREAD_UPDATE", channel)
         return self._channel_body(channel)
@@ -216,7 +220,12 @@ class Rest:
         )
         self._attach(message, body, files)
         channel.archived = False
+        if channel.is_thread and self._discord.bot.id not in channel.members:
+            channel.members.add(self._discord.bot.id)
+            await self._discord.announce_members(channel, joined=True)
         if (reference := body.get("message_reference")) is not None:
+            if channel.denies("read_message_history"):
+                raise ApiError(*NO_REPLY_WITHOUT_HISTORY)
             message.reply_to = self._quoted(reference)
             message.type = 0 if message.reply_to is None else 19
             message.pings_replied = (message.allowed_mentions or {}).get("replied_user", True)
@@ -273,9 +282,7 @@ class Rest:
             raise ApiError(*WRONG_CHANNEL_TYPE)
         if message.thread is not None:
             raise ApiError(*THREAD_EXISTS)
-        name = (await request.json()).get("name") or ""
-        if not 1 <= len(name) <= MAX_THREAD_NAME:
-            raise invalid("name", "BASE_TYPE_BAD_LENGTH", f"Must be between 1 and {MAX_THREAD_NAME} in length.")
+        name = _thread_name(await request.json())
         thread = await self._discord.open_thread(message, name, self._discord.bot)
         return self._channel_body(thread, status=201)
 
@@ -284,12 +291,14 @@ class Rest:
         forum = self._find_channel(request)
         if forum.denies("send_messages"):
             raise ApiError(*MISSING_PERMISSIONS)
-        if forum.type is not ChannelType.FORUM:
+        if forum.type not in FORUMS:
             raise ApiError(*WRONG_CHANNEL_TYPE)
         body = await request.json()
-        content = _content(body["message"])
+        name, content = _thread_name(body), _content(body.get("message") or {})
+        if not content:
+            raise ApiError(*EMPTY_MESSAGE)
         message = Message(self._discord.snowflakes.next(), forum, self._discord.bot, content)
-        thread = await self._discord.open_thread(message, body["name"], self._discord.bot)
+        thread = await self._discord.open_thread(message, name, self._discord.bot)
         message.channel = thread
         await self._discord.publish(message)
         first = {"message": self._discord.seen(message)}
@@ -358,7 +367,7 @@ class Rest:
         channel = self._discord.channels.get(int(request.match_info["channel"]))
         if channel is None:
             raise ApiError(*UNKNOWN_CHANNEL)
-        if channel.denies("view_channel"):
+        if channel.denies("view_channel") or not (channel.guild is None or channel.guild.has_bot):
             raise ApiError(*MISSING_ACCESS)
         return channel
 
@@ -371,6 +380,10 @@ class Rest:
     def _must_be_able_to_write(self, channel: Channel) -> None:
         if channel.recipient is not None and not channel.recipient.accepts_dms:
             raise ApiError(*CLOSED_DMS)
+        if channel.type in FORUMS:
+            raise ApiError(*FORUM_CHANNEL)
+        if channel.locked and channel.denies("manage_threads"):
+            raise ApiError(*THREAD_LOCKED)
         if channel.denies("send_messages_in_threads" if channel.is_thread else "send_messages"):
             raise ApiError(*MISSING_PERMISSIONS)
 
@@ -380,6 +393,15 @@ class Rest:
 
     def _channel_body(self, channel: Channel, *, status: int = 200) -> web.Response:
         return answer(payloads.channel(channel, me=self._discord.bot.id), status=status)
+
+
+def _thread_name(body: Payload) -> str:
+    name = body.get("name")
+    if name is None:
+        raise invalid("name", "BASE_TYPE_REQUIRED", "This field is required")
+    if not 1 <= len(name) <= MAX_THREAD_NAME:
+        raise invalid("name", "BASE_TYPE_BAD_LENGTH", f"Must be between 1 and {MAX_THREAD_NAME} in length.")
+    return str(name)
 
 
 def _content(body: Payload) -> str:

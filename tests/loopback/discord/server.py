@@ -18,7 +18,7 @@ from tests.loopback.discord.network import RESUME_GATEWAY, Certificates, Loopbac
 from tests.loopback.discord.rest import Rest
 from tests.loopback.discord.snowflakes import Snowflakes
 from tests.loopback.discord.uploads import MAX_FILE_BYTES, Cdn
-from tests.loopback.discord.world import THREAD_STARTER, Channel, ChannelType, Guild, Message, Role, User
+from tests.loopback.discord.world import FORUMS, THREAD_STARTER, Channel, ChannelType, Guild, Message, Role, User
 
 Payload = dict[str, Any]
 
@@ -258,7 +258,7 @@ class FakeDiscord:
         if parent.guild is not None:
             parent.guild.channels.append(thread)
         self.channels[thread.id] = thread
-        if parent.type is not ChannelType.FORUM:
+        if parent.type not in FORUMS:
             starter = Message(self.snowflakes.next(), thread, owner, "", THREAD_STARTER)
             starter.reply_to, starter.pings_replied = message, False
             thread.messages[starter.id] = starter
@@ -270,6 +270,49 @@ class FakeDiscord:
         if event == "THREAD_UPDATE":
             payload.pop("member", None)  # Discord leaves the bot's membership out of updates
         await self.gateway.dispatch(event, lambda session: payload if Intent.GUILDS & session.intents else None)
+
+    async def announce_channel(self, event: str, channel: Channel) -> None:
+        payload = payloads.channel(channel, me=self.bot.id)
+        await self.gateway.dispatch(event, lambda session: payload if Intent.GUILDS & session.intents else None)
+
+    async def post(self, forum: Channel, author: User, title: str, text: str) -> Channel:
+        """``author`` posts in a forum or media channel; the post's thread. Its first message has its id, and stands in
+        it."""
+        message = Message(self.snowflakes.next(), forum, author, text)
+        thread = await self.open_thread(message, title, author)
+        message.channel = thread
+        await self.publish(message)
+        return thread
+
+    async def deny(self, channel: Channel, *permissions: str) -> None:
+        """Somebody takes permissions from the bot in ``channel``, in Discord's own spelling (``"send_messages"``)."""
+        channel.denied |= set(permissions)
+        await self.announce_channel("CHANNEL_UPDATE", channel)
+
+    async def allow(self, channel: Channel, *permissions: str) -> None:
+        """Somebody gives the bot these permissions in ``channel``."""
+        channel.denied -= set(permissions)
+        await self.announce_channel("CHANNEL_UPDATE", channel)
+
+    async def remove(self, channel: Channel) -> None:
+        """Somebody deletes a channel or thread, with the threads beneath it."""
+        assert channel.guild is not None
+        gone = [channel, *(each for each in channel.guild.channels if each.parent is channel)]
+        for each in gone:
+            del self.channels[each.id]
+            channel.guild.channels.remove(each)
+        if channel.is_thread:
+            await self.announce_thread("THREAD_DELETE", channel)
+        else:
+            await self.announce_channel("CHANNEL_DELETE", channel)
+
+    async def kick(self, guild: Guild) -> None:
+        """Somebody throws the bot out of ``guild``."""
+        guild.has_bot = False
+        payload = {"id": str(guild.id)}
+        await self.gateway.dispatch(
+            "GUILD_DELETE", lambda session: payload if Intent.GUILDS & session.intents else None
+        )
 
     async def announce_role(self, guild: Guild, role: Role) -> None:
         payload = {"guild_id": str(guild.id), "role": payloads.role(role)}
@@ -366,7 +409,7 @@ class FakeDiscord:
     def _greet(self, session: Session) -> list[tuple[str, Payload]]:
         if not session.intents & Intent.GUILDS:
             return []
-        return [("GUILD_CREATE", payloads.guild(guild, me=self.bot)) for guild in self.guilds.values()]
+        return [("GUILD_CREATE", payloads.guild(guild, me=self.bot)) for guild in self.guilds.values() if guild.has_bot]
 
     def _visible(self, session: Session, payload: Payload) -> Payload | None:
         in_guild = "guild_id" in payload

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any
 
 MENTION = re.compile(r"<@!?(\d+)>")
@@ -22,17 +22,37 @@ SUPPRESS_EMBEDS = 1 << 2
 """Message flag: links are not unfurled."""
 
 
+class Permission(IntFlag):
+    """What a role or an overwrite may grant; the names in ``Channel.denied`` are these in lower case."""
+
+    ADMINISTRATOR = 1 << 3
+    ADD_REACTIONS = 1 << 6
+    VIEW_CHANNEL = 1 << 10
+    SEND_MESSAGES = 1 << 11
+    MANAGE_MESSAGES = 1 << 13
+    EMBED_LINKS = 1 << 14
+    ATTACH_FILES = 1 << 15
+    READ_MESSAGE_HISTORY = 1 << 16
+    MANAGE_THREADS = 1 << 34
+    CREATE_PUBLIC_THREADS = 1 << 35
+    SEND_MESSAGES_IN_THREADS = 1 << 38
+
+
 class ChannelType(IntEnum):
     TEXT = 0
     DM = 1
     VOICE = 2
+    GROUP_DM = 3
     NEWS = 5
     NEWS_THREAD = 10
     PUBLIC_THREAD = 11
     PRIVATE_THREAD = 12
+    STAGE = 13
     FORUM = 15
+    MEDIA = 16
 
 
+FORUMS = {ChannelType.FORUM, ChannelType.MEDIA}
 THREADS = {ChannelType.NEWS_THREAD, ChannelType.PUBLIC_THREAD, ChannelType.PRIVATE_THREAD}
 
 
@@ -66,6 +86,7 @@ class Guild:
     name: str
     owner: User
     bot_role: Role
+    has_bot: bool = True
     roles: list[Role] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
 
@@ -92,10 +113,16 @@ class Channel:
     messages: dict[int, Message] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     archived: bool = False
+    locked: bool = False
 
     @property
     def mention(self) -> str:
         return f"<#{self.id}>"
+
+    @property
+    def denied_bits(self) -> int:
+        """``denied`` as an overwrite says it."""
+        return sum(Permission[name.upper()] for name in self.denied)
 
     @property
     def visible(self) -> list[Message]:
