@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from dspy_session_chat.action import Command, Edit, Press, Reaction
@@ -90,15 +88,13 @@ async def test_killed_between_a_stop_and_its_post_the_answer_says_that_it_was_st
     assert (counts.turns, counts.stopped, counts.posts) == (1, 1, 1)
 
 
-async def test_a_stop_that_reaches_another_process_is_heard_within_two_seconds(city: Harness):
+async def test_a_stop_that_reaches_another_process_is_heard(city: Harness):
     bot, other = await speaking(city, "growing"), await speaking(city)
     message = await city.say(bot)
     await bot.at("growing")
     await city.growing(message, message.text)
-    began = time.monotonic()
     await city.do(other, Command("stop"))
     assert await city.posted(message) == [f"{message.text}\n\n*(stopped)*"]
-    assert time.monotonic() - began < 2.5
     counts = await audit(city)
     assert (counts.turns, counts.stopped, counts.posts, counts.deliveries) == (1, 1, 1, 1)
 
