@@ -6,18 +6,17 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
 import dspy
 
 from dspy_session import ConfigurationError, Session, SessionError
-from dspy_session.conversation import ConversationKey, Conversations, DurableSink, Sink
+from dspy_session.conversation import Conversations, DurableSink, Sink
 from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Runtime
-from dspy_session.stores import Posts, SealingKey, Store
-from dspy_session_chat.action import Action, Deletion, Edit, Event, Press, Reaction
+from dspy_session.stores import SealingKey, Store
+from dspy_session_chat.action import Action, Event, Reaction
 from dspy_session_chat.commands import BotCommand, Commands, Handler
 from dspy_session_chat.desk import Desk
 from dspy_session_chat.duration import seconds_of
@@ -27,17 +26,18 @@ from dspy_session_chat.forms import Forms
 from dspy_session_chat.markup.outward import outward
 from dspy_session_chat.means import Means
 from dspy_session_chat.options import check_model, check_platforms, check_rules, check_seconds, check_that_it_can_think
+from dspy_session_chat.placing import Placing
 from dspy_session_chat.platform import NeedsCommands, NeedsConversations, NeedsManners, Platform, Receive, by_name
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.ratings import SCORES, Ratings
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.gate import Gate
 from dspy_session_chat.rules.limits import Limits, shortened
-from dspy_session_chat.rules.manners import Manners, is_heard, may_be_of, scoped
+from dspy_session_chat.rules.manners import Manners, is_heard
 from dspy_session_chat.rules.prices import models_of
 from dspy_session_chat.rules.steps import shorten
 from dspy_session_chat.stopping import finishing, stopped_by_signals
-from dspy_session_chat.waiting import Waiting
+from dspy_session_chat.wavering import Wavering
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,9 @@ class Bot:
         self._lm = lm
         self._access = access
         self._ratings = Ratings(scores)
+        self._wavering = Wavering(self._ratings, self.conversations.clock)
         self._poster = Poster(self.conversations, self._platforms, manners.most_posts)
+        self._placing = Placing(self.conversations.store, manners, self._poster.growing)
         self._desk = Desk(
             Means(
                 conversations=self.conversations,
@@ -162,7 +164,14 @@ class Bot:
         self._closing = self._hurried = False
 
     def command(
-        self, name: str, description: str, *, aliases: Sequence[str] = (), takes: str = "", admin: bool = False
+        self,
+        name: str,
+        description: str,
+        *,
+        aliases: Sequence[str] = (),
+        takes: str = "",
+        admin: bool = False,
+        private: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Make a function a command of the bot.
 
@@ -179,6 +188,7 @@ class Bot:
             aliases: Other names for it.
             takes: What may be written after it, for the help.
             admin: Whether only admins may give it.
+            private: Whether what it says is for the one who gave it alone, where the platform can.
 
         Raises:
             ConfigurationError: A name is taken or does not fit, the description does not, or the function is no
@@ -186,7 +196,7 @@ class Bot:
         """
 
         def add(handler: Handler) -> Handler:
-            self.commands.add(BotCommand(name, description, handler, tuple(aliases), takes, admin))
+            self.commands.add(BotCommand(name, description, handler, tuple(aliases), takes, admin, private))
             return handler
 
         return add
@@ -302,8 +312,8 @@ class Bot:
                 raise SessionError("the bot is stopping and takes no more messages")
             if not self._is_heard(event):
                 return
-            waiting = await self._placed(name, event)
-            if waiting is not None:
+            waiting = await self._placing.placed(name, event)
+            if waiting is not None and not self._wavering.is_over(waiting):
                 await self._runtime.receive(waiting.arrival(self.conversations.clock()))
 
         return receive
@@ -315,35 +325,6 @@ class Bot:
         if isinstance(event, Action) and isinstance(event.deed, Reaction):
             return self._ratings.of_reaction(event.deed) is not None
         return is_heard(event, self.manners)
-
-    async def _placed(self, name: str, event: Event) -> Waiting | None:
-        """An event with its conversation; None for one about messages that are none of our business."""
-        waiting = Waiting(name, scoped(event, self.manners), event.key)
-        deed = event.deed if isinstance(event, Action) else None
-        if isinstance(deed, Edit | Deletion):
-            return await self._about(waiting, deed.message_id)
-        if not isinstance(deed, Reaction | Press) or not deed.message_id:
-            return waiting
-        store = self.conversations.store
-        found = await store.posted_as(waiting.scope, deed.message_id) if isinstance(store, Posts) else None
-        if found is not None:
-            return replace(waiting, event=replace(event, key=ConversationKey.parse(found.key)), turn=found.turn_id)
-        key = self._poster.growing.get((waiting.scope, deed.message_id))
-        if key is not None:  # its turn is known once the answer is whole
-            return replace(waiting, event=replace(event, key=ConversationKey.parse(key)))
-        return None if isinstance(deed, Reaction) else waiting
-
-    async def _about(self, waiting: Waiting, message_id: str) -> Waiting | None:
-        """A change of a message with its conversation; None where the message never came, as most did not."""
-        store = self.conversations.store
-        keys = await store.received_in(message_id) if isinstance(store, Posts) else ()
-        if str(waiting.event.key) in keys:
-            return waiting
-        if waiting.event.author.id:
-            return None
-        # Where it is not told who changed it, it is not told either whose conversation that is: the message knows.
-        found = [key for key in map(ConversationKey.parse, keys) if may_be_of(key, waiting.place)]
-        return replace(waiting, event=replace(waiting.event, key=found[0])) if len(found) == 1 else None
 
     async def _expire(self, keep: float) -> None:
         """Forget what is older than ``keep`` seconds, now and every hour."""

@@ -6,23 +6,21 @@ import asyncio
 import json
 import logging
 import secrets
-from dataclasses import replace
 
 from cachetools import LRUCache
 
 from dspy_session import SessionError
 from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.errors import StoreError
-from dspy_session.feedback import Feedback
-from dspy_session.stores import Posts, Settled
+from dspy_session.stores import Settled
 from dspy_session_chat.action import Action, Command, Deletion, Edit, Press, Reaction
 from dspy_session_chat.answering import ATTEMPTS, Answering
 from dspy_session_chat.asking import APPROVE, DECIDED_ALREADY, DENY
 from dspy_session_chat.commands import Asked
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.means import Means
+from dspy_session_chat.opinions import Opinions
 from dspy_session_chat.posting import in_words
-from dspy_session_chat.ratings import said_by
 from dspy_session_chat.reply import Reply, sayable
 from dspy_session_chat.revising import Revising
 from dspy_session_chat.rules.gate import Refused
@@ -49,6 +47,7 @@ class Desk:
         self._means = means
         self._answering = Answering(means)
         self._revising = Revising(means, self._answering)
+        self._opinions = Opinions(means)
         self._in_a_row: LRUCache[str, int] = LRUCache(REMEMBERED)
         for command in StandardCommands(means, self._answering).all():
             means.commands.add(command)
@@ -160,7 +159,7 @@ class Desk:
             case Press() as press:
                 await self._press(waiting, action, press, job)
             case Reaction() as reaction:
-                await self._reaction(waiting, action, reaction, job)
+                await self._opinions.reaction(waiting, action, reaction, job)
             case Edit() as edit:
                 await self._revising.edit(waiting, action, edit, job)
             case Deletion() as deletion:
@@ -183,6 +182,8 @@ class Desk:
         else:
             try:
                 reply = sayable(await known.handler(asked))
+                if known.private and isinstance(reply, str):
+                    reply = Reply(reply, private=True)
             except StoreError:  # whether it was done is not known: it is given again
                 raise
             except SessionError as error:
@@ -210,7 +211,7 @@ class Desk:
                 asked.settled = "" if said is None else json.dumps(said.to_json())
             settled = Settled(asked.event.event_id, asked.settled, received=True)
             await (await asked.job.changing(settled)).settle()
-        if asked.settled:
+        if asked.settled is not None:
             await self._means.poster.post(asked.waiting, asked.job, asked.settled, asked.job.work.shown)
 
     async def _is_open(self, asked: Asked) -> bool:
@@ -220,55 +221,11 @@ class Desk:
     async def _press(self, waiting: Waiting, action: Action, press: Press, job: Job) -> None:
         score = self._means.ratings.of_press(press)
         if score is not None:
-            turn_id = waiting.turn or press.about
-            given = await self._score_of(turn_id, action, job)
-            # Pressed once more it takes back what it said; with words it says it better.
-            taken_back = given == score and not press.text
-            said = Feedback(None if taken_back else score, action.user, press.text, "button")
-            await self._rate(waiting, turn_id, said, job)
+            await self._opinions.press(waiting, action, press, score, job)
         elif press.button in (APPROVE, DENY):
             await self._means.poster.settle(waiting, job, Reply(DECIDED_ALREADY, private=True))
         else:
             await self._command(waiting, Command(press.button, press.text or waiting.turn or press.about), job)
-
-    async def _reaction(self, waiting: Waiting, action: Action, reaction: Reaction, job: Job) -> None:
-        store = self._means.conversations.store
-        if not waiting.turn and isinstance(store, Posts):  # the answer was still growing when it came
-            found = await store.posted_as(waiting.scope, reaction.message_id)
-            waiting = replace(waiting, turn="" if found is None else found.turn_id)
-        score = self._means.ratings.of_reaction(reaction)
-        if not reaction.added:
-            given = await self._score_of(waiting.turn, action, job)
-            if given is None or given != score:  # they have said something else since
-                await self._means.poster.settle(waiting, job)
-                return
-            score = None
-        elif score is None:
-            await self._means.poster.settle(waiting, job)
-            return
-        await self._rate(waiting, waiting.turn, Feedback(score, action.user, "", "reaction"), job)
-
-    async def _score_of(self, turn_id: str, action: Action, job: Job) -> float | None:
-        try:
-            _, turn = await (await job.changing()).find(turn_id)
-        except StoreError:
-            raise
-        except SessionError:
-            return None
-        return said_by(turn, action.user)
-
-    async def _rate(self, waiting: Waiting, turn_id: str, said: Feedback, job: Job) -> None:
-        settled = Settled(waiting.event.event_id, received=True)
-        try:
-            if self._means.access.denial(waiting.event) is None:
-                changing = await job.changing(settled)
-                await changing.score(turn_id, said.score, by=said.by, text=said.text, source=said.source)
-                return
-        except StoreError:
-            raise
-        except SessionError as error:  # the turn was taken back, or forgotten
-            logger.info("A rating in %s is of no account: %s", job.hold.key, error)
-        await self._means.poster.settle(waiting, job)
 
 
 def _is_order(action: Action) -> bool:

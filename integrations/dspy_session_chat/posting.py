@@ -117,17 +117,18 @@ class Poster:
         if isinstance(platform, ShowsWaiting):
             await platform.nothing_to_say(waiting.event)
 
-    async def settle(self, waiting: Waiting, job: Job, reply: Reply | None = None) -> None:
+    async def settle(self, waiting: Waiting, job: Job, reply: Reply | None = None, *, also: Sequence[str] = ()) -> None:
         """Be done with an event that changes nothing, and say something of the bot's own if there is anything to say.
 
         Args:
             waiting: The event.
             job: The conversation.
             reply: What is said; None for nothing.
+            also: Ids of further events that are done with it.
         """
         written = "" if reply is None else json.dumps(reply.to_json())
         settled = Settled(waiting.event.event_id, written, received=True)
-        await (await job.changing(settled)).settle()
+        await (await job.changing(settled, also=also)).settle()
         await self.post(waiting, job, written, job.work.shown)
 
     async def answer_beside(self, waiting: Waiting, job: Job, reply: Reply | None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from dspy_session import Turn
 from dspy_session.errors import ConfigurationError
-from dspy_session_chat.action import Press, Reaction
+from dspy_session_chat.action import Deed, Press, Reaction
 from dspy_session_chat.reply import Button
 
 GOOD, BAD = "good", "bad"
@@ -42,6 +42,27 @@ class Ratings:
         """What a button is worth; None for one that rates nothing."""
         emoji = {GOOD: "👍", BAD: "👎"}.get(press.button)
         return None if emoji is None else self._scores.get(emoji, SCORES[emoji])
+
+    def is_rating(self, deed: Deed) -> bool:
+        """Whether somebody says by it what an answer is worth, or takes that back."""
+        if isinstance(deed, Reaction):
+            return self.of_reaction(deed) is not None
+        return isinstance(deed, Press) and self.of_press(deed) is not None
+
+    def after(self, given: float | None, reactions: Iterable[Reaction]) -> float | None:
+        """What a user has said of an answer once they have put reactions there, or taken them away.
+
+        Args:
+            given: What they had said before; None for nothing.
+            reactions: The reactions, in order.
+        """
+        for reaction in reactions:
+            score = self.of_reaction(reaction)
+            if reaction.added and score is not None:
+                given = score
+            elif not reaction.added and given == score:  # else they have said something else since
+                given = None
+        return given
 
     def buttons(self, turn_id: str) -> tuple[Button, Button]:
         """The two buttons under an answer."""

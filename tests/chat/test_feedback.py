@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import dspy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dspy_session.conversation import ChangeEvent, ConversationKey, TurnEvent
 from dspy_session.feedback import Feedback
 from dspy_session_chat import Access, Manners, Reaction
+from dspy_session_chat.ratings import Ratings
 from dspy_session_chat.testing import ChatTester
+from dspy_session_chat.wavering import MOST_A_DAY
 from tests.chat.agents import Parrot, Speaker, held
 from tests.conversation.scripted_sink import ScriptedSink
 
@@ -66,6 +74,82 @@ async def test_buttons_rate_ask_for_a_sentence_and_are_taken_back() -> None:
         assert len(chat.seen()) == 1  # nothing was said about it
     kinds = [told.partition(":")[0] for told in sink.told[str(reply.event.key)]]
     assert len(kinds) == 5
+
+
+def rows(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        (count,) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(count)
+
+
+async def test_who_cannot_decide_fills_no_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "bot.db"
+    async with ChatTester(held(Parrot()), store=f"sqlite:///{path}") as chat:
+        reply = await chat.say("one")
+        before = {table: rows(path, table) for table in ("arrivals", "entries")}
+        for _ in range(50):
+            await chat.react("👍", reply)
+            await chat.react("👍", reply, added=False)
+            await chat.handled(await chat.press("👎", reply))
+        assert {table: rows(path, table) - before[table] for table in before} == {
+            "arrivals": MOST_A_DAY,
+            "entries": MOST_A_DAY,
+        }
+        await chat.react("👎", reply, author="ben")
+        assert "tester::ben" in [each.by for each in (await chat.turns())[0].feedback]
+        another = await chat.say("two")
+        await chat.react("👍", another)
+        assert await score_of(chat) == 1.0
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("tester::ann has rated an answer in tester:W:general:t1 20 times today")
+
+
+@pytest.mark.parametrize("last", [True, False])
+async def test_reactions_that_wait_are_one(tmp_path: Path, last: bool) -> None:
+    path, agent = tmp_path / "bot.db", Parrot()
+    async with ChatTester(held(agent), store=f"sqlite:///{path}") as chat:
+        reply = await chat.say("one")
+        place = replace(reply.event.key, thread=None)
+        gate = agent.gate()
+        asked = await chat.start("two")
+        await agent.started.wait()
+        for number in range(16):
+            await chat.do(Reaction("👎" if number % 4 < 2 else "👍", reply.id, number % 2 == 0), key=place)
+        if last:
+            await chat.do(Reaction("👍", reply.id), key=place)
+        await chat.do(Reaction("👎", reply.id), key=place, author="ben")
+        entries = rows(path, "entries")
+        gate.set()
+        await asked.reply()
+        await chat.command("help")
+        assert [each.score for each in (await chat.turns())[0].feedback] == ([1.0, 0.0] if last else [0.0])
+        assert rows(path, "entries") - entries == 1 + last + 1  # a turn, what Ann says of the other one, and Ben
+
+
+@given(
+    st.none() | st.sampled_from([0.0, 1.0]),
+    st.lists(st.builds(Reaction, st.sampled_from(["👍", "👎", "🎉"]), st.just("m1"), st.booleans())),
+    st.integers(0, 9),
+)
+def test_reactions_together_say_what_they_say_one_by_one(
+    given_before: float | None, reactions: list[Reaction], place: int
+) -> None:
+    ratings = Ratings()
+    at_once = ratings.after(given_before, reactions)
+    assert ratings.after(ratings.after(given_before, reactions[:place]), reactions[place:]) == at_once
+    assert at_once in (None, 0.0, 1.0)
+
+
+async def test_what_changes_nothing_is_not_written_down(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    async with ChatTester(held(Parrot()), store=f"sqlite:///{path}") as chat:
+        reply = await chat.say("one")
+        await chat.handled(await chat.press("👎", reply, text="It is too long."))
+        entries = rows(path, "entries")
+        await chat.react("👎", reply)
+        await chat.react("👍", reply, added=False)
+        assert rows(path, "entries") == entries
+        assert (await chat.turns())[0].feedback[0].text == "It is too long."
 
 
 async def test_any_message_of_an_answer_finds_its_turn() -> None:
