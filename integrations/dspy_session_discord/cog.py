@@ -35,12 +35,14 @@ class SessionCog(commands.Cog, name="dspy-session"):
 
     def _told(self, event: str, take: Callable[..., None]) -> Callable[..., Coroutine[Any, Any, None]]:
         async def listener(*arguments: Any) -> None:
-            if event != "on_message" or not await self._is_command(arguments[0]):
+            if event != "on_message" or not await invokes(self._bot, arguments[0]):
                 take(*arguments)
 
         return listener
 
-    async def _is_command(self, message: discord.Message) -> bool:
-        if self._bot.command_prefix is None:  # a bot with slash commands only, which get_context does not take
-            return False
-        return (await self._bot.get_context(message)).valid
+
+async def invokes(bot: commands.Bot | commands.AutoShardedBot, message: discord.Message) -> bool:
+    """Whether ``message`` invokes a command of ``bot``."""
+    if bot.command_prefix is None:  # a bot with slash commands only, which get_context does not take
+        return False
+    return (await bot.get_context(message)).valid

@@ -59,6 +59,11 @@ class Hearing:
             "on_interaction": self._guarded(self._interaction),
         }
 
+    async def finished(self) -> None:
+        """Return when nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
     async def aclose(self) -> None:
         """Cancel what is under way."""
         tasks = list(self._tasks)

@@ -14,6 +14,23 @@ from dspy_session_discord.cog import SessionCog
 from dspy_session_discord.hearing import Listeners
 
 
+def together(*several: Listeners) -> Listeners:
+    """Listeners that tell all of ``several``, in this order."""
+    takers: dict[str, list[Callable[..., None]]] = {}
+    for listeners in several:
+        for event, take in listeners.items():
+            takers.setdefault(event, []).append(take)
+
+    def told(taking: list[Callable[..., None]]) -> Callable[..., None]:
+        def tell(*arguments: Any) -> None:
+            for take in taking:
+                take(*arguments)
+
+        return tell
+
+    return {event: told(taking) for event, taking in takers.items()}
+
+
 @asynccontextmanager
 async def joined(client: discord.Client, listeners: Listeners) -> AsyncIterator[None]:
     """For as long as the block runs, ``client`` tells ``listeners`` too what it hears.

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import discord
 
+from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
+from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Opened, Post, Posted, PostedInPartError, Receive, Said
 from dspy_session_chat.reply import Button
 from dspy_session_discord.before import said_before
-from dspy_session_discord.connection import checked, log_in, own_client, stay_connected
+from dspy_session_discord.budget import Budget
+from dspy_session_discord.catching_up import CatchingUp
+from dspy_session_discord.client import borrowed, made
+from dspy_session_discord.connection import ClientLostError, stay_connected
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.hearing import Hearing
-from dspy_session_discord.joining import joined
+from dspy_session_discord.hearing import Hearing, Listeners
+from dspy_session_discord.joining import joined, together
 from dspy_session_discord.key import PLATFORM
 from dspy_session_discord.markup import split
 from dspy_session_discord.opening import open_thread
 from dspy_session_discord.place import Place, Places, find
 from dspy_session_discord.posting import Written, change, deliver, fresh_nonce, send
-from dspy_session_discord.refusal import NO_MESSAGE_CONTENT, UNREACHABLE, explain, refused_to_post
+from dspy_session_discord.refusal import UNREACHABLE, explain, refused_to_post
+from dspy_session_discord.shards import Spread, checked_spread
 
 _log = logging.getLogger(__name__)
 
@@ -69,9 +76,14 @@ class Discord:
         client_options: Options of ``discord.Client`` for the client that the kit owns: ``proxy``, ``connector``,
             ``intents``, …
         downloader: Fetches the files that people send; one that asks Discord's own hosts if None.
+        catch_up: How old a message may be that was written while the bot was away and is answered when it is back:
+            ``"10m"``, ``"2h"``; None to answer none.
+        shards: How the bot's servers are spread over connections: ``"auto"`` for as many as Discord recommends,
+            ``Shards((0, 1), of=4)`` for those of this process; None for one connection.
+        now: The time, for tests.
 
     Raises:
-        ConfigurationError: ``client_options`` together with ``bot``.
+        ConfigurationError: ``client_options`` or ``shards`` together with ``bot``, or one that does not fit.
     """
 
     def __init__(
@@ -81,13 +93,23 @@ class Discord:
         bot: discord.Client | None = None,
         client_options: Mapping[str, Any] | None = None,
         downloader: Downloader | None = None,
+        catch_up: str | None = "10m",
+        shards: Spread = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if bot is not None and client_options is not None:
             raise ConfigurationError("client_options are for a client that the kit makes; set them on your bot instead")
+        if bot is not None and shards is not None:
+            raise ConfigurationError("shards are for a client that the kit makes; your bot has its own")
         self._token = token
         self._bot = bot
         self._client_options = dict(client_options or {})
         self._downloader = Downloader(FILE_HOSTS) if downloader is None else downloader
+        self._spread = checked_spread(shards)
+        self._catch_up = None if catch_up is None else seconds_of(catch_up)
+        self._now = now
+        self._conversations: Conversations | None = None
+        self._budget = Budget()
         self._places = Places()
         self._client: discord.Client | None = None
         self._logged_in: asyncio.Event | None = None  # while running
@@ -100,6 +122,10 @@ class Discord:
         """``"discord"``."""
         return PLATFORM
 
+    def use_conversations(self, conversations: Conversations) -> None:
+        """Where the bot keeps what was said: so it knows what it may have missed."""
+        self._conversations = conversations
+
     async def run(self, receive: Receive) -> None:
         """Connect and hand all that people write and do to ``receive``, until cancelled.
 
@@ -111,18 +137,37 @@ class Discord:
             raise ConfigurationError("this Discord platform is running already; make one per bot")
         logged_in = self._logged_in = asyncio.Event()
         try:
-            async with AsyncExitStack() as opened:
-                client = self._client = await opened.enter_async_context(self._ready_client())
-                hearing = Hearing(receive, client)
-                opened.push_async_callback(hearing.aclose)
-                listeners = {"on_connect": logged_in.set, **hearing.listeners}
-                await opened.enter_async_context(joined(client, listeners))
-                if client.user is not None:
-                    logged_in.set()
-                await self._stay(client)
+            while True:
+                try:
+                    await self._run(receive, logged_in)
+                except ClientLostError:
+                    if self._bot is not None:
+                        raise
         finally:
             self._client = self._logged_in = None
             logged_in.set()  # answers that still wait learn that they wait in vain
+
+    async def _run(self, receive: Receive, logged_in: asyncio.Event) -> None:
+        """Be there with one client."""
+        async with AsyncExitStack() as opened:
+            client = self._client = await opened.enter_async_context(self._ready_client())
+            hearing = Hearing(receive, client)
+            opened.push_async_callback(hearing.aclose)
+            ears: list[Listeners] = [{"on_connect": logged_in.set}, hearing.listeners]
+            if self._catch_up is not None:
+                take = hearing.listeners["on_message"]
+                catching = CatchingUp(client, take, self._catch_up, self._conversations, self._now)
+                opened.push_async_callback(catching.aclose)
+                ears.append(catching.listeners)
+                catching.start()
+            await opened.enter_async_context(joined(client, together(*ears)))
+            if client.user is not None:
+                logged_in.set()
+            try:
+                await self._stay(client)
+            except ClientLostError:
+                await hearing.finished()
+                raise
 
     async def post(self, post: Post) -> Posted:
         """Post an answer; the thread that it belongs in is opened when it is not there yet.
@@ -210,29 +255,14 @@ class Discord:
             task.cancel()
             await asyncio.wait([task])
 
-    @asynccontextmanager
-    async def _ready_client(self) -> AsyncIterator[discord.Client]:
+    def _ready_client(self) -> AbstractAsyncContextManager[discord.Client]:
         """The client to use; logged in, unless its owner does that."""
         if self._bot is None:
-            connector = self._client_options.get("connector")
-            if connector is not None and connector.closed:
-                raise ConfigurationError("the connector in client_options was closed with the last run; make a new one")
-            async with own_client(checked(self._token), self._client_options) as client:
-                yield client
-            return
-        if self._bot.is_closed():
-            raise ConfigurationError("the bot was closed, and discord.py cannot open a client again; make a new one")
-        if not self._bot.intents.message_content:
-            _log.warning(NO_MESSAGE_CONTENT)
-        if self._token is None:
-            yield self._bot
-            return
-        async with self._bot:
-            await log_in(self._bot, checked(self._token))
-            yield self._bot
+            return made(self._token, self._client_options, self._budget, self._spread)
+        return borrowed(self._bot, self._token)
 
     async def _stay(self, client: discord.Client) -> None:
-        if client is self._bot and self._token is None:
+        if self._bot is not None and self._token is None:
             await asyncio.Event().wait()  # its owner connects it
         await stay_connected(client)
 

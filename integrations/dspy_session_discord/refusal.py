@@ -24,6 +24,15 @@ NO_MESSAGE_CONTENT = (
     f"on in a thread without a mention, switch on {PORTAL} → Message Content Intent."
 )
 
+_CLOSED_FOR_GOOD = {
+    4004: REFUSED_TOKEN,
+    4010: "Discord knows no such shard. Give each process its own of the same number: shards=Shards((0, 1), of=4).",
+    4011: 'The bot is in more servers than one connection may hear. Spread them over several: Discord(shards="auto").',
+    4012: "Discord no longer speaks with this version of discord.py. Bring it up to date: pip install -U discord.py.",
+    4013: "Discord does not know the intents that the bot asks for. Give its client those of discord.Intents alone.",
+}
+"""By the code of the closing frame, after which it is no use to connect again."""
+
 _MENDS = {
     10003: "the channel or thread is gone",
     10008: "the message is gone",
@@ -70,6 +79,6 @@ def connection_refused(error: Exception) -> PlatformError:
     """What to tell the operator when the gateway closed for good."""
     if isinstance(error, discord.PrivilegedIntentsRequired):
         return PlatformError(REFUSED_INTENTS)
-    if isinstance(error, discord.ConnectionClosed) and error.code == 4004:  # authentication failed
-        return PlatformError(REFUSED_TOKEN)
+    if isinstance(error, discord.ConnectionClosed) and error.code in _CLOSED_FOR_GOOD:
+        return PlatformError(_CLOSED_FOR_GOOD[error.code])
     return PlatformError(f"Discord ended the connection for good: {explain(error)}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import discord
@@ -77,9 +78,10 @@ class PromptClient(discord.Client):
         pass
 
 
-def own(fake: FakeDiscord, **options: Any) -> Discord:
+def own(fake: FakeDiscord, *, now: Callable[[], datetime] | None = None, **options: Any) -> Discord:
     """The platform with a client of its own, connected to ``fake``."""
-    return Discord(token=fake.token, client_options={"connector": fake.connector(), **HURRY, **options})
+    told: dict[str, Any] = {} if now is None else {"now": now}
+    return Discord(token=fake.token, client_options={"connector": fake.connector(), **HURRY, **options}, **told)
 
 
 @asynccontextmanager

@@ -80,12 +80,23 @@ async def test_a_token_that_is_reset_meanwhile_ends_the_run(fake: FakeDiscord) -
         await run
 
 
-async def test_a_connection_that_discord_ends_for_good_ends_the_run(fake: FakeDiscord) -> None:
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (4004, "refuses the token"),
+        (4010, r"no such shard.*Shards\("),
+        (4011, 'shards="auto"'),
+        (4012, "pip install -U"),
+        (4013, "the intents that the bot asks for"),
+        (4014, "Privileged Gateway Intents"),
+    ],
+)
+async def test_a_connection_that_discord_ends_for_good_ends_the_run(fake: FakeDiscord, code: int, line: str) -> None:
     run = asyncio.create_task(own(fake).run(Keep()))
     await fake.connected()
-    await fake.gateway.drop(4013)
+    await fake.gateway.drop(code)
 
-    with pytest.raises(PlatformError, match=r"ended the connection for good.*4013") as error:
+    with pytest.raises(PlatformError, match=line) as error:
         await run
     one_line(error)
 
@@ -150,7 +161,7 @@ async def test_the_bot_asks_for_no_more_than_it_needs(fake: FakeDiscord) -> None
     }
 
 
-@pytest.mark.parametrize("code", [None, 1000, 4000])
+@pytest.mark.parametrize("code", [None, 1000, 4000, 4009])
 async def test_what_was_written_while_the_connection_was_down_is_answered(
     fake: FakeDiscord, place: Place, code: int | None
 ) -> None:

@@ -39,6 +39,12 @@ class Fault:
         return self.times > 0 and self.method in (method, "*") and fnmatchcase(path, self.path)
 
 
+def turned_away(method: str, path: str, *, retry_after: float, times: int = 1) -> Fault:
+    """What Cloudflare, in front of Discord, answers an address from which too many requests came."""
+    page = "<!doctype html>\n<html><title>Access denied | discord.com</title>\n<h1>Error 1015</h1></html>"
+    return Fault(method, path, 429, page, {"Retry-After": str(retry_after)}, times=times)
+
+
 class Faults:
     """The faults that are still to strike, oldest first."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, web
+
+from tests.loopback.discord.squeezing import Squeeze, squeeze_of
 
 
 class Op(IntEnum):
@@ -22,6 +23,10 @@ class Op(IntEnum):
     INVALID_SESSION = 9
     HELLO = 10
     HEARTBEAT_ACK = 11
+
+
+CLIENTS = (3, 4, 8)
+"""What a client may send besides: its presence, a voice state, a request for members."""
 
 
 class Intent(IntFlag):
@@ -36,11 +41,22 @@ class Intent(IntFlag):
 
 
 PRIVILEGED = Intent.GUILD_MEMBERS | Intent.GUILD_PRESENCES | Intent.MESSAGE_CONTENT
+THERE_ARE = (1 << 17) - 1 | 3 << 20 | 3 << 24
+"""The bits of all intents that Discord knows."""
 
+UNKNOWN_OPCODE = 4001
+DECODE_ERROR = 4002
 NOT_AUTHENTICATED = 4003
 AUTHENTICATION_FAILED = 4004
 ALREADY_AUTHENTICATED = 4005
+INVALID_SEQUENCE = 4007
+INVALID_SHARD = 4010
+SHARDING_REQUIRED = 4011
+INVALID_INTENTS = 4013
 DISALLOWED_INTENTS = 4014
+
+STARTS = 1000
+"""Sessions that a bot may start in a day."""
 
 Payload = dict[str, Any]
 View = Callable[["Session"], Payload | None]
@@ -49,10 +65,11 @@ View = Callable[["Session"], Payload | None]
 
 @dataclass(eq=False)
 class Session:
-    """One identified client: its intents, and every event since, kept for a resume."""
+    """One identified client: its intents, its shard, and every event since, kept for a resume."""
 
     id: str
     intents: Intent
+    shard: tuple[int, int] = (0, 1)
     events: list[tuple[str, Payload]] = field(default_factory=list)
     connection: Connection | None = None
 
@@ -61,6 +78,11 @@ class Session:
         self.events.append((name, payload))
         if self.connection is not None:
             await self.connection.event(len(self.events), name, payload)
+
+    def is_told_of(self, guild: int | None) -> bool:
+        """Whether events of ``guild`` are this shard's; those of no server are the first one's."""
+        number, count = self.shard
+        return number == (0 if guild is None else (guild >> 22) % count)
 
     async def replay(self, connection: Connection, after: int) -> None:
         """Send what came after event number ``after``, then take ``connection`` for what is to come."""
@@ -72,24 +94,26 @@ class Session:
 
 
 class Connection:
-    """One websocket, with the zlib stream that Discord keeps over all of its frames."""
+    """One websocket, with the stream of a compressor that Discord keeps over all of its frames."""
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         self._socket = socket
         self._transport = request.transport
-        self._deflate = zlib.compressobj() if request.query.get("compress") == "zlib-stream" else None
+        self._squeeze: Squeeze | None = squeeze_of(request.query.get("compress", ""))
         self._sending = asyncio.Lock()
 
     async def send(self, op: Op, data: Any = None, *, number: int | None = None, name: str | None = None) -> None:
-        frame = json.dumps({"op": op, "d": data, "s": number, "t": name})
+        await self.send_text(json.dumps({"op": op, "d": data, "s": number, "t": name}))
+
+    async def send_text(self, frame: str) -> None:
+        """Send ``frame`` as it is, whatever it says."""
         async with self._sending:
             if self._socket.closed or self._transport is None or self._transport.is_closing():
                 return
-            if self._deflate is None:
+            if self._squeeze is None:
                 await self._socket.send_str(frame)
             else:
-                squeezed = self._deflate.compress(frame.encode()) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-                await self._socket.send_bytes(squeezed)
+                await self._socket.send_bytes(self._squeeze(frame.encode()))
 
     async def event(self, number: int, name: str, payload: Payload) -> None:
         await self.send(Op.DISPATCH, payload, number=number, name=name)
@@ -106,7 +130,10 @@ class Connection:
 class Gateway:
     """Speaks the gateway protocol with every client that connects.
 
-    ``ready`` makes the payload of READY for a new session, ``greet`` sends what follows it.
+    ``ready`` makes the payload of READY for a new session, ``greet`` sends what follows it. A test may set
+    ``shards`` (how many Discord recommends), ``must_shard``, ``starts_left`` (sessions that may still be started today)
+    and ``hang_ups``: so many connections end right after READY or RESUMED, with the code ``hang_up_code``.
+    ``too_fast`` identifications are answered with INVALID_SESSION, as those are that come too soon after another.
     """
 
     def __init__(
@@ -130,6 +157,15 @@ class Gateway:
         self.beats = 0
         self.heartbeat_ms = 41_250
         self.answers_beats = True
+        self.connections = 0
+        self.shards = 1
+        self.must_shard = False
+        self.starts_left = STARTS
+        self.starts_again_ms = 86_400_000
+        self.overdrawn = False
+        self.too_fast = 0
+        self.hang_ups = 0
+        self.hang_up_code: int | None = 4000
 
     @property
     def live(self) -> list[Session]:
@@ -139,7 +175,7 @@ class Gateway:
     async def dispatch(self, name: str, view: View) -> None:
         for session in list(self.sessions.values()):
             payload = view(session)
-            if payload is not None:
+            if payload is not None and session.is_told_of(_guild_of(name, payload)):
                 await session.dispatch(name, payload)
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
@@ -147,12 +183,15 @@ class Gateway:
         await socket.prepare(request)
         connection = Connection(socket, request)
         self._connections.add(connection)
+        self.connections += 1
         session: Session | None = None
         try:
             await connection.send(Op.HELLO, {"heartbeat_interval": self.heartbeat_ms})
             async for frame in socket:
                 op, data = _read(frame)
-                if op == Op.HEARTBEAT:
+                if op is None:
+                    await connection.close(DECODE_ERROR)
+                elif op == Op.HEARTBEAT:
                     await self._beat(connection)
                 elif op in (Op.IDENTIFY, Op.RESUME) and session is not None:
                     await connection.close(ALREADY_AUTHENTICATED)
@@ -162,6 +201,8 @@ class Gateway:
                     session = await self._resume(connection, data)
                 elif session is None:
                     await connection.close(NOT_AUTHENTICATED)
+                elif op not in CLIENTS:
+                    await connection.close(UNKNOWN_OPCODE)
         finally:
             self._connections.discard(connection)
             if session is not None and session.connection is connection:
@@ -169,15 +210,15 @@ class Gateway:
             self._changed()
         return socket
 
-    async def drop(self, code: int | None = None) -> None:
+    async def drop(self, code: int | None = None, *, shard: int | None = None) -> None:
         """End every connection: with a close frame of ``code``, or by cutting the wire. Sessions can be resumed."""
-        for session in self.live:
+        meant = [session for session in self.live if shard in (None, session.shard[0])]
+        ending = list(self._connections) if shard is None else [session.connection for session in meant]
+        for session in meant:
             session.connection = None
-        for connection in list(self._connections):
-            if code is None:
-                connection.abort()
-            else:
-                await connection.close(code)
+        for connection in ending:
+            if connection is not None:
+                await self._end(connection, code)
 
     async def ask_to_reconnect(self) -> None:
         """Send RECONNECT: the client is to come back and resume."""
@@ -185,13 +226,42 @@ class Gateway:
             if session.connection is not None:
                 await session.connection.send(Op.RECONNECT)
 
-    async def forget_sessions(self) -> None:
+    async def forget_sessions(self, *, shard: int | None = None) -> None:
         """Send INVALID_SESSION: the clients must identify anew, and what they missed is lost."""
-        connected = [session.connection for session in self.live]
-        self.sessions.clear()
+        meant = [session for session in self.sessions.values() if shard in (None, session.shard[0])]
+        connected = [session.connection for session in meant]
+        for session in meant:
+            del self.sessions[session.id]
         for connection in connected:
             if connection is not None:
                 await connection.send(Op.INVALID_SESSION, False)
+
+    async def ask_to_resume(self) -> None:
+        """Send INVALID_SESSION that is none: the clients are to come back and resume."""
+        for session in self.live:
+            if session.connection is not None:
+                await session.connection.send(Op.INVALID_SESSION, True)
+
+    async def ask_to_beat(self) -> None:
+        """Send HEARTBEAT: the clients are to answer with one at once."""
+        for session in self.live:
+            if session.connection is not None:
+                await session.connection.send(Op.HEARTBEAT)
+
+    async def say(self, frame: str) -> None:
+        """Send ``frame`` to every client as it is: what Discord should never send."""
+        for session in self.live:
+            if session.connection is not None:
+                await session.connection.send_text(frame)
+
+    def start_limit(self) -> Payload:
+        """How many sessions may still be started."""
+        return {
+            "total": STARTS,
+            "remaining": self.starts_left,
+            "reset_after": self.starts_again_ms,
+            "max_concurrency": 1,
+        }
 
     async def close(self) -> None:
         for connection in list(self._connections):
@@ -204,21 +274,53 @@ class Gateway:
         self._changed()
 
     async def _identify(self, connection: Connection, data: Payload) -> Session | None:
-        intents = Intent(data["intents"])
-        if data["token"] != self._token():
-            await connection.close(AUTHENTICATION_FAILED)
+        if (refusal := self._refusal(data)) is not None:
+            await connection.close(refusal)
             return None
-        if intents & PRIVILEGED & ~self._granted():
-            await connection.close(DISALLOWED_INTENTS)
+        if self.too_fast:
+            self.too_fast -= 1
+            await connection.send(Op.INVALID_SESSION, False)
             return None
         self.identified += 1
-        session = Session(f"session-{self.identified}", intents, connection=connection)
+        self.starts_left -= 1
+        number, count = data.get("shard", (0, 1))
+        session = Session(f"session-{self.identified}", Intent(data["intents"]), (number, count))
         self.sessions[session.id] = session
+        session.connection = connection
         await session.dispatch("READY", self._ready(session))
         for name, payload in self._greet(session):
             await session.dispatch(name, payload)
+        await self._hang_up(connection)
         self._changed()
         return session
+
+    def _refusal(self, data: Payload) -> int | None:
+        """The code of the close frame that answers an identification; None when it is taken."""
+        number, count = data.get("shard", (0, 1))
+        if not self.starts_left:
+            self.overdrawn = True  # Discord resets the token, and writes to the bot's owner
+        if data["token"] != self._token() or self.overdrawn:
+            return AUTHENTICATION_FAILED
+        if not 0 <= number < count:
+            return INVALID_SHARD
+        if self.must_shard and "shard" not in data:
+            return SHARDING_REQUIRED
+        if data["intents"] & ~THERE_ARE:
+            return INVALID_INTENTS
+        if data["intents"] & PRIVILEGED & ~self._granted():
+            return DISALLOWED_INTENTS
+        return None
+
+    async def _hang_up(self, connection: Connection) -> None:
+        if self.hang_ups:
+            self.hang_ups -= 1
+            await self._end(connection, self.hang_up_code)
+
+    async def _end(self, connection: Connection, code: int | None) -> None:
+        if code is None:
+            connection.abort()
+        else:
+            await connection.close(code)
 
     async def _resume(self, connection: Connection, data: Payload) -> Session | None:
         if data["token"] != self._token():
@@ -228,15 +330,28 @@ class Gateway:
         if session is None:
             await connection.send(Op.INVALID_SESSION, False)
             return None
+        if not isinstance(data["seq"], int) or data["seq"] > len(session.events):
+            del self.sessions[session.id]
+            await connection.close(INVALID_SEQUENCE)
+            return None
         await session.replay(connection, data["seq"])
         await session.dispatch("RESUMED", {})
         self.resumed += 1
+        await self._hang_up(connection)
         self._changed()
         return session
 
 
-def _read(frame: WSMessage) -> tuple[int, Any]:
-    if frame.type is not WSMsgType.TEXT:
-        return -1, None
-    body = json.loads(frame.data)
-    return body["op"], body.get("d")
+def _read(frame: WSMessage) -> tuple[int | None, Any]:
+    """What a client says; no opcode where it cannot be understood."""
+    try:
+        body = json.loads(frame.data)
+        return int(body["op"]), body.get("d")
+    except (TypeError, ValueError, KeyError):
+        return None, None
+
+
+def _guild_of(name: str, payload: Payload) -> int | None:
+    """The server that an event is about."""
+    guild = payload.get("guild_id") or (payload.get("id") if name.startswith("GUILD_") else None)
+    return None if guild is None else int(guild)

@@ -22,6 +22,8 @@ Payload = dict[str, Any]
 
 ALL_PERMISSIONS = str((1 << 50) - 1 & ~Permission.ADMINISTRATOR)
 """All but the one that no overwrite takes away."""
+HAS_THREAD = 1 << 5
+"""Message flag: a thread was started from it."""
 JOINED = "2026-01-01T00:00:00.000000+00:00"
 PRIVILEGED_FIELDS = ("content", "attachments", "embeds", "components")
 """What a bot without the Message Content intent gets empty."""
@@ -202,6 +204,8 @@ def message(one: Message, people: dict[int, User], *, me: int, quoted: bool = Tr
         body |= {"guild_id": str(one.channel.guild.id), "member": member(one.author)}
     if one.nonce is not None:
         body["nonce"] = one.nonce
+    if one.thread is not None:
+        body |= {"thread": channel(one.thread, me=me), "flags": one.flags | HAS_THREAD}
     if one.webhook_id is not None:
         body["webhook_id"] = str(one.webhook_id)
         del body["member"]
@@ -222,6 +226,11 @@ def _emoji(written: str) -> Payload:
     """An emoji as the paths of the API write it."""
     name, _, custom = written.partition(":")
     return {"id": custom or None, "name": name}
+
+
+def from_history(body: Payload) -> Payload:
+    """A message as the REST API sends it: it says less of where it is and who wrote it than the gateway does."""
+    return {name: value for name, value in body.items() if name not in ("guild_id", "member")}
 
 
 def without_content(body: Payload) -> Payload:

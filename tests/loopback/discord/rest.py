@@ -66,6 +66,7 @@ class Rest:
             ("GET", "/gateway/bot", self._gateway),
             ("POST", "/users/@me/channels", self._open_dm),
             ("GET", "/guilds/{guild}", self._guild),
+            ("GET", "/guilds/{guild}/members/{user}", self._member),
             ("GET", "/channels/{channel}", self._channel),
             ("PATCH", "/channels/{channel}", self._edit_channel),
             ("POST", "/channels/{channel}/typing", self._typing),
@@ -101,7 +102,7 @@ class Rest:
             if not known:
                 raise ApiError(*UNAUTHORIZED)
             if fault is None:
-                return await handler(request)
+                return await discord.buckets.answered(request, path, handler)
             if fault.when == "after":
                 await handler(request)
         except ApiError as error:
@@ -142,8 +143,10 @@ class Rest:
         )
 
     async def _gateway(self, _: web.Request) -> web.Response:
-        limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
-        return answer({"url": f"wss://{GATEWAY}", "shards": 1, "session_start_limit": limit})
+        gateway = self._discord.gateway
+        return answer(
+            {"url": f"wss://{GATEWAY}", "shards": gateway.shards, "session_start_limit": gateway.start_limit()}
+        )
 
     # channels
 
@@ -158,6 +161,12 @@ class Rest:
         if guild is None:
             raise ApiError(404, 10004, "Unknown Guild")
         return answer(payloads.guild(guild, me=self._discord.bot))
+
+    async def _member(self, request: web.Request) -> web.Response:
+        user = self._discord.people.get(int(request.match_info["user"]))
+        if user is None:
+            raise ApiError(404, 10007, "Unknown Member")
+        return answer(payloads.member(user, with_user=True))
 
     async def _channel(self, request: web.Request) -> web.Response:
         return self._channel_body(self._find_channel(request))
@@ -191,7 +200,8 @@ class Rest:
         before = int(request.query.get("before", 1 << 63))
         after = int(request.query.get("after", 0))
         found = sorted((one for one in channel.messages if after < one < before), reverse="after" not in request.query)
-        return answer([self._discord.seen(channel.messages[one]) for one in sorted(found[:limit], reverse=True)])
+        seen = (self._discord.seen(channel.messages[one]) for one in sorted(found[:limit], reverse=True))
+        return answer([payloads.from_history(each) for each in seen])
 
     async def _post(self, request: web.Request) -> web.Response:
         channel = self._find_channel(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -11,6 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.loopback.discord import payloads
+from tests.loopback.discord.buckets import Buckets
 from tests.loopback.discord.faults import Fault, Faults, When
 from tests.loopback.discord.gateway import PRIVILEGED, Gateway, Intent, Session
 from tests.loopback.discord.interactions import Interaction, Kind
@@ -48,6 +50,7 @@ class FakeDiscord:
         self.message_content = message_content
         self.snowflakes = Snowflakes()
         self.faults = Faults()
+        self.buckets = Buckets()
         self.people: dict[int, User] = {}
         self.guilds: dict[int, Guild] = {}
         self.channels: dict[int, Channel] = {}
@@ -92,7 +95,11 @@ class FakeDiscord:
 
     def connector(self) -> aiohttp.TCPConnector:
         """A connector for the real client: Discord's host names are this server, no other name resolves."""
-        return aiohttp.TCPConnector(resolver=self.resolver(), ssl=self._certificates.client())
+        return aiohttp.TCPConnector(resolver=self.resolver(), ssl=self.trust())
+
+    def trust(self) -> ssl.SSLContext:
+        """Trust in our certificates, and in no others."""
+        return self._certificates.client()
 
     def resolver(self) -> LoopbackResolver:
         """The names alone, for a client that does not trust our certificates."""
@@ -343,10 +350,15 @@ class FakeDiscord:
         """Answer the next ``times`` requests like ``path`` with an error."""
         self.faults.add(Fault(method, path, status, body, when=when, times=times))
 
-    def limit(self, method: str, path: str, *, retry_after: float, times: int = 1) -> None:
-        """Answer the next ``times`` requests like ``path`` with 429; ``retry_after`` in seconds."""
-        body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
-        self.faults.add(Fault(method, path, 429, body, {"Via": "1.1 google"}, times=times))
+    def limit(self, method: str, path: str, *, retry_after: float, times: int = 1, everywhere: bool = False) -> None:
+        """Answer the next ``times`` requests like ``path`` with 429; ``retry_after`` in seconds.
+
+        ``everywhere`` says that it is the limit of all requests together.
+        """
+        body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": everywhere}
+        headers = {"Via": "1.1 google", "Retry-After": str(retry_after)}
+        headers |= {"X-RateLimit-Global": "true", "X-RateLimit-Scope": "global"} if everywhere else {}
+        self.faults.add(Fault(method, path, 429, body, headers, times=times))
 
     def cut(self, method: str, path: str, *, when: When = "before", times: int = 1) -> None:
         """Cut the connection of the next ``times`` requests like ``path``."""
@@ -396,8 +408,9 @@ class FakeDiscord:
         return {
             "v": 10,
             "user": {**payloads.user(self.bot), "mfa_enabled": False, "verified": True, "email": None, "flags": 0},
-            "guilds": [{"id": str(guild), "unavailable": True} for guild in self.guilds],
+            "guilds": [{"id": str(guild), "unavailable": True} for guild in self.guilds if session.is_told_of(guild)],
             "session_id": session.id,
+            "shard": list(session.shard),
             "session_type": "normal",
             "resume_gateway_url": f"wss://{RESUME_GATEWAY}",
             "private_channels": [],
@@ -409,7 +422,8 @@ class FakeDiscord:
     def _greet(self, session: Session) -> list[tuple[str, Payload]]:
         if not session.intents & Intent.GUILDS:
             return []
-        return [("GUILD_CREATE", payloads.guild(guild, me=self.bot)) for guild in self.guilds.values() if guild.has_bot]
+        ours = [guild for guild in self.guilds.values() if guild.has_bot and session.is_told_of(guild.id)]
+        return [("GUILD_CREATE", payloads.guild(guild, me=self.bot)) for guild in ours]
 
     def _visible(self, session: Session, payload: Payload) -> Payload | None:
         in_guild = "guild_id" in payload

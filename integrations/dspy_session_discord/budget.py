@@ -1,0 +1,39 @@
+"""How many edits Discord still takes, by what it says in the headers of its answers."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+
+REMEMBERED = 1000
+"""Channels whose edits are counted."""
+
+_EDIT = re.compile(r"/channels/(\d+)/messages/\d+")
+
+
+class Budget:
+    """Knows in which channels the next edit would have to wait."""
+
+    def __init__(self) -> None:
+        self._scarce: OrderedDict[int, float] = OrderedDict()
+
+    def answered(self, method: str, path: str, headers: Mapping[str, str], now: float) -> None:
+        """Take note of what an answer of Discord's says that came at ``now``, a time in seconds."""
+        found = _EDIT.search(path) if method == "PATCH" else None
+        if found is None:
+            return
+        try:
+            left, seconds = int(headers["X-RateLimit-Remaining"]), float(headers["X-RateLimit-Reset-After"])
+        except (KeyError, ValueError):
+            return
+        channel = int(found[1])
+        self._scarce.pop(channel, None)
+        if left <= 1:  # the last one is for the end of an answer
+            self._scarce[channel] = now + seconds
+            if len(self._scarce) > REMEMBERED:
+                self._scarce.popitem(last=False)
+
+    def is_scarce(self, channel: int, now: float) -> bool:
+        """Whether no more than one edit is left in ``channel``."""
+        return self._scarce.get(channel, now) > now
