@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 # What DSPy stands behind is imported by the command that needs it, so that help is there at once.
-from dspy_session_bots import conversation_commands, slack_commands, webhook_commands
+from dspy_session_bots import conversation_commands, discord_commands, slack_commands, webhook_commands
 from dspy_session_bots.console import PROGRAM, complain, log_to_operator, log_to_terminal
 from dspy_session_bots.options import (
     BOT_STORE,
@@ -29,6 +29,7 @@ DISTRIBUTIONS = ("dspy-session-kit", "dspy")
 app.add_typer(conversation_commands.app, name="conversations")
 app.add_typer(webhook_commands.app, name="webhooks")
 app.add_typer(slack_commands.app, name="slack")
+app.add_typer(discord_commands.app, name="discord")
 
 
 TargetArgument = Annotated[

@@ -12,6 +12,7 @@ from dspy_session import ConfigurationError
 from dspy_session.conversation import Sink
 from dspy_session_bots.config import Settings
 from dspy_session_bots.extras import needs_extra
+from dspy_session_bots.proxy import proxied
 from dspy_session_chat import Bot, Platform
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _discord(token: str) -> Platform:
     with needs_extra("discord", "--discord"):
         from dspy_session_discord import Discord
         from dspy_session_discord.connection import checked
-    return Discord(token=checked(token))
+    return Discord(token=checked(token), client_options=proxied())
 
 
 def _webhooks(urls: Iterable[str], secret: str) -> list[Sink]:

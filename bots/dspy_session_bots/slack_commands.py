@@ -149,7 +149,11 @@ def check(
 
     features = _features(commands=commands, assistant=assistant)
     findings = asyncio.run(_check(read_settings(env_file), features, listen))
-    raise typer.Exit(report(screen(), findings, as_json=as_json))
+    console = screen()
+    code = report(console, findings, as_json=as_json)
+    if not (code or as_json):
+        console.print("\nAll is there, as far as Slack tells. Now: dspy-bots run my_agents.py:agent --slack")
+    raise typer.Exit(code)
 
 
 def _features(*, commands: bool, assistant: bool, workspaces: bool = False) -> Features:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from pathlib import Path
 
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -26,6 +27,10 @@ class Certificates:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._authority.issue_cert(*sorted(HOSTS)).configure_cert(context)
         return context
+
+    def trusted_by(self, file: Path) -> None:
+        """Write our authority to ``file``, for the ``SSL_CERT_FILE`` of another process."""
+        self._authority.cert_pem.write_to_path(file)
 
     def client(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody else is trusted, and no store of others is read

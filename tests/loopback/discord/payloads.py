@@ -116,6 +116,12 @@ def channel(one: Channel, *, me: int) -> Payload:
     return body
 
 
+def partial_guild(one: Guild, *, me: User) -> Payload:
+    """A server as the list of one's own servers has it."""
+    name = {"id": str(one.id), "name": one.name, "icon": None, "banner": None}
+    return {**name, "owner": one.owner is me, "permissions": ALL_PERMISSIONS, "features": []}
+
+
 def guild(one: Guild, *, me: User) -> Payload:
     return {
         "id": str(one.id),

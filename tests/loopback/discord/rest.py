@@ -28,7 +28,7 @@ from tests.loopback.discord.refusal import (
     ApiError,
     invalid,
 )
-from tests.loopback.discord.world import FORUMS, Channel, ChannelType, Message
+from tests.loopback.discord.world import FORUMS, Channel, ChannelType, Guild, Message
 
 if TYPE_CHECKING:
     from tests.loopback.discord.server import FakeDiscord
@@ -65,7 +65,9 @@ class Rest:
             ("GET", "/oauth2/applications/@me", self._application),
             ("GET", "/gateway/bot", self._gateway),
             ("POST", "/users/@me/channels", self._open_dm),
+            ("GET", "/users/@me/guilds", self._guilds),
             ("GET", "/guilds/{guild}", self._guild),
+            ("GET", "/guilds/{guild}/channels", self._channels),
             ("GET", "/guilds/{guild}/members/{user}", self._member),
             ("GET", "/channels/{channel}", self._channel),
             ("PATCH", "/channels/{channel}", self._edit_channel),
@@ -156,11 +158,17 @@ class Rest:
             raise invalid("recipient_id", "INVALID_RECIPIENT", "Unknown user")
         return self._channel_body(self._discord.dm(recipient))
 
+    async def _guilds(self, request: web.Request) -> web.Response:
+        after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 200))
+        there = [self._discord.guilds[one] for one in sorted(self._discord.guilds) if one > after]
+        return answer([payloads.partial_guild(guild, me=self._discord.bot) for guild in there[:limit]])
+
     async def _guild(self, request: web.Request) -> web.Response:
-        guild = self._discord.guilds.get(int(request.match_info["guild"]))
-        if guild is None:
-            raise ApiError(404, 10004, "Unknown Guild")
-        return answer(payloads.guild(guild, me=self._discord.bot))
+        return answer(payloads.guild(self._find_guild(request), me=self._discord.bot))
+
+    async def _channels(self, request: web.Request) -> web.Response:
+        channels = [channel for channel in self._find_guild(request).channels if not channel.is_thread]
+        return answer([payloads.channel(channel, me=self._discord.bot.id) for channel in channels])
 
     async def _member(self, request: web.Request) -> web.Response:
         user = self._discord.people.get(int(request.match_info["user"]))
@@ -372,6 +380,12 @@ class Rest:
         return nothing()
 
     # what a path names
+
+    def _find_guild(self, request: web.Request) -> Guild:
+        guild = self._discord.guilds.get(int(request.match_info["guild"]))
+        if guild is None:
+            raise ApiError(404, 10004, "Unknown Guild")
+        return guild
 
     def _find_channel(self, request: web.Request) -> Channel:
         channel = self._discord.channels.get(int(request.match_info["channel"]))

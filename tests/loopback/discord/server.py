@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -104,6 +105,10 @@ class FakeDiscord:
     def resolver(self) -> LoopbackResolver:
         """The names alone, for a client that does not trust our certificates."""
         return LoopbackResolver(self._port)
+
+    def certify(self, file: Path) -> None:
+        """Write the authority behind our certificates to ``file``, for another process."""
+        self._certificates.trusted_by(file)
 
     # the world
 
