@@ -9,11 +9,15 @@ from collections.abc import Mapping
 REMEMBERED = 1000
 """Channels whose edits are counted."""
 
+KEPT = 2
+"""Edits that are left for the end of an answer. discord.py gives the request that takes the last one back only when
+there are more, so that one stays over."""
+
 _EDIT = re.compile(r"/channels/(\d+)/messages/\d+")
 
 
 class Budget:
-    """Knows in which channels the next edit would have to wait."""
+    """Knows in which channels edits are few."""
 
     def __init__(self) -> None:
         self._scarce: OrderedDict[int, float] = OrderedDict()
@@ -29,11 +33,11 @@ class Budget:
             return
         channel = int(found[1])
         self._scarce.pop(channel, None)
-        if left <= 1:  # the last one is for the end of an answer
+        if left <= KEPT:
             self._scarce[channel] = now + seconds
             if len(self._scarce) > REMEMBERED:
                 self._scarce.popitem(last=False)
 
     def is_scarce(self, channel: int, now: float) -> bool:
-        """Whether no more than one edit is left in ``channel``."""
+        """Whether what is left in ``channel`` is for the end of an answer."""
         return self._scarce.get(channel, now) > now

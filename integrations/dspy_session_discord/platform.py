@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import discord
+from cachetools import LRUCache
 
 from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
@@ -31,14 +32,13 @@ from dspy_session_discord.joining import joined, together
 from dspy_session_discord.key import PLATFORM
 from dspy_session_discord.markup import split
 from dspy_session_discord.opening import open_thread
-from dspy_session_discord.place import Place, Places, find
+from dspy_session_discord.place import REMEMBERED, Place, Places, find
 from dspy_session_discord.posting import Written, change, deliver, fresh_nonce, send
-from dspy_session_discord.refusal import UNREACHABLE, explain, refused_to_post
+from dspy_session_discord.reaching import FAILURES, Reaching
+from dspy_session_discord.refusal import explain
 from dspy_session_discord.shards import Spread, checked_spread
 
 _log = logging.getLogger(__name__)
-
-_FAILURES = (discord.DiscordException, *UNREACHABLE)
 
 TYPING_SECONDS = 8.0
 """How often the typing indicator is renewed; Discord shows it for 10 seconds."""
@@ -110,6 +110,8 @@ class Discord:
         self._now = now
         self._conversations: Conversations | None = None
         self._budget = Budget()
+        self._reaching = Reaching()
+        self._unsure: LRUCache[str, Written] = LRUCache(REMEMBERED)  # messages that may have arrived, by event
         self._places = Places()
         self._client: discord.Client | None = None
         self._logged_in: asyncio.Event | None = None  # while running
@@ -177,13 +179,18 @@ class Discord:
         """
         ids: list[str] = []
         try:
-            with _told():
+            async with self._reaching.told():
                 place = self._places.get(post.inbound.event_id) if post.shown else None
-                async for message_id in deliver(place or await self._find(post.inbound), post):
+                place = place or await self._find(post.inbound)
+                begun = self._unsure.get(post.inbound.event_id)
+                if begun is not None:  # sent again it is there once, and then it is changed
+                    post = replace(post, shown=(*post.shown, await send(place, begun)))
+                async for message_id in deliver(place, post):
                     ids.append(message_id)  # noqa: PERF401  # those that stand there count also when the next one fails
         except PlatformUnavailableError as error:
             raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
         self._places.forget(post.inbound.event_id)
+        self._unsure.pop(post.inbound.event_id, None)
         return Posted(tuple(ids))
 
     @property
@@ -201,9 +208,11 @@ class Discord:
         Raises:
             PlatformError: Discord refused it or could not be reached.
         """
-        with _told():
+        async with self._reaching.told():
             place = self._places.get(inbound.event_id) or await self._find(inbound)
-            message_id = await send(place, Written(part, fresh_nonce(), buttons))
+            message = self._unsure[inbound.event_id] = Written(part, fresh_nonce(), buttons)
+            message_id = await send(place, message)
+        self._unsure.pop(inbound.event_id, None)
         # Only the first message is a reply.
         self._places.keep(inbound.event_id, replace(place, reference=None))
         return message_id
@@ -211,19 +220,23 @@ class Discord:
     async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
         """Let a message say something else; without ``buttons`` it has none any more.
 
+        What has buttons still grows: where Discord takes few more edits for now, such a one is left out.
+
         Raises:
             PlatformError: Discord refused it or could not be reached.
         """
-        with _told():
+        async with self._reaching.told():
             place = self._places.get(inbound.event_id) or await self._find(inbound)
-            await change(place, message_id, Written(part, "", buttons))
+            now = asyncio.get_running_loop().time()
+            if not (buttons and self._budget.is_scarce(place.channel.id, now)):
+                await change(place, message_id, Written(part, "", buttons))
         self._places.keep(inbound.event_id, replace(place, reference=None))
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages before ``inbound``, oldest first; of the last 200 at most."""
         try:
             return await said_before(await self._usable_client(), inbound, most)
-        except (PlatformError, *_FAILURES) as error:
+        except (PlatformError, *FAILURES) as error:
             _log.warning("what was said before is not known: %s", explain(error))
             return ()
 
@@ -234,7 +247,7 @@ class Discord:
             PlatformError: There are no threads there, or Discord does not let the bot open one.
         """
         client = await self._usable_client()
-        with _told():
+        async with self._reaching.told():
             return await open_thread(client, Destination.from_dict(inbound.reply_to).channel, title)
 
     def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
@@ -272,6 +285,7 @@ class Discord:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOGIN_SECONDS):
                     await self._logged_in.wait()
+        self._reaching.see_that_it_may(asyncio.get_running_loop().time())
         client = self._client
         if client is None or client.user is None or client.is_closed():
             raise PlatformUnavailableError("Discord is not connected, so the answer was not posted")
@@ -292,18 +306,5 @@ class Discord:
             while True:
                 await place.channel.typing()
                 await asyncio.sleep(TYPING_SECONDS)
-        except (PlatformError, *_FAILURES) as error:
+        except (PlatformError, *FAILURES) as error:
             _log.debug("no typing indicator: %s", explain(error))
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What Discord refuses, in one line.
-
-    Raises:
-        PlatformError: Discord refused or could not be reached.
-    """
-    try:
-        yield
-    except _FAILURES as error:
-        raise refused_to_post(error) from error

@@ -45,16 +45,37 @@ _MENDS = {
     160006: "the server has as many open threads as Discord allows",
 }
 
+TURNED_AWAY = "it turns this address away for too many requests (Cloudflare's error 1015)"
+
+TURNED_AWAY_SECONDS = 60.0
+"""Seconds to keep away where Cloudflare does not say how long."""
+
 _LONGEST = 200
 """Characters of an answer of Discord's that are passed on; Cloudflare answers with whole pages."""
 
 
 def explain(error: Exception) -> str:
     """``error`` in one line, with what to do about it where we know."""
+    if turned_away_for(error):
+        return TURNED_AWAY
+    if isinstance(error, TimeoutError):
+        return "no answer came"
     if isinstance(error, discord.HTTPException):
         said = " ".join(error.text.split())[:_LONGEST]
         return _MENDS.get(error.code) or f"it answered {error.status} {said}".rstrip()
     return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+
+
+def turned_away_for(error: Exception) -> float:
+    """Seconds for which nothing is to be asked, after an answer of Cloudflare's, which stands in front of Discord; 0
+    after every other error.
+    """
+    if not isinstance(error, discord.HTTPException) or error.status != 429 or not error.text.lstrip().startswith("<"):
+        return 0.0
+    try:
+        return float(error.response.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return TURNED_AWAY_SECONDS
 
 
 def refused_to_post(error: Exception) -> PlatformError:

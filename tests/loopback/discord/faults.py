@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -18,7 +19,7 @@ class Fault:
     Args:
         method: ``"POST"``, or ``"*"``.
         path: Below ``/api/v10``, with ``*`` for ids: ``"/channels/*/messages"``.
-        status: Status of the refusal; None cuts the connection.
+        status: Status of the refusal; None cuts the connection, and 0 leaves it as it is: no answer comes.
         body: What the refusal says: JSON, or a text (Cloudflare answers with HTML).
         headers: Headers of the refusal.
         when: Whether the request takes effect first.
@@ -50,6 +51,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
+        self.over = asyncio.Event()
+        """Set when nobody waits any more for answers that do not come."""
 
     def add(self, fault: Fault) -> None:
         self._waiting.append(fault)

@@ -112,7 +112,9 @@ class Rest:
         finally:
             discord.requests.append((request.method, path))
             discord.changed()
-        if fault.status is None:
+        if fault.status == 0:
+            await discord.faults.over.wait()
+        if not fault.status:
             if request.transport is not None:
                 request.transport.abort()
             return nothing()

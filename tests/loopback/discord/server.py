@@ -90,6 +90,7 @@ class FakeDiscord:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.faults.over.set()
         await self.gateway.close()
         if self._runner is not None:
             await self._runner.cleanup()
