@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from dspy_session_bots.console import harmless
@@ -38,8 +39,12 @@ def show_steps(console: Console, steps: Sequence[str]) -> None:
     """Show what to do, one thing after the other. A line that is an address is not broken, so that it can be copied."""
     for number, step in enumerate(steps, start=1):
         for place, line in enumerate(step.split("\n")):
-            shown = f"{number}. {harmless(line)}" if place == 0 else harmless(line)
-            console.print(shown, soft_wrap=line.startswith("https://"))
+            if line.startswith("https://"):
+                console.print(harmless(line), soft_wrap=True)
+            else:
+                row = Table.grid(padding=(0, 1))
+                row.add_row("" if place else f"{number}.", harmless(line))
+                console.print(row)
 
 
 def _show(console: Console, findings: Sequence[Finding]) -> None:
@@ -49,7 +54,7 @@ def _show(console: Console, findings: Sequence[Finding]) -> None:
         rows.add_row(Text(mark, style=style), harmless(finding.what), harmless(finding.says))
     console.print(rows)
     if steps := mends(findings):
-        console.print("To do:\n")
+        console.print("\nTo do:\n")
         show_steps(console, steps)
 
 

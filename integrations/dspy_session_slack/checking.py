@@ -198,7 +198,7 @@ def _untold(features: Features) -> Iterator[Finding]:
             "Messages Tab is on, and Allow users to send Slash commands and messages from the messages tab is ticked",
         ),
     ):
-        yield Finding(what, holds=None, says=f"Slack does not tell. On the page {page}, see that {switches}")
+        yield Finding(what, holds=None, says=f"see yourself: on the page {page}, {switches}")
 
 
 def _refused(token: Wanted, error: Exception) -> Finding:

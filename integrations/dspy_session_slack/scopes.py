@@ -75,7 +75,7 @@ NEEDS = (
     Need("see reactions", ("reactions:read",), ("reaction_added", "reaction_removed")),
     Need("read the files that people send", (READING,)),
     Need("send files", ("files:write",)),
-    Need("take slash commands and the message shortcut", ("commands",), part="commands"),
+    Need("take slash commands and the shortcut", ("commands",), part="commands"),
     # Apps that are made today have the agent view; assistant_thread_started and assistant_thread_context_changed are
     # what came before it, and only apps that had the assistant view already get those.
     # Without agent_session_stopped, Slack shows no button that stops an answer while it is streamed.

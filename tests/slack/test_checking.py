@@ -62,7 +62,7 @@ async def test_scopes_that_are_missing_and_scopes_for_nothing() -> None:
         found = await looked_over(slack, Features())
     assert amiss(found) == {
         "read direct messages": "lacks im:history",
-        "take slash commands and the message shortcut": "lacks commands",
+        "take slash commands and the shortcut": "lacks commands",
     }
     (mend,) = mends(found.values())
     assert "(https://api.slack.com/apps/A0LOOPBACK/oauth), under Bot Token Scopes, add im:history, commands;" in mend

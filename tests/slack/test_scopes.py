@@ -56,7 +56,7 @@ def test_a_scope_or_an_event_is_named_once() -> None:
 
 def test_what_a_scope_is_missing_for_is_told() -> None:
     granted = set(bot_scopes(Features())) - {"im:history", "commands"}
-    missing = ["read direct messages", "take slash commands and the message shortcut"]
+    missing = ["read direct messages", "take slash commands and the shortcut"]
     assert [need.does for need in lacking(granted, Features())] == missing
     assert [need.does for need in lacking(granted, BARE)] == missing[:1]
     assert lacking([*granted, "im:history"], BARE) == []
