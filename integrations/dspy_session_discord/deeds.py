@@ -16,6 +16,7 @@ from dspy_session_discord.author import UNKNOWN, author_of
 from dspy_session_discord.button import ButtonName, answer_in
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.key import Channel, key_in
+from dspy_session_discord.ticket import Ticket
 from dspy_session_discord.translate import Ignored, channel_name, translate
 
 REMEMBERED_REACTIONS = 10_000
@@ -101,7 +102,7 @@ class Reactions:
             sent_at=since,
             deed=Reaction(emoji, str(event.message_id), added),
             channel_name=channel_name(channel),
-            reply_to=_reply_under(channel, event.guild_id, event.message_id),
+            reply_to=_reply_under(channel, event.guild_id, event.message_id).as_dict(),
         )
 
     def _since(self, which: str, added: bool, at: datetime) -> datetime:
@@ -135,7 +136,9 @@ def press_of(interaction: discord.Interaction, name: ButtonName) -> Action | Non
             "" if under is None else str(under.id),
         ),
         channel_name=channel_name(channel),
-        reply_to=_reply_under(channel, interaction.guild_id, None if under is None else under.id),
+        reply_to=Ticket(interaction.application_id, interaction.token).beside(
+            _reply_under(channel, interaction.guild_id, None if under is None else under.id)
+        ),
         direct=isinstance(channel, discord.DMChannel),
     )
 
@@ -158,10 +161,10 @@ def _beneath(client: discord.Client, channel: Channel, message_id: int) -> Chann
     return thread if isinstance(thread, discord.Thread) else channel
 
 
-def _reply_under(channel: Channel, guild_id: int | None, message_id: int | None) -> dict[str, Any]:
+def _reply_under(channel: Channel, guild_id: int | None, message_id: int | None) -> Destination:
     """Where an answer goes; among other talk it quotes what it is about."""
     among_others = guild_id is not None and not isinstance(channel, discord.Thread)
-    return Destination(channel.id, message_id if among_others else None).as_dict()
+    return Destination(channel.id, message_id if among_others else None)
 
 
 def _emoji(emoji: discord.PartialEmoji) -> str:

@@ -13,10 +13,10 @@ import discord
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Receive
-from dspy_session_discord.button import ButtonName, modal_of
-from dspy_session_discord.deeds import Reactions, deletions_of, edit_of, name_pressed, press_of
+from dspy_session_discord.deeds import Reactions, deletions_of, edit_of
 from dspy_session_discord.insisting import Insisting
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.interactions import Interactions
+from dspy_session_discord.offering import Offered
 from dspy_session_discord.translate import Ignored, is_in, translate
 
 _log = logging.getLogger(__name__)
@@ -34,16 +34,23 @@ class Hearing:
     Args:
         receive: Takes the events over.
         client: The client that hears them.
+        offered: The commands that the bot offers natively.
         now: The time, for events that Discord gives none.
     """
 
     def __init__(
-        self, receive: Receive, client: discord.Client, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        receive: Receive,
+        client: discord.Client,
+        offered: Offered,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._receive = Insisting(receive)
         self._client = client
         self._now = now
         self._reactions = Reactions()
+        self._interactions = Interactions(self._receive, client, offered)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -63,6 +70,10 @@ class Hearing:
         """Return when nothing is under way."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
+
+    async def acknowledged(self, event_id: str) -> None:
+        """Wait until Discord knows that what people did has arrived, where it waits for that."""
+        await self._interactions.acknowledged(event_id)
 
     async def aclose(self) -> None:
         """Cancel what is under way."""
@@ -88,17 +99,10 @@ class Hearing:
     def _reaction(self, event: discord.RawReactionActionEvent, _: int) -> None:
         self._hand_over(self._reactions.told(event, self._client, self._now()))
 
-    def _interaction(self, interaction: discord.Interaction, _: int) -> None:
-        name = name_pressed(interaction)
-        if name is None:
-            return
-        asking = bool(name.asks) and interaction.type is discord.InteractionType.component
-        # Side by side: Discord waits for three seconds, and who presses Stop should not wait for Discord.
-        self._start(_acknowledge(interaction, name if asking else None), f"{interaction.id}-acknowledged")
-        press = press_of(interaction, name)
-        if press is None:
-            _log.warning("button press %s is lost: Discord does not say where it was", interaction.id)
-        self._hand_over(press)
+    def _interaction(self, interaction: discord.Interaction[discord.Client], _: int) -> None:
+        taking = self._interactions.taking(interaction)
+        if taking is not None:
+            self._start(self._take_interaction(taking, interaction.id), str(interaction.id))
 
     def _guarded(self, take: Callable[[Any, int], None]) -> Callable[[Any], None]:
         def guarded(event: Any) -> None:
@@ -126,23 +130,18 @@ class Hearing:
         except Exception:  # noqa: BLE001 - whatever a receiver raises, the next event must be heard
             _log.exception("Discord event %s was not taken over", event.event_id)
 
+    async def _take_interaction(self, taking: Coroutine[Any, Any, None], number: int) -> None:
+        try:
+            await taking
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("Discord interaction %s was not taken over", number)
+
     async def _take_message(self, message: discord.Message, inbound: Inbound, me: int) -> None:
         try:
             await self._receive(inbound)
             await _stay_in_thread(message, inbound, me)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("Discord message %s was not taken over", message.id)
-
-
-async def _acknowledge(interaction: discord.Interaction, asks: ButtonName | None) -> None:
-    """Tell Discord that the press arrived: by asking the button's question, if it has one."""
-    try:
-        if asks is None:
-            await interaction.response.defer()
-        else:
-            await interaction.response.send_modal(modal_of(asks))
-    except (discord.DiscordException, *UNREACHABLE) as error:
-        _log.warning("Discord was not told that button press %s arrived: %s", interaction.id, explain(error))
 
 
 async def _stay_in_thread(message: discord.Message, inbound: Inbound, me: int) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import discord
 
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.refusal import explain
+from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.response import Response
+
+_log = logging.getLogger(__name__)
 
 THREAD_EXISTS = 160004
 """Discord's error code: a thread has already been created for this message."""
@@ -25,11 +30,26 @@ class Place:
         channel: The channel, thread or DM.
         reference: The message that the first part replies to.
         compromise: Why this is not the thread that it should be, in one line; empty when it is what was wanted.
+        response: What answers an interaction there, for as long as it can be.
+        first: Whether the answer begins here: its first message is the reply, and the one that an interaction is
+            answered with.
     """
 
     channel: discord.PartialMessageable
     reference: discord.MessageReference | None = None
     compromise: str = ""
+    response: Response | None = None
+    first: bool = True
+
+    @property
+    def further(self) -> Self:
+        """Where the messages after the first one are written."""
+        return replace(self, reference=None, first=False)
+
+    def awaits(self, message_id: str) -> bool:
+        """Whether the message that an interaction is answered with still waits, and is another one than that."""
+        original = "" if self.response is None else self.response.ticket.original
+        return self.first and bool(original) and original != message_id
 
 
 class Places:
@@ -62,18 +82,39 @@ async def find(client: discord.Client, destination: Destination) -> Place:
     Raises:
         discord.HTTPException: Discord fails; that it does not let the bot open a thread is no failure.
     """
-    if destination.message is None:
-        return Place(client.get_partial_messageable(destination.channel))
-    compromise = ""
-    if destination.thread_name is not None:
-        compromise = await _open_thread(client, destination.channel, destination.message, destination.thread_name)
-        if not compromise:
-            # A thread that was started from a message has the message's id.
-            return Place(client.get_partial_messageable(destination.message))
-    reference = discord.MessageReference(
-        message_id=destination.message, channel_id=destination.channel, fail_if_not_exists=False
-    )
-    return Place(client.get_partial_messageable(destination.channel), reference, compromise)
+    if destination.message is None or destination.thread_name is None:
+        return beneath(client, destination)
+    compromise = await _open_thread(client, destination.channel, destination.message, destination.thread_name)
+    if not compromise:
+        # A thread that was started from a message has the message's id.
+        return Place(client.get_partial_messageable(destination.message))
+    return replace(beneath(client, destination), compromise=compromise)
+
+
+def beneath(client: discord.Client, destination: Destination) -> Place:
+    """The place that ``destination`` names, without its thread: a reply in the channel."""
+    reference = None
+    if destination.message is not None:
+        reference = discord.MessageReference(
+            message_id=destination.message, channel_id=destination.channel, fail_if_not_exists=False
+        )
+    return Place(client.get_partial_messageable(destination.channel), reference)
+
+
+async def open_for_more(client: discord.Client, destination: Destination) -> None:
+    """Open the thread in which people go on from an answer that was asked for by a command; that it cannot be opened
+    is no failure.
+    """
+    if destination.thread_name is None:
+        return
+    try:
+        place = await find(client, destination)
+    except (discord.DiscordException, *UNREACHABLE) as error:
+        compromise = explain(error)
+    else:
+        compromise = place.compromise
+    if compromise:
+        _log.info("no thread was opened from an answer in channel %s: %s", destination.channel, compromise)
 
 
 async def _open_thread(client: discord.Client, channel_id: int, message_id: int, name: str) -> str:

@@ -19,7 +19,7 @@ from dspy_session_chat.action import Event
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
-from dspy_session_chat.platform import Opened, Post, Posted, PostedInPartError, Receive, Said
+from dspy_session_chat.platform import Named, Opened, Post, Posted, PostedInPartError, Receive, Said
 from dspy_session_chat.reply import Button
 from dspy_session_discord.before import said_before
 from dspy_session_discord.budget import Budget
@@ -31,12 +31,16 @@ from dspy_session_discord.hearing import Hearing, Listeners
 from dspy_session_discord.joining import joined, together
 from dspy_session_discord.key import PLATFORM
 from dspy_session_discord.markup import split
+from dspy_session_discord.offering import Lists, Offering
 from dspy_session_discord.opening import open_thread
-from dspy_session_discord.place import REMEMBERED, Place, Places, find
-from dspy_session_discord.posting import Written, change, deliver, fresh_nonce, send
+from dspy_session_discord.place import REMEMBERED, Place, Places, beneath, find, open_for_more
+from dspy_session_discord.posting import change, deliver, fresh_nonce, send
 from dspy_session_discord.reaching import FAILURES, Reaching
 from dspy_session_discord.refusal import explain
+from dspy_session_discord.response import Response
 from dspy_session_discord.shards import Spread, checked_spread
+from dspy_session_discord.ticket import Ticket
+from dspy_session_discord.written import Written
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +67,9 @@ class Discord:
     and those of other bots, edits, deletions, reactions and presses of buttons. Nobody is notified by what the bot
     writes, and links in it do not unfold.
 
-    A private answer is a plain one: Discord shows a message to one person only in answer to an interaction.
+    The bot's commands are listed by Discord, with ``/ask`` and "Ask the bot about this message" in the menu of every
+    message. What answers a command or a button is shown to one person alone where it is private; in answer to a message
+    Discord has nothing of that kind.
 
     Either the kit owns the client, ``Discord(token=…)``, or it joins one that has handlers of its own,
     ``Discord(bot=my_bot)``; a ``commands.Bot`` gets a cog, and messages that invoke its commands stay its own. A bot
@@ -80,6 +86,8 @@ class Discord:
             ``"10m"``, ``"2h"``; None to answer none.
         shards: How the bot's servers are spread over connections: ``"auto"`` for as many as Discord recommends,
             ``Shards((0, 1), of=4)`` for those of this process; None for one connection.
+        commands: Where Discord lists the bot's commands: ``"global"`` for everywhere, the ids of servers for those
+            alone, None to leave its lists as they are. Written as messages they work in any case.
         now: The time, for tests.
 
     Raises:
@@ -95,6 +103,7 @@ class Discord:
         downloader: Downloader | None = None,
         catch_up: str | None = "10m",
         shards: Spread = None,
+        commands: Lists = "global",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if bot is not None and client_options is not None:
@@ -107,6 +116,8 @@ class Discord:
         self._downloader = Downloader(FILE_HOSTS) if downloader is None else downloader
         self._spread = checked_spread(shards)
         self._catch_up = None if catch_up is None else seconds_of(catch_up)
+        self._offering = Offering(commands)
+        self._hearing: Hearing | None = None
         self._now = now
         self._conversations: Conversations | None = None
         self._budget = Budget()
@@ -128,6 +139,10 @@ class Discord:
         """Where the bot keeps what was said: so it knows what it may have missed."""
         self._conversations = conversations
 
+    def use_commands(self, commands: Sequence[Named]) -> None:
+        """The commands that the bot has: Discord lists them."""
+        self._offering.use(commands)
+
     async def run(self, receive: Receive) -> None:
         """Connect and hand all that people write and do to ``receive``, until cancelled.
 
@@ -146,14 +161,15 @@ class Discord:
                     if self._bot is not None:
                         raise
         finally:
-            self._client = self._logged_in = None
+            self._client = self._logged_in = self._hearing = None
             logged_in.set()  # answers that still wait learn that they wait in vain
 
     async def _run(self, receive: Receive, logged_in: asyncio.Event) -> None:
         """Be there with one client."""
         async with AsyncExitStack() as opened:
+            offered = opened.enter_context(self._offering.beside(self._bot))
             client = self._client = await opened.enter_async_context(self._ready_client())
-            hearing = Hearing(receive, client)
+            hearing = self._hearing = Hearing(receive, client, offered)
             opened.push_async_callback(hearing.aclose)
             ears: list[Listeners] = [{"on_connect": logged_in.set}, hearing.listeners]
             if self._catch_up is not None:
@@ -165,6 +181,7 @@ class Discord:
             await opened.enter_async_context(joined(client, together(*ears)))
             if client.user is not None:
                 logged_in.set()
+            await opened.enter_async_context(self._offering.listed(offered, client, logged_in))
             try:
                 await self._stay(client)
             except ClientLostError:
@@ -181,9 +198,9 @@ class Discord:
         try:
             async with self._reaching.told():
                 place = self._places.get(post.inbound.event_id) if post.shown else None
-                place = place or await self._find(post.inbound)
+                place = place or await self._find(post.inbound, interim=post.interim)
                 begun = self._unsure.get(post.inbound.event_id)
-                if begun is not None:  # sent again it is there once, and then it is changed
+                if begun is not None and place.response is None:  # sent again it is there once, then it is changed
                     post = replace(post, shown=(*post.shown, await send(place, begun)))
                 async for message_id in deliver(place, post):
                     ids.append(message_id)  # noqa: PERF401  # those that stand there count also when the next one fails
@@ -191,7 +208,19 @@ class Discord:
             raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
         self._places.forget(post.inbound.event_id)
         self._unsure.pop(post.inbound.event_id, None)
+        if Ticket.of(post.inbound.reply_to) is not None and post.turn_id and not post.reply.private:
+            await open_for_more(await self._usable_client(), Destination.from_dict(post.inbound.reply_to))
         return Posted(tuple(ids))
+
+    async def nothing_to_say(self, inbound: Event) -> None:
+        """Take away what shows that an answer to a command is on its way: there is none."""
+        ticket = Ticket.of(inbound.reply_to)
+        if ticket is None:
+            return
+        try:
+            await Response(await self._usable_client(), ticket).dismiss()
+        except (PlatformError, *FAILURES) as error:
+            _log.debug("Discord still shows that an answer to %s is on its way: %s", inbound.event_id, explain(error))
 
     @property
     def edit_seconds(self) -> float:
@@ -213,8 +242,7 @@ class Discord:
             message = self._unsure[inbound.event_id] = Written(part, fresh_nonce(), buttons)
             message_id = await send(place, message)
         self._unsure.pop(inbound.event_id, None)
-        # Only the first message is a reply.
-        self._places.keep(inbound.event_id, replace(place, reference=None))
+        self._places.keep(inbound.event_id, place.further)
         return message_id
 
     async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
@@ -230,7 +258,7 @@ class Discord:
             now = asyncio.get_running_loop().time()
             if not (buttons and self._budget.is_scarce(place.channel.id, now)):
                 await change(place, message_id, Written(part, "", buttons))
-        self._places.keep(inbound.event_id, replace(place, reference=None))
+        self._places.keep(inbound.event_id, place if place.awaits(message_id) else place.further)
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages before ``inbound``, oldest first; of the last 200 at most."""
@@ -260,7 +288,10 @@ class Discord:
 
     @asynccontextmanager
     async def typing(self, inbound: Event) -> AsyncIterator[None]:
-        """Show the typing indicator where the answer will appear."""
+        """Show the typing indicator where the answer will appear; who gave a command sees already that it is coming."""
+        if Ticket.of(inbound.reply_to) is not None:
+            yield
+            return
         task = asyncio.create_task(self._keep_typing(inbound))
         try:
             yield
@@ -291,9 +322,20 @@ class Discord:
             raise PlatformUnavailableError("Discord is not connected, so the answer was not posted")
         return client
 
-    async def _find(self, inbound: Event) -> Place:
-        """Where the answer to ``inbound`` goes."""
+    async def _find(self, inbound: Event, *, interim: bool = False) -> Place:
+        """Where the answer to ``inbound`` goes.
+
+        Args:
+            inbound: What is answered.
+            interim: Whether it is words on the way to the answer: the message that waits for that goes on waiting.
+        """
         client = await self._usable_client()
+        ticket = Ticket.of(inbound.reply_to)
+        if ticket is not None:
+            if self._hearing is not None:
+                await self._hearing.acknowledged(inbound.event_id)
+            place = beneath(client, Destination.from_dict(inbound.reply_to))
+            return place if interim else replace(place, response=Response(client, ticket))
         place = await find(client, Destination.from_dict(inbound.reply_to))
         if place.compromise:
             _log.warning("answering in channel %s, not in a thread: %s", place.channel.id, place.compromise)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import discord
 
 from dspy_session_chat.platform import Post
-from dspy_session_chat.reply import Button, ReplyFile
+from dspy_session_chat.reply import ReplyFile
 from dspy_session_discord.button import view_of
 from dspy_session_discord.layout import laid_out
 from dspy_session_discord.markup import MESSAGE_LIMIT, shorten
 from dspy_session_discord.place import Place
+from dspy_session_discord.response import UNKNOWN_MESSAGE, VOID
+from dspy_session_discord.written import Written, as_file
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +29,6 @@ NONCE_LENGTH = 25
 MOST_FILES = 10
 """Files that Discord takes with one message."""
 
-UNKNOWN_MESSAGE = 10008
-"""Discord's error code: the message is gone."""
-
 THREAD_ARCHIVED = 50083
 """Discord's error code: nothing can be changed in the thread until somebody writes in it."""
 
@@ -37,23 +36,6 @@ _NO_FILES = (403, 413)
 """Statuses of refusals that may be for the files alone: the bot may not attach any, or they are too large."""
 
 _NOBODY = discord.AllowedMentions.none()
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """One message as it is to stand there.
-
-    Args:
-        text: What it says; empty when it only carries files.
-        nonce: What tells it from every other message: sent again within some minutes, it is there once.
-        buttons: Buttons under it.
-        files: Files with it.
-    """
-
-    text: str
-    nonce: str
-    buttons: Sequence[Button] = ()
-    files: Sequence[ReplyFile] = ()
 
 
 def written(post: Post) -> list[Written]:
@@ -69,6 +51,7 @@ def written(post: Post) -> list[Written]:
             _nonce(post, number, text),
             post.reply.buttons if number == len(texts) - 1 else (),
             bundles[number - without] if number >= without else (),
+            post.reply.private,
         )
         for number, text in enumerate(texts)
     ]
@@ -84,7 +67,7 @@ async def deliver(place: Place, post: Post) -> AsyncIterator[str]:
         discord.HTTPException: Discord refuses a part.
     """
     refused: list[ReplyFile] = []
-    here, further = place, replace(place, reference=None)  # only the first message is a reply
+    here, further = place, place.further
     messages = written(post)
     for number, message in enumerate(messages):
         shown = post.shown[number] if number < len(post.shown) else None
@@ -103,16 +86,23 @@ async def deliver(place: Place, post: Post) -> AsyncIterator[str]:
         await _take_away(place, surplus)
     if refused:
         note = shorten("Discord did not take: " + ", ".join(_described(file) for file in refused), MESSAGE_LIMIT - 3)
-        yield await send(further, Written(f"-# {note}", _nonce(post, len(messages), note)))
+        yield await send(further, Written(f"-# {note}", _nonce(post, len(messages), note), private=post.reply.private))
 
 
 async def send(place: Place, message: Written) -> str:
     """Send ``message``; its id."""
+    if place.response is not None and place.response.takes(message):
+        try:
+            return await place.response.send(message, first=place.first)
+        except discord.HTTPException as error:
+            if error.code not in VOID:
+                raise
+            _log.info("an interaction is over, so what answers it is written in channel %s", place.channel.id)
     options: dict[str, Any] = {"reference": place.reference} if place.reference is not None else {}
     if (view := view_of(message.buttons)) is not None:
         options["view"] = view
     if message.files:
-        options["files"] = [_file(file) for file in message.files]
+        options["files"] = [as_file(file) for file in message.files]
     sent = await place.channel.send(
         message.text or None,
         **options,
@@ -128,7 +118,15 @@ async def change(place: Place, message_id: str, message: Written) -> None:
     """Let a message of the bot's be ``message``: also its buttons go when that has none. That its links do not unfold
     stays as it was sent.
     """
-    options: dict[str, Any] = {"attachments": [_file(file) for file in message.files]} if message.files else {}
+    if place.response is not None and place.response.takes(message):
+        try:
+            await place.response.change(message_id, message)
+        except discord.HTTPException as error:
+            if error.code not in (*VOID, UNKNOWN_MESSAGE):  # it may have been written in the channel
+                raise
+        else:
+            return
+    options: dict[str, Any] = {"attachments": [as_file(file) for file in message.files]} if message.files else {}
     await place.channel.get_partial_message(int(message_id)).edit(
         content=message.text or None, view=view_of(message.buttons), allowed_mentions=_NOBODY, **options
     )
@@ -156,13 +154,12 @@ async def _put(place: Place, message: Written, shown: str | None) -> str:
 
 async def _take_away(place: Place, message_id: str) -> None:
     try:
+        if place.response is not None:
+            with suppress(discord.HTTPException):  # it is deleted in the channel, if it is there still
+                await place.response.take_away(message_id)
         await place.channel.get_partial_message(int(message_id)).delete()
     except discord.NotFound as error:
         _log.debug("message %s was gone already: %s", message_id, error)
-
-
-def _file(file: ReplyFile) -> discord.File:
-    return discord.File(io.BytesIO(file.data), filename=file.name)
 
 
 def _described(file: ReplyFile) -> str:

@@ -25,7 +25,7 @@ class DiscordStage:
     """
 
     name = "Discord"
-    abilities = Abilities(commands=False, private=False)
+    abilities = Abilities(private=False)  # what answers a message is for all who read there
 
     def __init__(self, fake: FakeDiscord, place: Place) -> None:
         self._fake = fake
@@ -97,7 +97,8 @@ class DiscordStage:
         await self._fake.submit(pressed, text)
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:
-        raise AssertionError("there are none")
+        await self._fake.until(self._fake.commands.all)
+        await self._fake.command(self._channel(where), self._user(person), name, text)
 
     def seen(self, where: Where) -> list[Seen]:
         channel = self._fake.channels.get(int(where.thread or where.channel))
@@ -129,6 +130,7 @@ class DiscordStage:
             text=message.content,
             buttons=tuple(message.buttons),
             files=tuple(ReplyFile(name, "", data) for name, data in message.files.items()),
+            private_to="" if message.private_to is None else str(message.private_to),
         )
 
 

@@ -64,7 +64,7 @@ class AskingContract:
             question = await scene.reads("what: the old account", thread)
             await scene.press("Approve", question, thread, scene.ben)
             refusal = await scene.reads(f"Only {scene.ann.name} may decide this.", thread)
-            assert refusal.private_to == (scene.ben.id if stage.abilities.private else "")
+            assert refusal.private_to == (scene.ben.id if stage.abilities.private_deeds else "")
             assert agent.done == []
             await scene.press("Approve", question, thread)
             await scene.reads("The result: the old account is no more", thread)

@@ -123,3 +123,9 @@ class CommandsContract:
             await stage.command(scene.ann, "undo", "1", scene.home)
             await scene.reads("I took back the last answer")
             assert "(1 before)" in (await scene.ask("sugar")).text
+
+    async def test_what_answers_a_native_command_may_be_private(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "commands", "private_deeds")
+        async with playing(stage, Parrot(), tmp_path) as scene:
+            await stage.command(scene.ben, "help", "", stage.channel)
+            assert (await scene.reads("/forget-me", stage.channel)).private_to == scene.ben.id

@@ -87,7 +87,8 @@ class Abilities:
         buttons: There are buttons under messages.
         asks: A button can ask for a sentence.
         commands: Commands are given natively, besides by text.
-        private: A message can be shown to one person alone.
+        private: What answers a message can be shown to one person alone.
+        private_deeds: What answers a button or a native command can be.
         files_in: People send files.
         files_out: The bot posts files.
         reasoning: What the agent thought can be hidden and is shown on demand.
@@ -108,6 +109,7 @@ class Abilities:
     asks: bool = True
     commands: bool = True
     private: bool = True
+    private_deeds: bool = True
     files_in: bool = True
     files_out: bool = True
     reasoning: bool = True
@@ -129,7 +131,8 @@ LACKS: Mapping[str, str] = MappingProxyType(
         "buttons": "there are no buttons",
         "asks": "buttons ask nothing",
         "commands": "commands are given by text alone",
-        "private": "nothing can be shown to one person alone",
+        "private": "what answers a message is shown to all who read there",
+        "private_deeds": "what answers a button or a command is shown to all who read there",
         "files_in": "people send no files",
         "files_out": "the bot posts no files",
         "reasoning": "nothing can be hidden until it is wanted",

@@ -214,7 +214,7 @@ def message(one: Message, people: dict[int, User], *, me: int, quoted: bool = Tr
         body |= {"thread": channel(one.thread, me=me), "flags": one.flags | HAS_THREAD}
     if one.webhook_id is not None:
         body["webhook_id"] = str(one.webhook_id)
-        del body["member"]
+        body.pop("member", None)
     if one.reply_to is not None:
         body["message_reference"] = {
             "type": 0,

@@ -19,12 +19,17 @@ class ApiError(Exception):
 UNAUTHORIZED = (401, 0, "401: Unauthorized")
 UNKNOWN_CHANNEL = (404, 10003, "Unknown Channel")
 UNKNOWN_MESSAGE = (404, 10008, "Unknown Message")
+UNKNOWN_WEBHOOK = (404, 10015, "Unknown Webhook")
+UNKNOWN_COMMAND = (404, 10063, "Unknown application command")
 UNKNOWN_INTERACTION = (404, 10062, "Unknown interaction")
+TOO_MANY_COMMANDS = (400, 30032, "Maximum number of application commands reached")
+TOO_MANY_NEW_COMMANDS = (400, 30034, "Max number of daily application command creates has been reached (200)")
 TOO_LARGE = (413, 40005, "Request entity too large")
 ALREADY_ACKNOWLEDGED = (400, 40060, "Interaction has already been acknowledged.")
 MISSING_ACCESS = (403, 50001, "Missing Access")
 EMPTY_MESSAGE = (400, 50006, "Cannot send an empty message")
 CLOSED_DMS = (403, 50007, "Cannot send messages to this user")
+INVALID_TOKEN = (401, 50027, "Invalid Webhook Token")
 MISSING_PERMISSIONS = (403, 50013, "Missing Permissions")
 THREAD_ARCHIVED = (400, 50083, "Thread is archived")
 WRONG_CHANNEL_TYPE = (400, 50024, "Cannot execute action on this channel type")
@@ -34,6 +39,9 @@ NO_REPLY_WITHOUT_HISTORY = (400, 160002, "Cannot reply without permission to rea
 THREAD_EXISTS = (400, 160004, "A thread has already been created for this message")
 
 
-def invalid(field: str, code: str, message: str) -> ApiError:
-    """Error 50035: a field of the body is wrong."""
-    return ApiError(400, 50035, "Invalid Form Body", {field: {"_errors": [{"code": code, "message": message}]}})
+def invalid(field: str, code: str, message: str, *within: str) -> ApiError:
+    """Error 50035: a field of the body is wrong; ``within`` leads to where it stands."""
+    errors: Payload = {field: {"_errors": [{"code": code, "message": message}]}}
+    for name in reversed(within):
+        errors = {name: errors}
+    return ApiError(400, 50035, "Invalid Form Body", errors)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from tests.loopback.discord import components, payloads, uploads
+from tests.loopback.discord.application import Application
 from tests.loopback.discord.network import CDN, GATEWAY, MEDIA
 from tests.loopback.discord.refusal import (
     CLOSED_DMS,
@@ -22,7 +23,6 @@ from tests.loopback.discord.refusal import (
     THREAD_LOCKED,
     UNAUTHORIZED,
     UNKNOWN_CHANNEL,
-    UNKNOWN_INTERACTION,
     UNKNOWN_MESSAGE,
     WRONG_CHANNEL_TYPE,
     ApiError,
@@ -79,12 +79,12 @@ class Rest:
             ("DELETE", message, self._delete),
             ("POST", f"{message}/threads", self._start_thread),
             ("POST", "/channels/{channel}/threads", self._start_post),
-            ("POST", "/interactions/{interaction}/{token}/callback", self._callback),
             ("PUT", "/channels/{channel}/thread-members/@me", self._join_thread),
             ("DELETE", "/channels/{channel}/thread-members/@me", self._leave_thread),
             ("GET", f"{message}/reactions/{{emoji}}", self._who_reacted),
             ("PUT", f"{message}/reactions/{{emoji}}/@me", self._react),
             ("DELETE", f"{message}/reactions/{{emoji}}/@me", self._unreact),
+            *Application(self._discord, self).routes(),
         ):
             application.router.add_route(method, PREFIX + path, handler)
         application.router.add_get("/attachments/{path:.*}", self._attachment)
@@ -100,7 +100,8 @@ class Rest:
         fault = discord.faults.take(request.method, path)
         try:
             # An interaction is answered with its own token.
-            known = path.startswith("/interactions/") or request.headers.get("Authorization") == f"Bot {discord.token}"
+            by_token = path.startswith(("/interactions/", "/webhooks/"))
+            known = by_token or request.headers.get("Authorization") == f"Bot {discord.token}"
             if not known:
                 raise ApiError(*UNAUTHORIZED)
             if fault is None:
@@ -123,6 +124,14 @@ class Rest:
                 text=fault.body, status=fault.status, content_type="text/html", headers=dict(fault.headers)
             )
         return answer(fault.body, status=fault.status, headers=dict(fault.headers))
+
+    def answer(self, body: object, *, status: int = 200) -> web.Response:
+        """Say ``body``."""
+        return answer(body, status=status)
+
+    def content(self, body: Payload) -> str:
+        """The text of a message, if Discord would take it."""
+        return _content(body)
 
     # who the bot is
 
@@ -209,7 +218,8 @@ class Rest:
             raise invalid("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
         before = int(request.query.get("before", 1 << 63))
         after = int(request.query.get("after", 0))
-        found = sorted((one for one in channel.messages if after < one < before), reverse="after" not in request.query)
+        shown = [one for one, message in channel.messages.items() if message.private_to is None]
+        found = sorted((one for one in shown if after < one < before), reverse="after" not in request.query)
         seen = (self._discord.seen(channel.messages[one]) for one in sorted(found[:limit], reverse=True))
         return answer([payloads.from_history(each) for each in seen])
 
@@ -238,7 +248,7 @@ class Rest:
             allowed_mentions=body.get("allowed_mentions"),
             components=components.checked(body.get("components") or []),
         )
-        self._attach(message, body, files)
+        self.attach(message, body, files)
         channel.archived = False
         if channel.is_thread and self._discord.bot.id not in channel.members:
             channel.members.add(self._discord.bot.id)
@@ -278,7 +288,7 @@ class Rest:
         message.content, message.components = content, rows
         message.flags = body.get("flags", message.flags)
         message.allowed_mentions = body.get("allowed_mentions")
-        self._attach(message, body, files)
+        self.attach(message, body, files)
         message.edited = self._discord.snowflakes.next()
         self._discord.edits.append(message)
         await self._discord.announce(message, "MESSAGE_UPDATE")
@@ -336,14 +346,6 @@ class Rest:
         await self._discord.announce_members(thread, joined=False)
         return nothing()
 
-    # buttons
-
-    async def _callback(self, request: web.Request) -> web.Response:
-        interaction = self._discord.interactions.get(int(request.match_info["interaction"]))
-        if interaction is None or interaction.expired or interaction.token != request.match_info["token"]:
-            raise ApiError(*UNKNOWN_INTERACTION)
-        return answer(interaction.take(await request.json()))
-
     # files
 
     async def _attachment(self, request: web.Request) -> web.Response:
@@ -351,7 +353,7 @@ class Rest:
             return web.Response(status=404)
         return await self._discord.cdn.serve(request)
 
-    def _attach(self, message: Message, body: Payload, files: dict[int, tuple[str, bytes]]) -> None:
+    def attach(self, message: Message, body: Payload, files: uploads.Files) -> None:
         """Let ``message`` have the files that ``body`` names: those that it keeps, and new ones by their index."""
         if "attachments" not in body:
             return
@@ -399,7 +401,7 @@ class Rest:
 
     def _find_message(self, request: web.Request) -> Message:
         message = self._find_channel(request).messages.get(int(request.match_info["message"]))
-        if message is None:
+        if message is None or message.private_to is not None:
             raise ApiError(*UNKNOWN_MESSAGE)
         return message
 

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.loopback.discord import payloads
 from tests.loopback.discord.buckets import Buckets
+from tests.loopback.discord.commands import ATTACHMENT, ON_MESSAGE, STRING, CommandLists
 from tests.loopback.discord.faults import Fault, Faults, When
 from tests.loopback.discord.gateway import PRIVILEGED, Gateway, Intent, Session
 from tests.loopback.discord.interactions import Interaction, Kind
@@ -58,6 +59,8 @@ class FakeDiscord:
         self.owner = self.person("Owner")
         self.bot = self.person("Helper", bot=True)
         self.interactions: dict[int, Interaction] = {}
+        self.commands = CommandLists(self.bot.id, self.snowflakes.next)
+        self.clock = 0.0  # seconds, for what is good for some of them only; a test moves it
         self.cdn = Cdn()
         self.file_limit = MAX_FILE_BYTES
         self.posts: list[Message] = []
@@ -182,7 +185,7 @@ class FakeDiscord:
     def attach(self, message: Message, name: str, data: bytes, media_type: str | None = None) -> None:
         """Upload a file to ``message``; the CDN serves it from now on."""
         message.files[name] = data
-        message.attachments.append(self.cdn.put(message, self.snowflakes.next(), name, data, media_type))
+        message.attachments.append(self.cdn.put(message.channel.id, self.snowflakes.next(), name, data, media_type))
 
     async def edit(self, message: Message, text: str) -> None:
         """The author of ``message`` changes what it says."""
@@ -219,19 +222,56 @@ class FakeDiscord:
     async def press(self, message: Message, user: User, label: str) -> Interaction:
         """``user`` presses the button with that label."""
         data = {"custom_id": message.buttons[label]["custom_id"], "component_type": 2, "id": 1}
-        return await self._interact(Kind.COMPONENT, user, message, data)
+        return await self._interact(Kind.COMPONENT, user, message.channel, data, message)
 
     async def submit(self, pressed: Interaction, text: str) -> Interaction:
         """Who pressed a button writes ``text`` into the window that was opened, and sends it off."""
-        return await self._interact(Kind.MODAL_SUBMIT, pressed.user, pressed.message, pressed.submitted(text))
+        data = pressed.submitted(text)
+        return await self._interact(Kind.MODAL_SUBMIT, pressed.user, pressed.channel, data, pressed.message)
 
-    async def _interact(self, kind: Kind, user: User, message: Message, data: Payload) -> Interaction:
+    async def command(
+        self, channel: Channel, user: User, name: str, text: str = "", *, file: tuple[str, bytes] | None = None
+    ) -> Interaction:
+        """``user`` gives a command that Discord offers in ``channel``, with what it takes."""
+        offered = self.commands.find(name, None if channel.guild is None else channel.guild.id)
+        data: Payload = {key: offered[key] for key in ("id", "name", "type", "guild_id") if key in offered}
+        for option in offered.get("options", ()):
+            if option["type"] == STRING and text:
+                assert len(text) <= option.get("max_length", 6000)
+                data.setdefault("options", []).append({"type": STRING, "name": option["name"], "value": text})
+            elif option["type"] == ATTACHMENT and file is not None:
+                attachment = self.cdn.put(channel.id, self.snowflakes.next(), *file, None)
+                data["resolved"] = {"attachments": {attachment["id"]: attachment}}
+                given = {"type": ATTACHMENT, "name": option["name"], "value": attachment["id"]}
+                data.setdefault("options", []).append(given)
+            else:
+                assert not option.get("required"), f"/{name} needs {option['name']}"
+        return await self._interact(Kind.COMMAND, user, channel, data)
+
+    async def choose(self, message: Message, user: User, name: str) -> Interaction:
+        """``user`` chooses a command from the menu of ``message``."""
+        channel = message.channel
+        offered = self.commands.find(name, None if channel.guild is None else channel.guild.id, ON_MESSAGE)
+        data: Payload = {key: offered[key] for key in ("id", "name", "type", "guild_id") if key in offered}
+        resolved = {"messages": {str(message.id): self.seen(message)}}
+        return await self._interact(
+            Kind.COMMAND, user, channel, {**data, "target_id": str(message.id), "resolved": resolved}
+        )
+
+    async def _interact(
+        self, kind: Kind, user: User, channel: Channel, data: Payload, message: Message | None = None
+    ) -> Interaction:
         number = self.snowflakes.next()
-        interaction = Interaction(number, f"interaction-token-{number}", kind, user, message, data)
+        interaction = Interaction(number, f"interaction-token-{number}", kind, user, channel, data, self.clock, message)
         self.interactions[interaction.id] = interaction
-        payload = interaction.payload(self.seen(message), bot=self.bot)
-        await self.gateway.dispatch("INTERACTION_CREATE", lambda _: payload)
+        await self.announce_interaction(interaction)
         return interaction
+
+    async def announce_interaction(self, interaction: Interaction) -> None:
+        """Tell the client of ``interaction``; twice is what a resume may deliver."""
+        message = None if interaction.message is None else self.seen(interaction.message)
+        payload = interaction.payload(message, bot=self.bot)
+        await self.gateway.dispatch("INTERACTION_CREATE", lambda _: payload)
 
     async def publish(self, message: Message) -> None:
         message.channel.messages[message.id] = message
@@ -414,7 +454,7 @@ class FakeDiscord:
         return {
             "v": 10,
             "user": {**payloads.user(self.bot), "mfa_enabled": False, "verified": True, "email": None, "flags": 0},
-            "guilds": [{"id": str(guild), "unavailable": True} for guild in self.guilds if session.is_told_of(guild)],
+            "guilds": [{"id": str(guild.id), "unavailable": True} for guild in self._guilds_of(session)],
             "session_id": session.id,
             "shard": list(session.shard),
             "session_type": "normal",
@@ -428,8 +468,11 @@ class FakeDiscord:
     def _greet(self, session: Session) -> list[tuple[str, Payload]]:
         if not session.intents & Intent.GUILDS:
             return []
-        ours = [guild for guild in self.guilds.values() if guild.has_bot and session.is_told_of(guild.id)]
-        return [("GUILD_CREATE", payloads.guild(guild, me=self.bot)) for guild in ours]
+        return [("GUILD_CREATE", payloads.guild(guild, me=self.bot)) for guild in self._guilds_of(session)]
+
+    def _guilds_of(self, session: Session) -> list[Guild]:
+        """The servers that the bot is in, as far as this session is told of them."""
+        return [guild for guild in self.guilds.values() if guild.has_bot and session.is_told_of(guild.id)]
 
     def _visible(self, session: Session, payload: Payload) -> Payload | None:
         in_guild = "guild_id" in payload

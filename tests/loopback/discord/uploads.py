@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
@@ -12,21 +12,21 @@ from aiohttp.multipart import BodyPartReader
 from tests.loopback.discord.network import CDN
 from tests.loopback.discord.refusal import TOO_LARGE, ApiError, invalid
 
-if TYPE_CHECKING:
-    from tests.loopback.discord.world import Message
-
 Payload = dict[str, Any]
+
+Files = dict[int, tuple[str, bytes]]
+"""Names and contents of files, by their index."""
 
 MAX_FILES = 10
 MAX_FILE_BYTES = 10 * 1024 * 1024
 
 
-async def read(request: web.Request, limit: int) -> tuple[Payload, dict[int, tuple[str, bytes]]]:
+async def read(request: web.Request, limit: int) -> tuple[Payload, Files]:
     """The body of ``request``, and its files by their index; each of ``limit`` bytes at most."""
     if not request.content_type.startswith("multipart/"):
         return await request.json(), {}
     body: Payload = {}
-    files: dict[int, tuple[str, bytes]] = {}
+    files: Files = {}
     async for part in await request.multipart():
         assert isinstance(part, BodyPartReader)
         if part.name == "payload_json":
@@ -48,9 +48,9 @@ class Cdn:
         self._files: dict[str, tuple[str, bytes]] = {}
         self.authorizations: list[str | None] = []
 
-    def put(self, message: Message, attachment_id: int, name: str, data: bytes, media_type: str | None) -> Payload:
+    def put(self, channel_id: int, attachment_id: int, name: str, data: bytes, media_type: str | None) -> Payload:
         """Keep a file; its attachment as messages carry it."""
-        path = f"/attachments/{message.channel.id}/{attachment_id}/{name}"
+        path = f"/attachments/{channel_id}/{attachment_id}/{name}"
         kind = media_type if media_type is not None else mimetypes.guess_type(name)[0]
         self._files[path] = (kind or "application/octet-stream", data)
         attachment: Payload = {

@@ -12,14 +12,19 @@ MENTION = re.compile(r"<@!?(\d+)>")
 ROLE_MENTION = re.compile(r"<@&(\d+)>")
 EVERYONE = re.compile(r"@(?:everyone|here)\b")
 
-SPOKEN = (0, 19)
-"""Types of messages that somebody wrote: a message, and a reply."""
+REPLY, COMMAND_ANSWER, MENU_ANSWER = 19, 20, 23
+SPOKEN = (0, REPLY, COMMAND_ANSWER, MENU_ANSWER)
+"""Types of messages that somebody wrote: a message, a reply, and what answers a command."""
 
 THREAD_STARTER = 21
 """Type of the message that a thread begins with; it only points to the one in the channel."""
 
 SUPPRESS_EMBEDS = 1 << 2
 """Message flag: links are not unfurled."""
+EPHEMERAL = 1 << 6
+"""Message flag: one person alone sees it."""
+LOADING = 1 << 7
+"""Message flag: it waits to become an answer."""
 
 
 class Permission(IntFlag):
@@ -128,7 +133,8 @@ class Channel:
     def visible(self) -> list[Message]:
         """The messages that people see here, oldest first; what each says is in ``content``, ``buttons``, ``files``,
         ``author``."""
-        return [message for message in sorted(self.messages.values(), key=lambda one: one.id) if message.type in SPOKEN]
+        there = sorted(self.messages.values(), key=lambda one: one.id)
+        return [message for message in there if message.type in SPOKEN and not message.loading]
 
     @property
     def is_thread(self) -> bool:
@@ -152,6 +158,7 @@ class Message:
     reply_to: Message | None = None
     pings_replied: bool = True
     webhook_id: int | None = None
+    private_to: int | None = None
     allowed_mentions: dict[str, Any] | None = None
     attachments: list[dict[str, Any]] = field(default_factory=list)
     reactions: dict[str, set[int]] = field(default_factory=dict)
@@ -160,6 +167,11 @@ class Message:
     embeds: list[dict[str, Any]] = field(default_factory=list)
     components: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def loading(self) -> bool:
+        """Whether it is no message yet, but says that the bot is thinking."""
+        return bool(self.flags & LOADING)
 
     @property
     def buttons(self) -> dict[str, dict[str, Any]]:
