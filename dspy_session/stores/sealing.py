@@ -31,8 +31,8 @@ _HEADER = re.compile(rf"sealed([0-9]{{1,3}}):({_ID}):")
 _LONGEST_HEADER = 64
 
 What = Literal["entry", "message", "reply", "delivery", "secret"]
-"""The kinds of text that are sealed: an entry's body, an arrival's payload, the answer to it, a delivery's body, and what
-is in the vault."""
+"""The kinds of text that are sealed: an entry's body, an arrival's payload, the answer to it, a delivery's body, and
+what is in the vault."""
 Random = Callable[[int], bytes]
 """So many bytes that nobody can foretell."""
 

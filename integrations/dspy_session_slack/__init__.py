@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dspy_session_slack.assistant import Assistant, Opening
 from dspy_session_slack.key import conversation_key
+from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.platform import Slack
 
-__all__ = ["Assistant", "Opening", "Slack", "conversation_key"]
+__all__ = ["Assistant", "OAuth", "Opening", "Slack", "conversation_key"]

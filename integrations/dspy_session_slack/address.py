@@ -42,7 +42,8 @@ class BotUser:
         bot_id: The integration that posts are marked with, ``"B…"``.
         name: The bot's handle.
         scopes: What its token is allowed; empty where Slack does not say.
-        enterprise_id: The organisation that installed the app for all of its workspaces; empty where this one did.
+        enterprise_id: The organisation that the workspace belongs to; empty for none.
+        org_wide: Whether the app was installed for all workspaces of the organisation at once.
     """
 
     team_id: str
@@ -51,6 +52,7 @@ class BotUser:
     name: str
     scopes: frozenset[str] = frozenset()
     enterprise_id: str = ""
+    org_wide: bool = False
 
     @property
     def threads_dms(self) -> bool:
@@ -60,7 +62,7 @@ class BotUser:
     @property
     def home(self) -> Home:
         """Where it is installed."""
-        return Home(self.team_id, self.enterprise_id)
+        return Home(self.team_id, self.enterprise_id, self.org_wide)
 
     def wrote(self, message: Mapping[str, Any]) -> bool:
         """Whether a message is one of the bot's own."""

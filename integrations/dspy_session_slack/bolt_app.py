@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,8 +13,9 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from dspy_session.errors import SessionError
+from dspy_session_slack.installed import NotInstalledError
 from dspy_session_slack.reception import EVENT, Reception
-from dspy_session_slack.request import TEXT, Answer
+from dspy_session_slack.request import Answer, answer_of
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +56,7 @@ class BoltApp:
         # Bolt takes what is parsed already where it comes by a socket, and does not ask again whether it is genuine.
         request = AsyncBoltRequest(body=dict(sent), headers=dict(headers), mode="socket_mode")
         response = await self.app.async_dispatch(request)
-        headers_of = {name.lower(): list(values) for name, values in response.headers.items()}
-        kind = headers_of.pop("content-type", [TEXT])[0]
-        text = response.body if isinstance(response.body, str) else json.dumps(response.body)
-        more = [(name, value) for name, values in headers_of.items() if name != "content-length" for value in values]
-        return Answer(response.status, text, kind, more)
+        return answer_of(response)
 
     async def _take_and_acknowledge(self, body: Mapping[str, Any]) -> BoltResponse:
         """Bolt's middleware in an app of our own: no other handler is there that could wait for anything."""
@@ -80,6 +76,8 @@ class BoltApp:
             return None
         try:
             return BoltResponse(status=200) if await reception.take(body) else None
+        except NotInstalledError:
+            return None  # it has been said; coming again would not help
         except SessionError as error:
             if body.get("type") == EVENT:
                 _log.warning("A Slack event was not taken, and Slack will send it again: %s", error)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from dspy_session_chat.action import Event
 
-_ORGANISATION = "enterprise"
+_ORGANISATION, _ALL_OF_IT = "enterprise", "org_wide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,31 +17,41 @@ class Home:
 
     Args:
         team: The workspace, ``"T…"``.
-        enterprise: The organisation, ``"E…"``, where the app was installed for all of its workspaces at once; empty
-            where it was installed in this one.
+        enterprise: The organisation that it belongs to, ``"E…"``; empty for none.
+        org_wide: Whether the app was installed for all workspaces of the organisation at once.
     """
 
     team: str
     enterprise: str = ""
+    org_wide: bool = False
 
     def __str__(self) -> str:
-        return f"{self.team}@{self.enterprise}" if self.enterprise else self.team
+        return self.team + (f"{'@' if self.org_wide else '/'}{self.enterprise}" if self.enterprise else "")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """What ``str`` made of one."""
-        team, _, enterprise = text.partition("@")
-        return cls(team, enterprise)
+        team, at, enterprise = text.partition("@")
+        if not at:
+            team, _, enterprise = text.partition("/")
+        return cls(team, enterprise, bool(at))
 
     @classmethod
     def of(cls, event: Event) -> Self:
         """Where an event came from, and where the answer to it goes."""
         enterprise = event.reply_to.get(_ORGANISATION, "")
-        return cls(event.key.workspace, enterprise if isinstance(enterprise, str) else "")
+        org_wide = event.reply_to.get(_ALL_OF_IT) is True
+        return cls(event.key.workspace, enterprise if isinstance(enterprise, str) else "", org_wide)
+
+    @property
+    def installation(self) -> Self:
+        """Where the app was installed: in the organisation, whichever workspace this is, or in the workspace."""
+        return replace(self, team="") if self.org_wide else self
 
     def marked(self, reply_to: Mapping[str, Any]) -> dict[str, Any]:
         """Where an answer goes, with what ``of`` finds this home by."""
-        return {**reply_to, _ORGANISATION: self.enterprise} if self.enterprise else dict(reply_to)
+        marks: dict[str, Any] = {_ORGANISATION: self.enterprise} if self.enterprise else {}
+        return {**reply_to, **marks, **({_ALL_OF_IT: True} if self.org_wide else {})}
 
 
 def home_of(body: Mapping[str, Any]) -> Home:
@@ -53,22 +63,20 @@ def home_of(body: Mapping[str, Any]) -> Home:
     authorizations, view = body.get("authorizations"), _mapping(body.get("view"))
     first = _mapping(authorizations[0]) if isinstance(authorizations, list) and authorizations else {}
     team, event, user = body.get("team"), _mapping(body.get("event")), _mapping(body.get("user"))
+    theirs = _mapping(body.get("enterprise")).get("id") or _mapping(team).get("enterprise_id")
     org_wide = str(first.get("is_enterprise_install") or body.get("is_enterprise_install")).lower() == "true"
-    organisation = _first(
-        first.get("enterprise_id"), body.get("enterprise_id"), _mapping(body.get("enterprise")).get("id")
+    organisation = first.get("enterprise_id") if first else _first(body.get("enterprise_id"), theirs)
+    found = _first(
+        view.get("app_installed_team_id"),
+        first.get("team_id"),
+        body.get("context_team_id"),
+        body.get("team_id"),
+        _mapping(team).get("id") or team,
+        event.get("team"),
+        user.get("team_id"),
     )
-    return Home(
-        team=_first(
-            view.get("app_installed_team_id"),
-            first.get("team_id"),
-            body.get("context_team_id"),
-            body.get("team_id"),
-            _mapping(team).get("id") or team,
-            event.get("team"),
-            user.get("team_id"),
-        ),
-        enterprise=organisation if org_wide else "",
-    )
+    enterprise = _first(organisation)
+    return Home(found, enterprise, org_wide=bool(enterprise) and (org_wide or not found))
 
 
 def _first(*values: object) -> str:

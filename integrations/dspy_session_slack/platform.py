@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment
@@ -25,19 +27,24 @@ from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.bolt_app import BoltApp
 from dspy_session_slack.front_door import FrontDoor
 from dspy_session_slack.home import Home
+from dspy_session_slack.installing import Installing
 from dspy_session_slack.key import PLATFORM
 from dspy_session_slack.listening import listening, place_of
+from dspy_session_slack.many import Many, installed_by_oauth, installed_in
 from dspy_session_slack.mounting import AsgiApp, Handler, routes
+from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.opening import open_thread
 from dspy_session_slack.orders import Told
 from dspy_session_slack.reception import Reception
+from dspy_session_slack.request import Answer, Request
+from dspy_session_slack.scopes import Features
 from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.socket_mode import connected
 from dspy_session_slack.split import to_messages
 from dspy_session_slack.transports import Asked, app_token_of
 from dspy_session_slack.web_client import keeping_connections, web_client
 from dspy_session_slack.workspace import Workspace
-from dspy_session_slack.workspaces import OneWorkspace
+from dspy_session_slack.workspaces import OneWorkspace, Workspaces
 
 _log = logging.getLogger(__name__)
 
@@ -68,9 +75,11 @@ class Slack:
         client: A client to call Slack with, set up with a proxy, an address or TLS of your own.
         ping_interval: Seconds between two pings on the socket; one that stays silent for four is replaced.
         assistant: What people find in Slack's view for agents, where the app has it.
+        oauth: Lets many workspaces install the app, each with a bot token of its own.
 
     Raises:
-        ConfigurationError: ``client`` together with ``app``, which has one; or options of both ways.
+        ConfigurationError: Options that do not go together: ``client`` or ``oauth`` with ``app``, which has its own;
+            ``bot_token`` with ``oauth``; or those of both ways.
     """
 
     def __init__(
@@ -84,10 +93,17 @@ class Slack:
         client: AsyncWebClient | None = None,
         ping_interval: float = 5.0,
         assistant: Assistant | None = None,
+        oauth: OAuth | None = None,
     ) -> None:
         if app is not None and client is not None:
             raise ConfigurationError("an app has a client: give Slack either app= or client=")
+        if oauth is not None and (app is not None or bot_token is not None):
+            raise ConfigurationError(
+                "with oauth= each workspace that installs the app has a bot token: give neither bot_token= nor app="
+            )
         self._bot_token = bot_token
+        self._oauth = oauth
+        self._conversations: Conversations | None = None
         self._asked = Asked(app_token, signing_secret, listen)
         self._app = app
         self._given_client = app.client if app is not None else client
@@ -116,17 +132,19 @@ class Slack:
             raise ConfigurationError("this Slack platform is running already; make one per bot")
         app_token = app_token_of(self._asked)
         over_http = app_token is None and bool(self._asked.secret)
-        check_tokens(self._client.token, app_token, over_http=over_http)
+        many = self._many is not None
+        check_tokens(self._client.token, app_token, over_http=over_http, many=many)
         async with keeping_connections(self._client):
-            bot = (await self._workspaces.sign_in()).bot
+            who = await self._workspaces.open()
             self._reception = Reception(self._workspaces, receive, self._told, shared=self._app is not None)
             try:
                 async with self._reached(app_token) as ended:
-                    _log.info("Listening in Slack as @%s", bot.name)
+                    _log.info("Listening in Slack as %s", who)
                     await ended()
             finally:
                 reception, self._reception = self._reception, None
                 await reception.aclose()
+                self._workspaces.close()
 
     def routes(self, prefix: str = "/slack") -> list[web.RouteDef]:
         """Where Slack's requests go, for an aiohttp application: ``application.add_routes(slack.routes())``.
@@ -142,6 +160,10 @@ class Slack:
         ``/slack/events``. The bot has to run beside it.
         """
         return AsgiApp(lambda: self._doors)
+
+    def use_conversations(self, conversations: Conversations) -> None:
+        """Called by the bot, before ``run``: where installations are kept, and what is deleted with them."""
+        self._conversations = conversations
 
     def use_commands(self, commands: Sequence[Named]) -> None:
         """Called by the bot, before ``run``: the commands that people give with a slash."""
@@ -234,25 +256,50 @@ class Slack:
         # Made when it is first needed: tokens may come from an .env file that is read after us.
         given = self._given_client
         token = self._bot_token or (given.token if given is not None else None)
+        if self._oauth is not None or (self._app is not None and self._app.installation_store is not None):
+            return web_client(given, token)
         return web_client(given, token or os.environ.get("SLACK_BOT_TOKEN"))
 
     @cached_property
-    def _workspaces(self) -> OneWorkspace:
-        return OneWorkspace(self._client)
+    def _workspaces(self) -> Workspaces:
+        return OneWorkspace(self._client) if self._many is None else self._many.workspaces
+
+    @cached_property
+    def _many(self) -> Many | None:
+        if self._oauth is not None:
+            oauth = self._oauth.asking(Features(assistant=self._told.assistant is not None, workspaces=True))
+            return installed_by_oauth(oauth, self._client, self._conversations, time.time)
+        return None if self._app is None else installed_in(self._app, self._client, time.time)
 
     @cached_property
     def _bolt(self) -> BoltApp:
-        # Given a client, Bolt warns of a SLACK_BOT_TOKEN that it leaves unused.
-        own: dict[str, Any] = {"token": self._client.token} if self._given_client is None else {"client": self._client}
-
         def make(take: Callable[..., Awaitable[Any]]) -> AsyncApp:
+            # Given a client, Bolt warns of a SLACK_BOT_TOKEN that it leaves unused.
+            own: dict[str, Any] = {"client": self._client} if self._given_client else {"token": self._client.token}
+            if self._many is not None:
+                own = {"client": self._client, "authorize": _nobody}
             return AsyncApp(name="dspy-session-slack", before_authorize=take, **own)
 
         return BoltApp(self._app, make, lambda: self._reception)
 
     @cached_property
     def _doors(self) -> dict[str, Handler]:
-        return {"events": FrontDoor(lambda: self._asked.secret, self._bolt.dispatch).answer}
+        doors: dict[str, Handler] = {"events": FrontDoor(lambda: self._asked.secret, self._bolt.dispatch).answer}
+        if self._oauth is not None:
+            doors |= {"install": self._begin, "oauth_redirect": self._finish}
+        return doors
+
+    async def _begin(self, request: Request) -> Answer:
+        return await self._installing.begin(request) if self._reception is not None else Answer(503)
+
+    async def _finish(self, request: Request) -> Answer:
+        return await self._installing.finish(request) if self._reception is not None else Answer(503)
+
+    @property
+    def _installing(self) -> Installing:
+        assert self._many is not None
+        assert self._many.installing is not None
+        return self._many.installing
 
     @asynccontextmanager
     async def _reached(self, app_token: str | None) -> AsyncIterator[Callable[[], Awaitable[object]]]:
@@ -271,3 +318,7 @@ class Slack:
             async with listening(self.routes(), *place_of(self._asked.listen)) as address:
                 _log.info("Waiting for Slack's requests at http://%s/slack/events", address)
                 yield asyncio.Event().wait
+
+
+async def _nobody() -> None:
+    """Bolt wants to be told who may; whatever comes to an app of our own is answered before it asks."""

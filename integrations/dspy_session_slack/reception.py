@@ -11,6 +11,7 @@ from dspy_session_chat.platform import Receive
 from dspy_session_slack.home import Home, home_of
 from dspy_session_slack.intake import Intake
 from dspy_session_slack.interactions import Interactions
+from dspy_session_slack.leaving import leaving_of
 from dspy_session_slack.orders import Orders, Told
 from dspy_session_slack.workspace import Workspace
 from dspy_session_slack.workspaces import Workspaces
@@ -68,9 +69,14 @@ class Reception:
         Raises:
             SessionError: It could not be taken, and has to come again.
         """
-        workspace = await self._workspaces.find(home_of(body))
+        home, is_event = home_of(body), body.get("type") == EVENT
+        leaving = leaving_of(body) if is_event else None
+        if leaving is not None:
+            await self._workspaces.left(home, leaving)
+            return False
+        workspace = await self._workspaces.find(home)
         counters = self._of(workspace)
-        if body.get("type") == EVENT:
+        if is_event:
             panel, assistant = workspace.panel, self._told.assistant
             await counters.intake.take(await panel.take(body, assistant, self._receive, self._later))
             return False  # others may want to hear it too

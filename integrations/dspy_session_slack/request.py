@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from slack_bolt.response import BoltResponse
+
 MOST = 1_048_576
 """Bytes of a request that are read. The longest that Slack sends, a modal full of text, has some hundred thousand."""
 
@@ -53,6 +55,18 @@ class Answer:
     text: str = ""
     content_type: str = TEXT
     headers: Sequence[tuple[str, str]] = ()
+
+
+def answer_of(response: BoltResponse) -> Answer:
+    """What Bolt wants to be answered."""
+    by_name = {
+        name.lower(): [values] if isinstance(values, str) else list(values)  # Bolt has both
+        for name, values in response.headers.items()
+    }
+    kind = by_name.pop("content-type", [TEXT])[0]
+    text = response.body if isinstance(response.body, str) else json.dumps(response.body)
+    more = [(name, value) for name, values in by_name.items() if name != "content-length" for value in values]
+    return Answer(response.status, text, kind, more)
 
 
 class BadRequestError(Exception):

@@ -12,13 +12,14 @@ from dspy_session_slack.refusals import error_code, is_passing, refusal_to_sign_
 from dspy_session_slack.scopes import HEARING, READING, WRITING
 
 
-def check_tokens(bot_token: str | None, app_token: str | None, *, over_http: bool = False) -> None:
+def check_tokens(bot_token: str | None, app_token: str | None, *, over_http: bool = False, many: bool = False) -> None:
     """See that both tokens are there and look right; neither shows in what is raised.
 
     Args:
         bot_token: The bot token.
         app_token: The app-level token.
         over_http: Whether Slack reaches the bot by HTTP, where it needs no app-level token.
+        many: Whether each workspace has a bot token of its own.
 
     Raises:
         PlatformError: One is missing, or is a token of another kind, or each is the other.
@@ -32,7 +33,7 @@ def check_tokens(bot_token: str | None, app_token: str | None, *, over_http: boo
         ("bot token", bot_token, "xoxb-", "bot_token", "SLACK_BOT_TOKEN", "OAuth & Permissions"),
         ("app-level token", app_token, "xapp-", "app_token", "SLACK_APP_TOKEN", "Basic Information"),
     )
-    for what, token, prefix, option, variable, page in tokens[: 1 if over_http else 2]:
+    for what, token, prefix, option, variable, page in tokens[many : 1 if over_http else 2]:
         where = f"{prefix}…, on the page {page} of the app's settings"
         if not token:
             raise PlatformError(f"there is no Slack {what}: give Slack({option}=…) or set {variable} ({where})")

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_slack.home import Home
+from dspy_session_slack.leaving import Leaving
 from dspy_session_slack.sign_in import sign_in
 from dspy_session_slack.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 
 class Workspaces(Protocol):
     """Finds the workspace that an event came from, and that an answer goes to."""
+
+    async def open(self) -> str:
+        """Get ready, and say who the bot is.
+
+        Raises:
+            PlatformError: Slack does not let us in, or cannot be reached.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what ``open`` made."""
+        ...
+
+    async def left(self, home: Home, leaving: Leaving) -> None:
+        """A workspace has taken the app out, or its people have taken tokens back."""
+        ...
 
     async def find(self, home: Home) -> Workspace:
         """The workspace, signed in.
@@ -35,6 +55,22 @@ class OneWorkspace:
         self._client = client
         self._signing_in = asyncio.Lock()
         self._workspace: Workspace | None = None
+
+    async def open(self) -> str:
+        """Sign in; the bot's handle."""
+        return f"@{(await self.sign_in()).bot.name}"
+
+    def close(self) -> None:
+        """The workspace is the same the next time."""
+
+    async def left(self, home: Home, leaving: Leaving) -> None:
+        """Say so: without its token the bot answers nobody, until somebody gives it a new one."""
+        if leaving.altogether:
+            _log.error(
+                "The Slack workspace %s has taken the app out: install it again, and start the bot with the new bot "
+                "token",
+                home,
+            )
 
     async def sign_in(self) -> Workspace:
         """The workspace, signed in anew.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ class Call:
         else:
             args |= dict(await request.post())
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme == "Basic":
+            client_id, _, secret = base64.b64decode(token).decode().partition(":")
+            args |= {"client_id": client_id, "client_secret": secret}
         asked_with = token if scheme == "Bearer" else str(args.pop("token", ""))
         return cls(request.match_info["method"], asked_with, args)
 
@@ -80,13 +84,13 @@ class Method:
 
     answer: Answer
     scopes: frozenset[str]
-    token: Literal["bot", "app"]
+    token: Literal["bot", "app", "none"]
 
 
 METHODS: dict[str, Method] = {}
 
 
-def method(name: str, *scopes: str, token: Literal["bot", "app"] = "bot") -> Callable[[Answer], Answer]:
+def method(name: str, *scopes: str, token: Literal["bot", "app", "none"] = "bot") -> Callable[[Answer], Answer]:
     """Make a function answer the Web API method ``name``."""
 
     def register(answer: Answer) -> Answer:

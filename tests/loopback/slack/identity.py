@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.loopback.slack.calls import Call, Refused, method
-from tests.loopback.slack.workspace import APP_ID, TEAM_ID
+from tests.loopback.slack.workspace import APP_ID
 
 if TYPE_CHECKING:
     from tests.loopback.slack.server import FakeSlack
@@ -17,10 +17,10 @@ async def auth_test(slack: FakeSlack, call: Call) -> dict[str, Any]:
         "url": "https://loopback.slack.com/",
         "team": "Loopback",
         "user": slack.bot.name,
-        "team_id": TEAM_ID,
+        "team_id": slack.team.enterprise if slack.team.org_wide else slack.team.id,
         "user_id": slack.bot.id,
         "bot_id": slack.bot.bot_id,
-        "is_enterprise_install": False,
+        "is_enterprise_install": slack.team.org_wide,
     }
 
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from tests.loopback.slack.socket_mode import Delivery, SocketMode
-from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message, User, Workspace
+from tests.loopback.slack.workspace import APP_ID, Channel, Message, Team, User, Workspace
 
 _SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "mpim": "message.mpim", "im": "message.im"}
 
@@ -20,13 +20,17 @@ class News:
         sockets: Bring the events to the app.
         bot: The app's user.
         events: What the app is subscribed to.
+        team: What the workspace is called.
     """
 
-    def __init__(self, workspace: Workspace, sockets: SocketMode, bot: User, events: Collection[str]) -> None:
+    def __init__(
+        self, workspace: Workspace, sockets: SocketMode, bot: User, events: Collection[str], team: Team
+    ) -> None:
         self.events = events
         self._workspace = workspace
         self._sockets = sockets
         self._bot = bot
+        self._team = team
         self._numbers = count(1)
 
     def written(self, channel: Channel, message: Message) -> None:
@@ -53,15 +57,16 @@ class News:
 
     def happened(self, event: dict[str, Any]) -> Delivery:
         """Anything else, told whether the app asked for it or not."""
-        installed = {"enterprise_id": None, "team_id": TEAM_ID, "user_id": self._bot.id, "is_bot": True}
+        installed = {"team_id": self._team.id, "enterprise_id": self._team.enterprise or None, "is_bot": True}
+        installed |= {"user_id": self._bot.id, "is_enterprise_install": self._team.org_wide}
         return self._sockets.deliver(
             {
                 "token": "verification-token",
-                "team_id": TEAM_ID,
+                "team_id": self._team.id,
                 "api_app_id": APP_ID,
                 "event": event,
                 "type": "event_callback",
-                "event_id": f"Ev{next(self._numbers):08d}",
+                "event_id": f"Ev{self._team.id}{next(self._numbers):08d}",
                 "event_time": int(float(event["event_ts"])),
                 "authorizations": [installed],
                 "is_ext_shared_channel": False,

@@ -17,11 +17,12 @@ from tests.loopback.slack.faults import Fault, Faults
 from tests.loopback.slack.files import File
 from tests.loopback.slack.http_mode import SECRET, HttpMode
 from tests.loopback.slack.news import News
+from tests.loopback.slack.oauth import Installs
 from tests.loopback.slack.orders import Responses
 from tests.loopback.slack.shown import Shown
 from tests.loopback.slack.socket_mode import Ack, Delivery, SocketMode
 from tests.loopback.slack.views import Triggers
-from tests.loopback.slack.workspace import TEAM_ID, Channel, Message, User, Workspace
+from tests.loopback.slack.workspace import Channel, Message, Team, User, Workspace
 
 T = TypeVar("T")
 
@@ -60,6 +61,8 @@ class FakeSlack:
         app_scopes: Scopes of the app-level token.
         events: What the app is subscribed to.
         ack_timeout: Seconds until an event that was not acknowledged is sent again; Slack waits 3.
+        team: What the workspace is called.
+        beside: Another workspace of the same Slack: its server, and its app, are this one's too.
     """
 
     def __init__(
@@ -69,7 +72,11 @@ class FakeSlack:
         app_scopes: Iterable[str] = ("connections:write",),
         events: Iterable[str] = EVENTS,
         ack_timeout: float = 3.0,
+        team: Team | None = None,
+        beside: FakeSlack | None = None,
     ) -> None:
+        self.team = team or Team()
+        self._beside = beside
         self.bot_token = "xoxb-loopback-secret"
         self.app_token = "xapp-1-loopback-secret"
         self.bot = BOT
@@ -84,8 +91,9 @@ class FakeSlack:
             Channel("D0ANN", "im", members={ANN.id, BOT.id}),
             Channel("D0BEN", "im", members={BEN.id, BOT.id}),
         )
-        self.sockets = SocketMode(ack_timeout)
-        self.news = News(self.workspace, self.sockets, self.bot, frozenset(events))
+        self.sockets = SocketMode(ack_timeout) if beside is None else beside.sockets
+        self.news = News(self.workspace, self.sockets, self.bot, frozenset(events), self.team)
+        self.installs = Installs(self) if beside is None else beside.installs
         self.calls: list[Call] = []
         self.reached: set[str] = set()
         self.posts: list[Post] = []
@@ -108,10 +116,14 @@ class FakeSlack:
         application.router.add_post("/upload/v1/{file}", self._upload)
         application.router.add_get("/files-pri/{file}/{name}", self._download)
         application.router.add_get("/signin", files.sign_in)
+        application.router.add_get("/oauth/v2/authorize", self.installs.authorize)
         application.router.add_post("/respond/{name}", self._respond)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
 
     async def __aenter__(self) -> Self:
+        if self._beside is not None:
+            self.address = self.responses.address = self._beside.address
+            return self
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         host, port = self._runner.addresses[0][:2]
@@ -119,6 +131,8 @@ class FakeSlack:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._beside is not None:
+            return
         await self.sockets.aclose()
         if self.http is not None:
             await self.http.aclose()
@@ -147,7 +161,7 @@ class FakeSlack:
 
     async def say(self, text: str, *, channel: str, user: str, thread_ts: str | None = None, **more: Any) -> Message:
         """Someone writes a message; ``more`` are further fields of the event (``subtype``, ``files``, …)."""
-        message: Message = {"type": "message", "user": user, "text": text, "team": TEAM_ID, **more}
+        message: Message = {"type": "message", "user": user, "text": text, "team": self.team.id, **more}
         if thread_ts is not None:
             message["thread_ts"] = thread_ts
         author = self.workspace.users[user]
@@ -216,7 +230,7 @@ class FakeSlack:
 
     async def open_agent(self, *, channel: str, user: str, viewing: str = "") -> Delivery:
         """Someone opens the app, in the agent view."""
-        entities = [{"type": "slack#/types/channel_id", "value": viewing, "team_id": TEAM_ID}]
+        entities = [{"type": "slack#/types/channel_id", "value": viewing, "team_id": self.team.id}]
         event = agents.opened(self.workspace.channels[channel], user, {"entities": entities} if viewing else None)
         return await self.send(event)
 
@@ -389,6 +403,13 @@ class FakeSlack:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         call = await Call.read(request)
+        there = self.installs.given.get(call.token)
+        if there is not None and there is not self:
+            return await there.answer(call, request)
+        return await self.answer(call, request)
+
+    async def answer(self, call: Call, request: web.Request) -> web.StreamResponse:
+        """Answer a call that was made with a token of this workspace's."""
         self.calls.append(call)
         await self._reached(call.method)
         fault = self._faults.take(call.method)
@@ -408,7 +429,7 @@ class FakeSlack:
             if found is None:
                 raise Refused("unknown_method", req_method=call.method)
             self._admit(call, found)
-            headers["x-oauth-scopes"] = ",".join(sorted(self.scopes[found.token]))
+            headers["x-oauth-scopes"] = ",".join(sorted(self.scopes.get(found.token, ())))
             answer = {"ok": True, **await found.answer(self, call)}
         except Refused as refusal:
             answer = refusal.answer
@@ -416,7 +437,12 @@ class FakeSlack:
         return web.json_response(answer, headers=headers)
 
     def _admit(self, call: Call, found: Method) -> None:
-        tokens = {self.bot_token: "bot", self.app_token: "app"}
+        if found.token == "none":
+            return
+        given = {token: "bot" for token, slack in self.installs.given.items() if slack is self}
+        tokens = {self.bot_token: "bot", self.app_token: "app", **given}
+        if call.token in self.installs.void:
+            raise Refused(self.installs.void[call.token])
         if not call.token:
             raise Refused("not_authed")
         if call.token not in tokens:

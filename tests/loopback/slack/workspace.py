@@ -48,6 +48,21 @@ class User:
         }
 
 
+@dataclass(frozen=True)
+class Team:
+    """What Slack calls a workspace.
+
+    Args:
+        id: ``"T…"``.
+        enterprise: The organisation that it belongs to, ``"E…"``; empty for none.
+        org_wide: Whether the app is installed in all of that organisation at once.
+    """
+
+    id: str = TEAM_ID
+    enterprise: str = ""
+    org_wide: bool = False
+
+
 @dataclass
 class Channel:
     """A channel or DM, with its messages in order of time."""
