@@ -16,6 +16,9 @@ from dspy_session_discord.destination import Destination
 from dspy_session_discord.translate import SPOKEN
 from dspy_session_discord.words import said
 
+ANSWERS = (discord.MessageType.chat_input_command, discord.MessageType.context_menu_command)
+"""What answers a command, of ours or of another bot's."""
+
 MOST_READ = 200
 """Messages that are looked at, however many are asked for: two requests. Pins and joinings are among them."""
 
@@ -58,5 +61,5 @@ async def _newest_first(client: discord.Client, event: Event) -> AsyncGenerator[
             started_from = None if message.reference is None else message.reference.resolved
             if isinstance(started_from, discord.Message):
                 yield started_from
-        elif message.type in SPOKEN:
+        elif message.type in (*SPOKEN, *ANSWERS):
             yield message

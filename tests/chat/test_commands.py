@@ -11,8 +11,8 @@ import pytest
 
 from dspy_session import ConfigurationError, SessionError
 from dspy_session.errors import PlatformError
-from dspy_session_chat import Access, Asked, Bot, Manners, Press, Reply
-from dspy_session_chat.testing import ChatTester, PlainTesterPlatform
+from dspy_session_chat import Access, Action, Asked, Bot, Command, Event, Manners, Press, Reply
+from dspy_session_chat.testing import ChatTester, PlainTesterPlatform, TesterPlatform
 from tests.chat.agents import Parrot, Speaker, held
 
 
@@ -436,3 +436,57 @@ async def test_a_misspelt_command_is_no_part_of_a_message() -> None:
         gate.set()
         assert (await two.reply()).text == "two! (1 before, call 2)"
         assert "did you mean /help?" in (await misspelt.reply()).text
+
+
+class Waiter(TesterPlatform):
+    """Shows of itself that an answer is on its way; keeps to which events it is told that none comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go: list[str] = []
+        self.news = asyncio.Event()
+
+    async def nothing_to_say(self, inbound: Event) -> None:
+        self.let_go.append(inbound.deed.name if isinstance(inbound, Action) else inbound.text)  # type: ignore[union-attr]
+        self.news.set()
+
+
+async def test_what_gets_no_answer_of_its_own_is_told_where_that_shows() -> None:
+    agent, platform = Parrot(), Waiter()
+    chat = ChatTester(held(agent), platform=platform, manners=Manners(busy="merge"))
+
+    @chat.bot.command("quiet", "Say nothing.")
+    async def quiet(asked: Asked) -> None:
+        """Say nothing."""
+
+    async with chat:
+        await chat.say("one")
+        assert platform.let_go == []
+        await chat.do(Command("quiet"))
+        async with asyncio.timeout(10):
+            await platform.news.wait()
+        assert platform.let_go == ["quiet"]
+        gate = agent.gate()
+        await chat.start("two")
+        await agent.started.wait()
+        await chat.start("three")
+        last = await chat.start("four")
+        gate.set()
+        assert "three" in (await last.reply()).text
+    assert platform.let_go == ["quiet", "three"]
+
+
+async def test_what_a_private_command_says_is_private() -> None:
+    chat = ChatTester(held(Parrot()))
+
+    @chat.bot.command("mine", "Say it to me alone.", private=True)
+    async def mine(asked: Asked) -> str:
+        return "Only you."
+
+    @chat.bot.command("ours", "Say it to all.")
+    async def ours(asked: Asked) -> str:
+        return "All of you."
+
+    async with chat:
+        assert (await chat.command("mine")).private
+        assert not (await chat.command("ours")).private

@@ -18,6 +18,7 @@ from tests.chat.places import saying
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, Keep, own, running
 from tests.loopback.discord import ChannelType, FakeDiscord
+from tests.loopback.discord.world import COMMAND_ANSWER
 
 
 async def test_what_was_said_before_a_mention(fake: FakeDiscord, place: Place) -> None:
@@ -28,7 +29,7 @@ async def test_what_was_said_before_a_mention(fake: FakeDiscord, place: Place) -
         await fake.say(place.general, place.bob, f"old {number}")
     await fake.say(place.general, place.ada, f"where is {place.bob.mention}?")
     await fake.say(place.general, fake.bot, "I am here")
-    await fake.say(place.general, rival, "so am I")
+    await fake.say(place.general, rival, "so am I", type=COMMAND_ANSWER)
     await fake.say(place.general, place.ada, "", type=6)  # pinned something
     await fake.say(place.general, place.ada, "")  # a sticker
     async with running(platform, keep, fake):

@@ -11,7 +11,7 @@ import pytest
 
 from dspy_session.errors import SessionError
 from dspy_session_chat import Access, Asked, Limits, Manners
-from dspy_session_chat.action import Event, event_from_json
+from dspy_session_chat.action import Event, Press, Reaction, event_from_json
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply, ReplyFile
@@ -103,13 +103,16 @@ async def test_an_answer_survives_a_restart_with_its_files_and_buttons(fake: Fak
 
     async with running(platform := own(fake), keep, fake):
         plan = ReplyFile("plan.txt", "text/plain", b"first, bells")
-        reply = Reply("Here it is.", "turn-1", files=(plan,), buttons=(Button("good", "👍", "turn-1"),))
+        reply = Reply("Here it is.", "turn-1", files=(plan,), buttons=(Button("bad", "👎", "turn-1", asks="Why?"),))
         posted = await platform.post(Post(inbound, reply))
         again = await platform.post(Post(inbound, reply))
         await fake.react(fake.posts[0], place.bob, "👍")
         reaction = await keep.action()
-        await fake.press(fake.posts[0], place.bob, "👍")
+        pressed = await fake.press(fake.posts[0], place.bob, "👎")
         press = await keep.action()
+        await fake.until(lambda: pressed.modal)
+        await fake.submit(pressed, "It is too loud.")
+        reason = await keep.action()
 
     assert isinstance(inbound, Inbound)
     (file,) = inbound.attachments
@@ -119,7 +122,9 @@ async def test_an_answer_survives_a_restart_with_its_files_and_buttons(fake: Fak
     assert posted.message_ids == (str(asked.original.id),)
     assert asked.original.content == "> A plan?\nHere it is."
     assert asked.original.files == {"plan.txt": b"first, bells"}
-    assert {reaction.deed.message_id, press.deed.message_id} == {str(asked.original.id)}  # type: ignore[union-attr]
+    assert reaction.deed == Reaction("👍", str(asked.original.id))
+    assert press.deed == Press("bad", "turn-1", message_id=str(asked.original.id))
+    assert reason.deed == Press("bad", "turn-1", "It is too loud.", str(asked.original.id))
 
 
 async def test_a_question_about_a_message_is_asked_in_a_window(fake: FakeDiscord, place: Place) -> None:
