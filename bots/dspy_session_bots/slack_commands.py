@@ -14,6 +14,8 @@ from dspy_session_bots.console import log_to_terminal
 from dspy_session_bots.options import EnvFileOption, JsonOption, Misused, examples, group
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from dspy_session_bots.config import Settings
     from dspy_session_chat.finding import Finding
     from dspy_session_slack.manifest import Setup
@@ -118,10 +120,20 @@ def manifest(
         "dspy-bots slack check",
         "dspy-bots slack check --assistant",
         "dspy-bots slack check --listen 60",
+        "dspy-bots slack check --http https://bot.example.com",
     )
 )
 def check(
     *,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where Slack reaches the bot, which has to run; http://127.0.0.1:3000 looks past a proxy in front of "
+            "it. Else over Socket Mode.",
+            show_default=False,
+        ),
+    ] = None,
     commands: CommandsOption = True,
     assistant: AssistantOption = False,
     listen: Annotated[
@@ -140,15 +152,18 @@ def check(
 ) -> None:
     """See that the app is set up right.
 
-    Tokens, scopes and a socket are tried out with Slack, and what is missing is said. The exit code is 1 then.
+    Tokens, scopes and a socket, or the bot's address, are tried out, and what is missing is said. The exit code is 1
+    then.
     """
+    if http is not None and listen is not None:
+        raise Misused("--listen waits at a socket: leave it out with --http", "slack check")
     log_to_terminal(verbose=False)
     from dspy_session_bots.config import read_settings
     from dspy_session_bots.findings import report
     from dspy_session_bots.tables import screen
 
     features = _features(commands=commands, assistant=assistant)
-    findings = asyncio.run(_check(read_settings(env_file), features, listen))
+    findings = asyncio.run(_check(read_settings(env_file), features, http, listen))
     console = screen()
     code = report(console, findings, as_json=as_json)
     if not (code or as_json):
@@ -164,21 +179,28 @@ def _features(*, commands: bool, assistant: bool, workspaces: bool = False) -> F
     return Features(commands=commands, assistant=assistant, workspaces=workspaces)
 
 
-async def _check(settings: Settings, features: Features, seconds: float | None) -> list[Finding]:
+async def _check(settings: Settings, features: Features, url: str | None, seconds: float | None) -> list[Finding]:
+    from dspy_session import ConfigurationError
     from dspy_session_bots.serving import slack_client
-    from dspy_session_slack.checking import Listening, check
+    from dspy_session_slack.checking import Listening, OverHttp, OverSocket, check
+    from dspy_session_slack.manifest import EVENTS_PATH, address
 
     def begun(whom: str) -> None:
         typer.echo(f"Write to {whom} in Slack now: waiting for {seconds:g} s.", err=True)
 
-    bot_token, app_token = settings.slack_bot_token, settings.slack_app_token
-    return await check(
-        None if bot_token is None else bot_token.get_secret_value(),
-        None if app_token is None else app_token.get_secret_value(),
-        features,
-        client=slack_client(settings),
-        listening=None if seconds is None else Listening(seconds, begun),
-    )
+    way: OverSocket | OverHttp
+    if url is None:
+        way = OverSocket(_revealed(settings.slack_app_token), None if seconds is None else Listening(seconds, begun))
+    else:
+        try:
+            way = OverHttp(address(url, local=True) + EVENTS_PATH, _revealed(settings.slack_signing_secret))
+        except ConfigurationError as error:
+            raise Misused(str(error), "slack check") from None
+    return await check(_revealed(settings.slack_bot_token), way, features, client=slack_client(settings))
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _steps(setup: Setup, link: str) -> list[str]:
@@ -192,6 +214,7 @@ def _steps(setup: Setup, link: str) -> list[str]:
     )
     talk = f"Write to @{setup.name} in Slack, or /invite @{setup.name} to a channel and mention it."
     if setup.url:
-        verify = "Start the bot; then, on the page Event Subscriptions, press Retry beside the Request URL."
-        return [made, BOT.mend, SIGNING.mend, verify, talk]
+        look = f"Start the bot, and see that it is reached: dspy-bots slack check --http {setup.url}"
+        verify = "On the page Event Subscriptions press Retry beside the Request URL, if it is not Verified yet."
+        return [made, BOT.mend, SIGNING.mend, look, verify, talk]
     return [made, BOT.mend, APP.mend, "dspy-bots slack check", "dspy-bots run my_agents.py:agent --slack", talk]

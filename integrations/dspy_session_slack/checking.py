@@ -13,9 +13,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import PlatformError
 from dspy_session_chat.finding import Finding
 from dspy_session_slack.greeting import Greeted, greeted
+from dspy_session_slack.reaching import reach
 from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.scopes import Features, bot_events, bot_scopes, needs
-from dspy_session_slack.tokens import APP, BOT, Wanted
+from dspy_session_slack.tokens import APP, BOT, SIGNING, Wanted
 from dspy_session_slack.web_client import keeping_connections, web_client
 
 LIMITED = frozenset({"ratelimited", "rate_limited"})
@@ -40,6 +41,32 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class OverSocket:
+    """Slack reaches the bot over a socket.
+
+    Args:
+        app_token: The app-level token, if there is one.
+        listening: Wait for an event; Slack tells nobody which ones it sends.
+    """
+
+    app_token: str | None
+    listening: Listening | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverHttp:
+    """Slack reaches the bot at an address.
+
+    Args:
+        url: The address, ``"https://bot.example.com/slack/events"``.
+        secret: The signing secret, if there is one.
+    """
+
+    url: str
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Bot:
     """What is known of the bot that a token is of.
 
@@ -55,31 +82,38 @@ class _Bot:
 
 
 async def check(
-    bot_token: str | None,
-    app_token: str | None,
-    features: Features,
-    *,
-    client: AsyncWebClient | None = None,
-    listening: Listening | None = None,
+    bot_token: str | None, way: OverSocket | OverHttp, features: Features, *, client: AsyncWebClient | None = None
 ) -> list[Finding]:
     """Look over how an app is set up, as far as Slack tells.
 
     Args:
         bot_token: The bot token, if there is one.
-        app_token: The app-level token, if there is one.
+        way: How Slack reaches the bot.
         features: What the app shall be set up for.
         client: A client to call Slack with, set up with a proxy, an address or TLS of one's own.
-        listening: Wait for an event; Slack tells nobody which ones it sends.
     """
     caller = web_client(client, bot_token)
     async with keeping_connections(caller):
         bot = await _check_bot(caller, bot_token, features)
-        socket = [each async for each in _check_socket(caller, app_token, bot, features, listening)]
-    found = [*bot.findings, *socket]
+        if isinstance(way, OverHttp):
+            reached = [each async for each in _check_address(way)]
+        else:
+            reached = [each async for each in _check_socket(caller, way, bot, features)]
+    found = [*bot.findings, *reached]
     known = {each.what: each.holds for each in found}
-    if not (known[BOT.what] and known[APP.what]):
+    if not (known[BOT.what] and reached[0].holds):
         return found  # there is more urgent work than to look at switches
-    return [*found, *(each for each in _untold(features) if each.what not in known)]
+    return [*found, *(each for each in _untold(way, features) if each.what not in known)]
+
+
+async def _check_address(way: OverHttp) -> AsyncIterator[Finding]:
+    """What there is to say of the signing secret, and of the address that it is for."""
+    if (wrong := SIGNING.wrong(way.secret)) is not None:
+        yield wrong
+        return
+    yield Finding(SIGNING.what, holds=True, says=f"it looks like one: {SIGNING.looks}")
+    async for finding in reach(way.url, str(way.secret)):
+        yield finding
 
 
 async def _check_bot(client: AsyncWebClient, token: str | None, features: Features) -> _Bot:
@@ -127,14 +161,14 @@ async def _app_of(client: AsyncWebClient, bot_id: str | None) -> str:
 
 
 async def _check_socket(
-    client: AsyncWebClient, token: str | None, bot: _Bot, features: Features, listening: Listening | None
+    client: AsyncWebClient, way: OverSocket, bot: _Bot, features: Features
 ) -> AsyncIterator[Finding]:
     """What there is to say of the app-level token and of a socket that is opened with it."""
-    if (wrong := APP.wrong(token)) is not None:
+    if (wrong := APP.wrong(way.app_token)) is not None:
         yield wrong
         return
     try:
-        answer = await client.apps_connections_open(app_token=str(token))
+        answer = await client.apps_connections_open(app_token=str(way.app_token))
     except _FAILURES as error:
         yield _refused(APP, error)
         return
@@ -144,8 +178,8 @@ async def _check_socket(
             yield Finding("socket", holds=True, says="opened, and Slack greeted it")
             for finding in _check_greeting(greeting, bot):
                 yield finding
-            if listening is not None:
-                yield await _check_events(greeting, bot, features, listening)
+            if way.listening is not None:
+                yield await _check_events(greeting, bot, features, way.listening)
     except PlatformError as error:
         yield Finding("socket", holds=False, says=f"Slack gives the app none ({error})", mend=SWITCH)
     except (*_FAILURES, ValueError) as error:
@@ -187,11 +221,12 @@ async def _check_events(greeting: Greeted, bot: _Bot, features: Features, listen
     return Finding(EVENTS, holds=True, says=f"they come: {came}")
 
 
-def _untold(features: Features) -> Iterator[Finding]:
+def _untold(way: OverSocket | OverHttp, features: Features) -> Iterator[Finding]:
     """What Slack tells nobody, so that a person has to look."""
+    there = f" with the Request URL {way.url}" if isinstance(way, OverHttp) else ""
     for what, page, switches in (
-        (EVENTS, "Event Subscriptions", f"Enable Events is on, with {_listed(bot_events(features))}"),
-        ("buttons", "Interactivity & Shortcuts", "Interactivity is on"),
+        (EVENTS, "Event Subscriptions", f"Enable Events is on{there}, and there is {_listed(bot_events(features))}"),
+        ("buttons", "Interactivity & Shortcuts", f"Interactivity is on{there}"),
         (
             "messages to the bot",
             "App Home",

@@ -67,7 +67,7 @@ def manifest(setup: Setup) -> dict[str, Any]:
     Raises:
         ConfigurationError: Slack would not take it, or the options do not go together.
     """
-    name, url = _name(setup.name), _address(setup.url)
+    name, url = _name(setup.name), address(setup.url)
     description = _within("the description", " ".join(setup.description.split()), LONGEST_DESCRIPTION)
     if setup.features.workspaces and not url:
         raise ConfigurationError(
@@ -164,17 +164,26 @@ def _command(setup: Setup) -> str:
     return command
 
 
-def _address(url: str) -> str:
-    """The bot's address, without the path that is added to it; empty when there is none."""
+def address(url: str, *, local: bool = False) -> str:
+    """A bot's address, ``"https://bot.example.com"``: without the path that is below it; empty when there is none.
+
+    Args:
+        url: What was given, with or without that path.
+        local: Whether it may be on this machine, and without TLS then.
+
+    Raises:
+        ConfigurationError: Slack could not reach the bot there.
+    """
     if not url:
         return ""
     mended = url.strip().removesuffix(EVENTS_PATH).rstrip("/")
     try:
         parts = urlsplit(mended)
-        is_one = parts.scheme == "https" and bool(parts.hostname) and not (parts.username or parts.query)
+        is_one = bool(parts.hostname) and not (parts.username or parts.query or parts.fragment)
+        is_here = local and parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
     except ValueError:
-        is_one = False
-    if not is_one or any(each.isspace() for each in mended):
+        is_one = is_here = False
+    if not (is_one and (is_here or parts.scheme == "https")) or any(each.isspace() for each in mended):
         raise ConfigurationError(
             f"{url!r} is no address that Slack can reach: it is https://, a host that the internet knows, and a path "
             "if there is one, such as https://bot.example.com"

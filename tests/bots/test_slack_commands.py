@@ -27,6 +27,7 @@ LINES = {
     "over http": "manifest --http https://bot.example.com --workspaces --no-commands",
     "into a folder": "manifest --out .",
     "without tokens": "check",
+    "at an address": "check --http http://127.0.0.1:9",
 }
 MISUSES = {
     "manifest --http https://a.b --socket-mode": "--http and --socket-mode are two ways for the same: choose one",
@@ -34,6 +35,8 @@ MISUSES = {
     "manifest --command x --no-commands": "--command names a slash command: leave out --no-commands",
     f"manifest --name {'x' * 36}": "the name of the app has 36 characters, and Slack takes 35: shorten it",
     "manifest --http localhost:3000": "'localhost:3000' is no address that Slack can reach",
+    "check --http http://bot.example.com": "'http://bot.example.com' is no address that Slack can reach",
+    "check --http https://bot.example.com --listen 60": "--listen waits at a socket: leave it out with --http",
     "check --listen 0": "Invalid value for '--listen'",
     "check --listen soon": "Invalid value for '--listen'",
 }
@@ -102,6 +105,10 @@ def test_without_tokens_and_with_swapped_ones(results: Results) -> None:
     assert [each["holds"] for each in found] == [False, False]
     assert "holds an app-level token" in found[0]["says"]
     assert not any(token in swapped.out for token in TOKENS)
+    at_an_address = results["at an address"]
+    assert at_an_address.code == 1
+    assert re.search(r"^✗ +signing secret +SLACK_SIGNING_SECRET is not set$", at_an_address.out, re.MULTILINE)
+    assert "SLACK_APP_TOKEN" not in at_an_address.out
 
 
 @pytest.mark.parametrize("command", ["manifest", "check"])

@@ -14,13 +14,15 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_chat.finding import Finding, mends
-from dspy_session_slack.checking import Listening, check
+from dspy_session_slack import Slack
+from dspy_session_slack.checking import Listening, OverHttp, OverSocket, check
 from dspy_session_slack.manifest import Setup, manifest
 from dspy_session_slack.scopes import APP_SCOPES, Features, bot_scopes
 from tests.loopback.slack import FakeSlack, cut, rate_limited, refused, server_error
 from tests.loopback.slack.faults import Fault
 from tests.loopback.slack.server import OTHER_BOT
 from tests.slack.talk import ANN, ANNS_DM
+from tests.slack.test_reaching import served
 
 BARE = Features(commands=False)
 AT_ONCE = [handler(max_retry_count=0) for handler in (AsyncRateLimitErrorRetryHandler, AsyncServerErrorRetryHandler)]
@@ -30,9 +32,10 @@ WHOLE = {"bot_scopes": bot_scopes(Features()), "app_scopes": APP_SCOPES}
 
 async def looked_over(slack: FakeSlack, features: Features = BARE, **options: Any) -> dict[str, Finding]:
     """What was found, by what it is of."""
-    tokens = {"bot_token": slack.bot_token, "app_token": slack.app_token} | options
+    given = {"bot_token": slack.bot_token, "app_token": slack.app_token} | options
+    way = given.get("way") or OverSocket(given["app_token"], given.get("listening"))
     client = AsyncWebClient(base_url=slack.base_url, retry_handlers=AT_ONCE)
-    findings = await check(features=features, client=client, **tokens)
+    findings = await check(given["bot_token"], way, features, client=client)
     assert not any("\n" in each.says + each.mend for each in findings)
     return {each.what: each for each in findings}
 
@@ -81,7 +84,7 @@ WRONG: list[Any] = [
         id="swapped",
     ),
     pytest.param({"app_token": "xoxp-secret"}, "app-level token", "holds a user token, not xapp-…", id="another kind"),
-    pytest.param({"bot_token": "a-secret"}, "bot token", "holds no token of Slack's, not xoxb-…", id="no token"),
+    pytest.param({"bot_token": "a-secret"}, "bot token", "holds something else, not xoxb-…", id="no token"),
     pytest.param({"bot_token": "xoxb-sécret"}, "bot token", "holds characters that no token has", id="not ASCII"),
     pytest.param({"bot_token": "xoxb-secret"}, "bot token", "does not accept it (invalid_auth)", id="refused"),
     pytest.param({"app_token": "xapp-secret"}, "app-level token", "does not accept it", id="refused too"),
@@ -202,3 +205,17 @@ async def test_events_come_or_do_not() -> None:
         found = await looked_over(slack, listening=Listening(0.01, lambda whom: None))
     assert amiss(found) == {"events": "none came in 0.01 s"}
     assert "names app_mention, message.channels" in found["events"].mend
+
+
+async def test_over_http_the_address_is_tried_out() -> None:
+    secret = "0123456789abcdef" * 2
+    async with FakeSlack(**WHOLE) as slack, served(*Slack(signing_secret=secret).routes()) as url:
+        found = await looked_over(slack, way=OverHttp(url, secret))
+        assert amiss(found) == {}
+        assert "app-level token" not in found
+        assert found["address"].says == f"{url} answers Slack's challenge, as seen from here"
+        assert f"Enable Events is on with the Request URL {url}" in found["events"].says
+        for wrong, says in ((None, "is not set"), ("xoxb-1", "holds a bot token, not 32 hex"), ("x", "something else")):
+            found = await looked_over(slack, way=OverHttp(url, wrong))
+            assert says in amiss(found)["signing secret"]
+            assert "events" not in found
