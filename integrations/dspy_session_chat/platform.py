@@ -123,8 +123,44 @@ class CanType(Protocol):
         ...
 
 
+Shown = Callable[[tuple[str, ...]], Awaitable[None]]
+"""Told of the ids of all messages that show an answer, whenever there is one more."""
+MayShow = Callable[[], Awaitable[bool]]
+"""Asked before each view: whoever has lost the conversation must not write over what another process shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """An answer that is about to be written.
+
+    Args:
+        inbound: What is answered.
+        buttons: Under the last message, while the answer grows.
+        polish: Makes of the agent's words what may be posted.
+        shown: The platform's ids of the messages that show a part of it already.
+        on_shown: Told when there is one more.
+        may_show: Asked before each view.
+    """
+
+    inbound: Event
+    buttons: tuple[Button, ...]
+    polish: Callable[[str], str]
+    shown: tuple[str, ...]
+    on_shown: Shown
+    may_show: MayShow
+
+
 class ReplyStream(Protocol):
     """An answer while it is being written."""
+
+    @property
+    def message_ids(self) -> tuple[str, ...]:
+        """The platform's ids of the messages that show it."""
+        ...
+
+    async def disown(self, known: Sequence[str]) -> None:
+        """Say that the answer is begun anew, in those of them that nobody else knows of."""
+        ...
 
     async def status(self, text: str) -> None:
         """Say what the agent is doing (``"searching the web…"``)."""
@@ -142,8 +178,8 @@ class CanStream(Protocol):
     The complete answer is always posted with ``post`` afterwards.
     """
 
-    def stream(self, inbound: Event) -> AbstractAsyncContextManager[ReplyStream]:
-        """Open a stream for the answer to ``inbound``."""
+    def stream(self, growing: Growing) -> AbstractAsyncContextManager[ReplyStream]:
+        """Open a stream for an answer; at its end nothing is on its way any more."""
         ...
 
 

@@ -12,7 +12,7 @@ from dspy_session.conversation.changing import Spans
 from dspy_session_chat.action import Event
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.shown import EditedStream
+from dspy_session_chat.platform import ReplyStream
 from dspy_session_chat.waiting import Waiting
 
 
@@ -81,7 +81,7 @@ class Run:
     stopping: asyncio.Future[tuple[str, tuple[str, ...]]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    shown: EditedStream | None = None
+    shown: ReplyStream | None = None
     read: dict[str, Waiting] = field(default_factory=dict)
     """What waits beside it, by event: read once, however often it is looked at."""
     stopped_by: list[Waiting] = field(default_factory=list)

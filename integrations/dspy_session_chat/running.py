@@ -19,7 +19,7 @@ from dspy_session_chat.asking import ASKING
 from dspy_session_chat.beside import STOP
 from dspy_session_chat.looking import LOOK_SECONDS, Looking
 from dspy_session_chat.means import Means
-from dspy_session_chat.platform import CanEdit, CanStream, CanType, ReplyStream
+from dspy_session_chat.platform import CanEdit, CanStream, CanType, Growing, ReplyStream
 from dspy_session_chat.posting import see_that_it_is_ours
 from dspy_session_chat.question import Question, Run
 from dspy_session_chat.reply import Button
@@ -152,12 +152,9 @@ class Running:
         """Show that an answer is on its way, as well as the platform can."""
         event, platform = run.question.event, self._means.poster.platform(run.question.waiting)
         async with contextlib.AsyncExitStack() as stack:
-            if isinstance(platform, CanStream):
-                yield await stack.enter_async_context(platform.stream(event))
-                return
             if isinstance(platform, CanType):
                 await stack.enter_async_context(platform.typing(event))
-            if not isinstance(platform, CanEdit):
+            if not isinstance(platform, CanStream | CanEdit):
                 yield None
                 return
 
@@ -173,17 +170,13 @@ class Running:
                 run.told[about] = ids
 
             stop = (Button(STOP, "Stop", event.event_id, "danger"),) if self._means.manners.buttons else ()
-            polish = self._means.forms.polish
-            run.shown = EditedStream(
-                platform,
-                event,
-                buttons=stop,
-                polish=polish,
-                shown=run.question.shown,
-                on_shown=on_shown,
-                may_show=job.is_ours,
-            )
-            yield await stack.enter_async_context(run.shown.open())
+            growing = Growing(event, stop, self._means.forms.polish, run.question.shown, on_shown, job.is_ours)
+            if isinstance(platform, CanStream):
+                opened = platform.stream(growing)
+            else:
+                opened = EditedStream.of(platform, growing).open()
+            run.shown = await stack.enter_async_context(opened)
+            yield run.shown
 
 
 async def _let_end(task: asyncio.Task[Any]) -> None:

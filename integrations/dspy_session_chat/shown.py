@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.action import Event
 from dspy_session_chat.markup.unfinished import finished
-from dspy_session_chat.platform import CanEdit
+from dspy_session_chat.platform import CanEdit, Growing, MayShow, Shown
 from dspy_session_chat.reply import Button
 
 logger = logging.getLogger(__name__)
 
 BEGUN_ANEW = "*(begun anew)*"
 """What stands in the place of the beginning of an answer that is given elsewhere."""
-
-Shown = Callable[[tuple[str, ...]], Awaitable[None]]
-"""Told of the ids of all messages that show the answer, whenever there is one more."""
-MayShow = Callable[[], Awaitable[bool]]
-"""Asked before each view: whoever has lost the conversation must not write over what another process shows."""
 
 
 class EditedStream:
@@ -66,6 +61,19 @@ class EditedStream:
         self._closing = asyncio.Event()
         self._lost = False
 
+    @classmethod
+    def of(cls, platform: CanEdit, growing: Growing) -> EditedStream:
+        """The stream of an answer that is about to be written."""
+        return cls(
+            platform,
+            growing.inbound,
+            buttons=growing.buttons,
+            polish=growing.polish,
+            shown=growing.shown,
+            on_shown=growing.on_shown,
+            may_show=growing.may_show,
+        )
+
     @property
     def message_ids(self) -> tuple[str, ...]:
         """The platform's ids of the messages that show it."""
@@ -91,7 +99,7 @@ class EditedStream:
         finally:
             self._closing.set()
             self._changed.set()
-            await _ended(showing)
+            await ended(showing)
 
     async def disown(self, known: Sequence[str]) -> None:
         """Say that the answer is begun anew, in what nobody else knows of: the next try begins another message.
@@ -102,13 +110,7 @@ class EditedStream:
         Args:
             known: The ids of messages that were written down: whoever tries next goes on in them.
         """
-        for message_id in self._ids:
-            if message_id in known:
-                continue
-            try:
-                await self._platform.edit(self._inbound, message_id, BEGUN_ANEW)
-            except Exception:
-                logger.exception("%s was begun to be answered, which stays as it is", self._inbound.event_id)
+        await disowned(self._platform, self._inbound, [each for each in self._ids if each not in known])
 
     async def _keep_showing(self) -> None:
         while not self._lost:
@@ -155,7 +157,16 @@ class EditedStream:
             await self._on_shown(self.message_ids)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
+async def disowned(platform: CanEdit, inbound: Event, message_ids: Sequence[str]) -> None:
+    """Say that an answer is begun anew, in messages that nobody else knows of."""
+    for message_id in message_ids:
+        try:
+            await platform.edit(inbound, message_id, BEGUN_ANEW)
+        except Exception:
+            logger.exception("%s was begun to be answered, which stays as it is", inbound.event_id)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
     """Wait for the end of a task, also when we are cancelled meanwhile: what it has begun to post must arrive first."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

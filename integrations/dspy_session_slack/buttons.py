@@ -36,12 +36,18 @@ def with_buttons(text: str, buttons: Sequence[Button]) -> list[dict[str, Any]]:
         text: What the message says, in mrkdwn.
         buttons: In order.
     """
-    elements = [_element(number, button) for number, button in enumerate(buttons[:MOST]) if _fits(button)]
-    if not elements:
+    below = actions(buttons)
+    if not below:
         return []
     # Verbatim, or Slack makes a mention of every @name and a link of every word with a dot in it.
     section = {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}, "expand": True}
-    return [section, {"type": "actions", "elements": elements}]
+    return [section, *below]
+
+
+def actions(buttons: Sequence[Button]) -> list[dict[str, Any]]:
+    """The block that holds buttons; none without any."""
+    elements = [_element(number, button) for number, button in enumerate(buttons[:MOST]) if _fits(button)]
+    return [{"type": "actions", "elements": elements}] if elements else []
 
 
 def button_of(element: Mapping[str, Any]) -> Button | None:

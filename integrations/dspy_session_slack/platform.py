@@ -20,12 +20,14 @@ from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment
-from dspy_session_chat.platform import Named, Opened, Post, Posted, Receive, Said
+from dspy_session_chat.platform import Growing, Named, Opened, Post, Posted, Receive, ReplyStream, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
+from dspy_session_chat.shown import EditedStream
 from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.bolt_app import BoltApp
 from dspy_session_slack.front_door import FrontDoor
+from dspy_session_slack.harmless import harmless, ids_in
 from dspy_session_slack.home import Home
 from dspy_session_slack.installing import Installing
 from dspy_session_slack.key import PLATFORM
@@ -41,6 +43,7 @@ from dspy_session_slack.scopes import Features
 from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.socket_mode import connected
 from dspy_session_slack.split import to_messages
+from dspy_session_slack.streaming import SlackStream, Streams, checked_streams
 from dspy_session_slack.transports import Asked, app_token_of
 from dspy_session_slack.web_client import keeping_connections, web_client
 from dspy_session_slack.workspace import Workspace
@@ -76,6 +79,9 @@ class Slack:
         ping_interval: Seconds between two pings on the socket; one that stays silent for four is replaced.
         assistant: What people find in Slack's view for agents, where the app has it.
         oauth: Lets many workspaces install the app, each with a bot token of its own.
+        streams: Where an answer that is being written is shown by Slack's own streams, and not by edits: in the threads
+            of an agent's DMs, ``"everywhere"`` in every thread, ``"nowhere"``. In a channel, only who asked sees a
+            stream grow.
 
     Raises:
         ConfigurationError: Options that do not go together: ``client`` or ``oauth`` with ``app``, which has its own;
@@ -94,6 +100,7 @@ class Slack:
         ping_interval: float = 5.0,
         assistant: Assistant | None = None,
         oauth: OAuth | None = None,
+        streams: Streams = "dms",
     ) -> None:
         if app is not None and client is not None:
             raise ConfigurationError("an app has a client: give Slack either app= or client=")
@@ -110,6 +117,7 @@ class Slack:
         self._ping_interval = ping_interval
         self._reception: Reception | None = None  # while running
         self._told = Told(assistant=assistant)
+        self._streams = checked_streams(streams)
 
     def __repr__(self) -> str:
         return "Slack()" if self._app is None else f"Slack(app={self._app.name!r})"
@@ -217,6 +225,21 @@ class Slack:
                 panel = (await self._workspace(inbound)).panel
                 await stack.enter_async_context(panel.typing(inbound, self._told.assistant))
             yield
+
+    @asynccontextmanager
+    async def stream(self, growing: Growing) -> AsyncIterator[ReplyStream]:
+        """Show an answer while it is written, by Slack's own stream or by edits."""
+        stream = await self._stream(growing)
+        async with stream.open():
+            yield stream
+
+    async def _stream(self, growing: Growing) -> SlackStream | EditedStream:
+        with suppress(PlatformError):  # it is told when the answer is posted
+            workspace = await self._workspace(growing.inbound)
+            known = workspace.directory.known
+            if workspace.streams.suit(growing, self._streams):
+                return SlackStream(self, workspace.streams, growing, lambda text: harmless(text, known(ids_in(text))))
+        return EditedStream.of(self, growing)
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""

@@ -22,6 +22,7 @@ from dspy_session_slack.key import is_dm, message_id, place_of_message
 from dspy_session_slack.refusals import error_code, refusal_to_post
 from dspy_session_slack.responding import RESPONSES, address_of, respond
 from dspy_session_slack.split import to_messages
+from dspy_session_slack.stopping import stop_stream
 from dspy_session_slack.threads import Threads
 from dspy_session_slack.uploads import show, upload
 
@@ -32,6 +33,9 @@ NOTHING_YET = "…"
 
 GONE = frozenset({"cant_update_message", "edit_window_closed", "message_not_found"})
 """Refusals of an edit after which the words are better posted anew than lost."""
+
+STREAMING = "streaming_state_conflict"
+"""A message that is being streamed is not edited."""
 
 BAD_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format"})
 
@@ -150,7 +154,14 @@ class Posting:
 
     async def _edit(self, message: str, text: str, buttons: Sequence[Button]) -> None:
         channel, ts = place_of_message(message)
-        await _said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
+        try:
+            await _said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
+        except SlackApiError as error:
+            if error_code(error) != STREAMING:
+                raise
+            # Whoever streamed it did not come to the end.
+            await stop_stream(self._client, channel, ts)
+            await _said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
 
     async def _delete(self, message: str) -> None:
         channel, ts = place_of_message(message)

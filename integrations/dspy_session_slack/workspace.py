@@ -14,6 +14,7 @@ from dspy_session_slack.fetching import downloader
 from dspy_session_slack.looking_back import LookingBack
 from dspy_session_slack.panel import Panel
 from dspy_session_slack.posting import Posting
+from dspy_session_slack.streaming import StreamsOf
 from dspy_session_slack.threads import Threads
 
 
@@ -30,6 +31,7 @@ class Workspace:
         looking_back: Reads what was said there before.
         downloader: Fetches the files that people send there.
         panel: The view for agents.
+        streams: Shows answers there while they are written.
     """
 
     bot: BotUser
@@ -40,6 +42,7 @@ class Workspace:
     looking_back: LookingBack
     downloader: Downloader
     panel: Panel
+    streams: StreamsOf
 
     @classmethod
     def of(cls, bot: BotUser, client: AsyncWebClient) -> Self:
@@ -54,4 +57,5 @@ class Workspace:
             looking_back=LookingBack(client, directory),
             downloader=downloader(client),
             panel=Panel(bot, client, directory),
+            streams=StreamsOf(client, bot.team_id, bot.threads_dms),
         )

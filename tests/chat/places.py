@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from dspy_session.conversation import ConversationKey
 from dspy_session.errors import PlatformError
-from dspy_session_chat import Author, Event, Inbound, Post, Posted, Receive, Reply
+from dspy_session_chat import Author, Event, Growing, Inbound, Post, Posted, Receive, Reply
 
 ANN = Author("U1", "Ann")
 
@@ -97,8 +97,10 @@ class StreamingPlace(Place):
         self.shown: list[tuple[str, str]] = []
         self.streams_open = 0
 
+    message_ids = ()
+
     @asynccontextmanager
-    async def stream(self, inbound: Inbound) -> AsyncIterator[StreamingPlace]:
+    async def stream(self, growing: Growing) -> AsyncIterator[StreamingPlace]:
         self.streams_open += 1
         try:
             yield self
@@ -110,3 +112,6 @@ class StreamingPlace(Place):
 
     async def append(self, text: str) -> None:
         self.shown.append(("text", text))
+
+    async def disown(self, known: Sequence[str]) -> None:
+        """It has no messages."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from dspy_session_chat.reply import ReplyFile
 from dspy_session_chat.testing import Abilities, Person, Seen, Where, Written
@@ -23,6 +24,7 @@ class SlackStage:
 
     Args:
         slack: The workspace.
+        options: Further options of the platform.
     """
 
     name = "Slack"
@@ -33,15 +35,16 @@ class SlackStage:
     bot_id = BOT.id
     loud = f"<@{BEN}> <!channel> @here"
 
-    def __init__(self, slack: FakeSlack) -> None:
+    def __init__(self, slack: FakeSlack, **options: Any) -> None:
         self._slack = slack
+        self._options = options
         self._written: dict[str, tuple[Message, str]] = {}
 
     def direct(self, person: Person) -> Where:
         return Where(_DMS[person.id])
 
     def platform(self) -> Slack:
-        return platform_of(self._slack)
+        return platform_of(self._slack, **self._options)
 
     async def connected(self) -> None:
         await self._slack.connected()
@@ -107,7 +110,7 @@ class SlackStage:
         return [*everybody, *alone, *responses]
 
     def pinged(self) -> list[str]:
-        return [ping for post in self._slack.posts for ping in post.pings]
+        return self._slack.pinged
 
     async def until(self, holds: Callable[[], object]) -> None:
         await self._slack.until(lambda: bool(holds()))

@@ -34,6 +34,7 @@ class Usual(NamedTuple):
     description: str = "Does something."
     takes: str = ""
     admin: bool = False
+    private: bool = False
 
 
 COMMANDS = (Usual("help"), Usual("reset"), Usual("undo"), Usual("forget-me"), Usual("weather"))

@@ -12,8 +12,10 @@ from tests.loopback.slack.calls import Call, Refused
 Block = dict[str, Any]
 
 MOST_BLOCKS = 50
+ALL_BLOCKS = 13_200
 MOST_BUTTONS = 25
 SECTION_TEXT = 3_000
+MARKDOWN = 12_000
 BUTTON_TEXT = 75
 BUTTON_VALUE = 2_000
 ACTION_ID = 255
@@ -57,6 +59,10 @@ def check_blocks(blocks: list[Block]) -> None:
         raise _invalid(f"no more than {MOST_BLOCKS} items allowed [json-pointer:/blocks]")
     for number, block in enumerate(blocks):
         _check(block, f"[json-pointer:/blocks/{number}]")
+    if sum(len(words) for words, markdown in words_of(blocks) if markdown) > MARKDOWN:
+        raise _invalid(f"must be less than {MARKDOWN + 1} characters [json-pointer:/blocks]")
+    if sum(len(words) for words, _ in words_of(blocks)) > ALL_BLOCKS:
+        raise Refused("msg_blocks_too_long")
 
 
 def check_view(view: dict[str, Any]) -> None:
@@ -75,9 +81,18 @@ def check_view(view: dict[str, Any]) -> None:
             raise _invalid_view("a modal with inputs needs a submit button")
 
 
+def words_of(blocks: list[Block]) -> Iterator[tuple[str, bool]]:
+    """The words in blocks, and whether they are Markdown that Slack renders."""
+    for block in blocks:
+        if block["type"] == "section":
+            yield block["text"]["text"], False
+        elif block["type"] == "markdown":
+            yield block["text"], True
+
+
 def seen_text(blocks: list[Block]) -> str:
     """The words in blocks, one paragraph for each."""
-    return "\n\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
+    return "\n\n".join(words for words, _ in words_of(blocks))
 
 
 def seen_buttons(blocks: list[Block]) -> Iterator[SeenButton]:
@@ -90,6 +105,10 @@ def _check(block: Block, where: str) -> None:
     match block["type"]:
         case "section":
             _limit(block["text"]["text"], SECTION_TEXT, where)
+        case "markdown":
+            if set(block) - {"type", "text", "block_id"}:
+                raise _invalid(f"unknown field {where}")
+            _limit(block["text"], MARKDOWN, where)
         case "actions":
             elements = block["elements"]
             if not 1 <= len(elements) <= MOST_BUTTONS:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.loopback.slack.blocks import blocks_of
+from tests.loopback.slack.blocks import blocks_of, words_of
 from tests.loopback.slack.calls import Call, Refused, method
 from tests.loopback.slack.conversations import channel_of
 from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message
@@ -43,15 +43,22 @@ class Post:
     @property
     def pings(self) -> list[str]:
         """What in the text would notify people, by Slack's rules for these arguments."""
-        found = _PING.findall(self.text)
-        if self.call.flag("link_names", default=False) or self.call.get("parse") == "full":
-            found += _PLAIN_PING.findall(self.text)
-        return found
+        return pings(self.text, plain=links_names(self.call))
 
     @property
     def unfurls(self) -> bool:
         """Whether Slack would fetch what the text links to."""
         return self.call.flag("unfurl_links", default=False) or self.call.flag("unfurl_media", default=True)
+
+
+def pings(text: str, *, plain: bool) -> list[str]:
+    """What in a text notifies people; with ``plain`` also what is written as people type it."""
+    return _PING.findall(text) + (_PLAIN_PING.findall(text) if plain else [])
+
+
+def links_names(call: Call) -> bool:
+    """Whether Slack looks for names in what a call says."""
+    return call.flag("link_names", default=False) or call.get("parse") == "full"
 
 
 def place_to_write(slack: FakeSlack, call: Call, name: str = "channel") -> Channel:
@@ -63,16 +70,21 @@ def place_to_write(slack: FakeSlack, call: Call, name: str = "channel") -> Chann
     return channel
 
 
-def _text(call: Call, limit: int) -> str:
-    text = call.get("text")
-    if not text.strip() and not blocks_of(call):
+def _text(slack: FakeSlack, call: Call, limit: int) -> str:
+    text, blocks = call.get("text"), blocks_of(call) or []
+    if not text.strip() and not blocks:
         raise Refused("no_text")
     if len(text) > limit:
         raise Refused("msg_too_long")
+    slack.notified(text, linked=links_names(call))
+    for words, markdown in words_of(blocks):
+        slack.notified(words, markdown=markdown)
     return text
 
 
 def _own(slack: FakeSlack, channel: Channel, ts: str, verb: str) -> Message:
+    if ts in slack.streams.running:
+        raise Refused("streaming_state_conflict" if verb == "update" else "cant_delete_message")
     message = channel.message(ts)
     if message is None:
         raise Refused("message_not_found")
@@ -103,7 +115,7 @@ def own_message(slack: FakeSlack, channel: Channel, call: Call, text: str) -> Me
 async def post_message(slack: FakeSlack, call: Call) -> dict[str, Any]:
     channel = place_to_write(slack, call)
     blocks = blocks_of(call)
-    message = own_message(slack, channel, call, _text(call, POST_LIMIT))
+    message = own_message(slack, channel, call, _text(slack, call, POST_LIMIT))
     if blocks:
         message["blocks"] = blocks
     slack.workspace.write(channel, message)
@@ -119,7 +131,8 @@ async def post_ephemeral(slack: FakeSlack, call: Call) -> dict[str, Any]:
         raise Refused("user_not_in_channel")
     blocks_of(call)
     ts = slack.workspace.now()
-    slack.posted(Post(channel.id, ts, _text(call, POST_LIMIT), call.get("thread_ts") or None, call, call["user"]))
+    text, thread = _text(slack, call, POST_LIMIT), call.get("thread_ts") or None
+    slack.posted(Post(channel.id, ts, text, thread, call, call["user"]))
     return {"message_ts": ts}
 
 
@@ -128,7 +141,7 @@ async def update(slack: FakeSlack, call: Call) -> dict[str, Any]:
     channel = place_to_write(slack, call)
     message = _own(slack, channel, call["ts"], "update")
     blocks = blocks_of(call)
-    text = _text(call, UPDATE_LIMIT)
+    text = _text(slack, call, UPDATE_LIMIT)
     if blocks is not None:  # else those that were there stay
         message["blocks"] = blocks
     slack.change(channel, message, text)

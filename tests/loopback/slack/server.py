@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from tests.loopback.slack import agents, chat, conversations, files, identity, orders, reactions, views
+from tests.loopback.slack import agents, chat, conversations, files, identity, orders, reactions, streams, views
 from tests.loopback.slack.calls import METHODS, Call, Method, Refused
 from tests.loopback.slack.chat import Post
 from tests.loopback.slack.faults import Fault, Faults
@@ -26,7 +26,7 @@ from tests.loopback.slack.workspace import Channel, Message, Team, User, Workspa
 
 T = TypeVar("T")
 
-FAMILIES = (agents, chat, conversations, files, identity, reactions, views)
+FAMILIES = (agents, chat, conversations, files, identity, reactions, streams, views)
 """The modules whose functions answer the Web API; importing them registers those."""
 
 ANN = User("U0ANN", "ann", "Ann")
@@ -103,6 +103,9 @@ class FakeSlack:
         self.triggers = Triggers()
         self.responses = Responses()
         self.view = agents.View()
+        self.streams = streams.Streams()
+        self.pinged: list[str] = []
+        """Whom the app's words have notified so far, however they were said."""
         self.signing_secret = SECRET
         self.http: HttpMode | None = None
         self.address = ""
@@ -336,6 +339,16 @@ class FakeSlack:
         self.view.statuses.pop(post.thread_ts or "", None)
         self.posts.append(post)
         self._new_posts.put_nowait(post)
+
+    def notified(self, text: str, *, markdown: bool = False, linked: bool = False) -> None:
+        """The app says something.
+
+        Args:
+            text: What.
+            markdown: Whether it is Markdown that Slack renders.
+            linked: Whether Slack was told to look for names in it.
+        """
+        self.pinged += chat.pings(text, plain=markdown or linked)
 
     def opened(self, view: dict[str, Any]) -> None:
         self.views.append(view)

@@ -1,0 +1,340 @@
+"""An answer that Slack shows while it is written, by a stream of its own; where it has none, by edits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from dspy_session.errors import ConfigurationError, SessionError
+from dspy_session_chat.platform import CanEdit, Growing
+from dspy_session_chat.shown import EditedStream, disowned, ended
+from dspy_session_slack.buttons import actions
+from dspy_session_slack.key import is_dm, message_id
+from dspy_session_slack.refusals import error_code, is_passing
+from dspy_session_slack.settled import parted, settled
+from dspy_session_slack.stopping import OVER, STOPPED, stop_stream
+
+_log = logging.getLogger(__name__)
+
+Streams = Literal["dms", "everywhere", "nowhere"]
+"""Where answers are streamed: in the threads of an agent's DMs, in every thread, nowhere. In a channel only who asked
+sees a stream grow; everybody else sees its beginning, and then its end."""
+
+PACE = 1.0
+"""Seconds between two appends at least: ``chat.appendStream`` is of Slack's fourth tier, 100 calls a minute."""
+
+OLD = 240.0
+"""Seconds after which an answer goes on in another stream: Slack ends one after about five minutes, whatever comes."""
+
+LONG = 8_000
+"""Characters after which it does: what a message of ours holds."""
+
+TASK = 256
+"""Characters of what a tool step is called."""
+
+UNSUITED = frozenset({"invalid_blocks", "invalid_chunks", "invalid_arguments", "internal_error"})
+"""Refusals of a stream that has more in it than words."""
+
+NEVER = frozenset(
+    {
+        "access_denied",
+        "channel_type_not_supported",
+        "feature_not_enabled",
+        "invalid_stream_arguments",
+        "method_deprecated",
+        "missing_scope",
+        "not_allowed_token_type",
+        "not_authorized",
+        "team_access_not_granted",
+        "unknown_method",
+    }
+)
+"""Refusals after which streams are not tried again in a workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsOf:
+    """The streams of one workspace.
+
+    Args:
+        client: Calls Slack.
+        team: The workspace.
+        agent: Whether the app is an agent: then Slack shows a button that stops a stream, else ours begins it.
+        clock: The time, in seconds.
+        refused: What Slack does not take there, and is not offered again: ``"stream"``, ``"steps"``, ``"buttons"``.
+    """
+
+    client: AsyncWebClient
+    team: str
+    agent: bool
+    clock: Callable[[], float] = time.monotonic
+    refused: set[str] = field(default_factory=set)
+
+    def suit(self, growing: Growing, where: Streams) -> bool:
+        """Whether an answer is streamed: in a thread, and not where a part of it stands already."""
+        reply_to = growing.inbound.reply_to
+        if where == "nowhere" or growing.shown or "stream" in self.refused or not reply_to.get("thread_ts"):
+            return False
+        return where == "everywhere" or (self.agent and is_dm(reply_to))
+
+
+class SlackStream:
+    """A ``ReplyStream`` in Slack.
+
+    Nothing that is said in a stream is taken back, so it is said when it is settled; the whole answer is made right in
+    the end, when the stream is over. What cannot be streamed goes on as an answer that is edited.
+
+    Args:
+        platform: Edits, where Slack does not stream.
+        streams: The workspace.
+        growing: The answer.
+        safe: Makes of Markdown what notifies nobody.
+    """
+
+    def __init__(
+        self, platform: CanEdit, streams: StreamsOf, growing: Growing, safe: Callable[[str], str] = str
+    ) -> None:
+        self._platform = platform
+        self._streams = streams
+        self._growing = growing
+        self._safe = safe
+        self._ids = list(growing.shown)
+        self._text = self._task = ""
+        self._tasks = 0
+        self._step: tuple[str, str] | None = None  # the tool step that is shown: its id, and what it is called
+        self._said = ""  # of the answer, in all streams
+        self._here = ""  # of it, in this one
+        self._ts = ""  # the stream; empty while there is none
+        self._since = 0.0
+        self._changed, self._closing = asyncio.Event(), asyncio.Event()
+        self._lost = False
+        self._edited: EditedStream | None = None
+        self._rest = contextlib.AsyncExitStack()
+
+    @property
+    def message_ids(self) -> tuple[str, ...]:
+        """Slack's ids of the messages that show it."""
+        return tuple(self._ids) if self._edited is None else self._edited.message_ids
+
+    async def status(self, text: str) -> None:
+        """Say what the agent is doing."""
+        if self._edited is not None:
+            await self._edited.status(text)
+        self._task = text
+        self._changed.set()
+
+    async def append(self, text: str) -> None:
+        """Show more of the answer."""
+        if self._edited is not None:
+            await self._edited.append(text)
+        self._text += text
+        self._task = ""
+        self._changed.set()
+
+    async def disown(self, known: Sequence[str]) -> None:
+        """Say that the answer is begun anew, in what nobody else knows of."""
+        await disowned(self._platform, self._growing.inbound, [each for each in self.message_ids if each not in known])
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[SlackStream]:
+        """Show, for as long as the block runs; at its end the stream is over."""
+        showing = asyncio.create_task(self._keep_showing(), name=f"stream {self._growing.inbound.event_id}")
+        try:
+            yield self
+        finally:
+            self._closing.set()
+            self._changed.set()
+            try:
+                await ended(showing)
+            finally:
+                await self._rest.aclose()
+
+    async def _keep_showing(self) -> None:
+        try:
+            while not self._lost and self._edited is None:
+                await self._changed.wait()
+                if self._closing.is_set():
+                    return
+                self._changed.clear()
+                await self._view()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PACE):
+                        await self._closing.wait()
+        finally:
+            await self._stop()
+
+    async def _view(self) -> None:
+        try:
+            if not await self._growing.may_show():
+                self._lost = True
+                return
+            await self._show()
+        except (SlackApiError, ClientError, OSError, SessionError) as error:
+            if not is_passing(error):
+                self._lost = True
+            _log.info("%s is not shown for now: %s", self._growing.inbound.event_id, error_code(error))
+        except Exception:  # noqa: BLE001  # whatever it is, the answer is posted in the end
+            self._lost = True
+            _log.exception("%s cannot be shown while it is written", self._growing.inbound.event_id)
+
+    # --- what comes next ----------------------------------------------------------------------------------------------
+
+    async def _show(self) -> None:
+        """Say what is new. Slack may refuse it: then it is said in another stream, or by edits."""
+        words = self._safe(settled(self._text, self._growing.polish))
+        if not words.startswith(self._said):  # what was said would be another now: the end makes it right
+            return
+        new = words[len(self._said) :]
+        chunks = [*self._steps(), *({"type": "markdown_text", "text": part} for part in _parts(new))]
+        if not chunks:
+            return
+        if self._ts and self._is_over(new):
+            await self._roll()
+        try:
+            await (self._append(chunks) if self._ts else self._start(chunks))
+        except SlackApiError as error:
+            if not await self._recovered(error, new):
+                raise
+        self._said += new
+        self._here += new
+
+    def _steps(self) -> list[dict[str, Any]]:
+        """What is new of the tools that are used: the step before is done."""
+        if "steps" in self._streams.refused or (self._step is not None and self._step[1] == self._task):
+            return []
+        steps = []
+        if self._step is not None:
+            steps.append(_step(*self._step, "complete"))
+            self._step = None
+        if self._task:
+            self._tasks += 1
+            self._step = f"step-{self._tasks}", self._safe(self._task)[:TASK]
+            steps.append(_step(*self._step, "in_progress"))
+        return steps
+
+    def _is_over(self, new: str) -> bool:
+        return self._streams.clock() - self._since >= OLD or (bool(new) and len(self._here) + len(new) > LONG)
+
+    async def _recovered(self, error: SlackApiError, new: str) -> bool:
+        """Do about a refusal what can be done; whether all that is new was said after all."""
+        code = error_code(error)
+        if code in STOPPED:
+            self._lost = True
+            return False
+        if self._ts and code in OVER:
+            self._ts = ""
+            await self._begin_again(new)
+            return True
+        if code in UNSUITED and not {"steps", "buttons"} <= self._streams.refused:
+            self._streams.refused.update({"steps", "buttons"})
+            self._step = None
+            await self._begin_again(new)
+            return True
+        if not self._ts:
+            if code in NEVER:
+                self._streams.refused.add("stream")
+                _log.info("Slack does not stream in %s (%s): answers are edited", self._streams.team, code)
+            await self._fall_back()
+            return True
+        return False
+
+    async def _begin_again(self, new: str) -> None:
+        """Say what was refused, in another stream if this one is over."""
+        chunks = [{"type": "markdown_text", "text": part} for part in _parts(self._reopening() + new)]
+        chunks = chunks or [{"type": "markdown_text", "text": "…"}]
+        if self._ts:
+            await self._append(chunks)
+            return
+        self._here = ""
+        try:
+            await self._start(chunks)
+        except SlackApiError:
+            await self._fall_back()
+
+    def _reopening(self) -> str:
+        return parted(self._here)[1] if not self._ts else ""
+
+    # --- Slack's streams ----------------------------------------------------------------------------------------------
+
+    async def _start(self, chunks: list[dict[str, Any]]) -> None:
+        inbound, first = self._growing.inbound, not self._ids
+        buttons = actions(self._growing.buttons) if not self._streams.agent else []
+        if buttons and first and "buttons" not in self._streams.refused:
+            chunks = [{"type": "blocks", "blocks": buttons}, *chunks]
+        began = self._streams.clock()
+        answer = await self._streams.client.chat_startStream(
+            channel=inbound.reply_to["channel"],
+            thread_ts=inbound.reply_to["thread_ts"],
+            recipient_team_id=inbound.author.workspace or self._streams.team,
+            recipient_user_id=inbound.author.id,
+            chunks=chunks,
+        )
+        self._ts, self._since = str(answer["ts"]), began
+        self._ids.append(message_id(inbound.reply_to["channel"], self._ts))
+        await self._growing.on_shown(tuple(self._ids))
+
+    async def _append(self, chunks: list[dict[str, Any]]) -> None:
+        channel = self._growing.inbound.reply_to["channel"]
+        await self._streams.client.chat_appendStream(channel=channel, ts=self._ts, chunks=chunks)
+
+    async def _roll(self) -> None:
+        """End this stream, so that what is new begins another."""
+        closing, opening = parted(self._here)
+        if closing:
+            await self._append([{"type": "markdown_text", "text": closing}])
+        await self._stop()
+        self._here = opening
+        if opening:
+            await self._start([{"type": "markdown_text", "text": opening}])
+
+    async def _stop(self) -> None:
+        """Let the stream be over; from then on its message can be edited."""
+        ts, self._ts = self._ts, ""
+        if ts:
+            await stop_stream(self._streams.client, self._growing.inbound.reply_to["channel"], ts)
+
+    async def _fall_back(self) -> None:
+        """Go on by edits, with all that there is so far."""
+        self._ts = ""
+        growing = Growing(
+            self._growing.inbound,
+            self._growing.buttons,
+            self._growing.polish,
+            tuple(self._ids),
+            self._growing.on_shown,
+            self._growing.may_show,
+        )
+        edited = await self._rest.enter_async_context(EditedStream.of(self._platform, growing).open())
+        await edited.append(self._text)
+        if self._task:
+            await edited.status(self._task)
+        self._edited = edited
+
+
+def checked_streams(where: Streams) -> Streams:
+    """Where answers are streamed.
+
+    Raises:
+        ConfigurationError: That is no such place.
+    """
+    if where not in get_args(Streams):
+        raise ConfigurationError(f"streams must be one of {', '.join(map(repr, get_args(Streams)))}; got {where!r:.80}")
+    return where
+
+
+def _step(name: str, title: str, status: str) -> dict[str, Any]:
+    return {"type": "task_update", "id": name, "title": title, "status": status}
+
+
+def _parts(text: str) -> list[str]:
+    """Pieces that a chunk holds."""
+    return [text[at : at + LONG] for at in range(0, len(text), LONG)]
