@@ -28,6 +28,7 @@ QUESTION_LIMIT = 4000
 """Characters in the box of a window, at most."""
 
 _OURS = "dspy-about"
+_NAMELESS = "A question"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +123,14 @@ def files_given(data: Mapping[str, Any]) -> tuple[Attachment, ...]:
     return () if given is None else files_in([given])
 
 
-def place_of(channel: Channel, original: str, question: str) -> Destination:
+def place_of(channel: Channel, original: str, title: str) -> Destination:
     """Where an answer stands that was asked for by a command: in the channel, as Discord shows all such answers. In a
     text channel a thread is opened from it once it is complete, so that people can go on there without a command; it
     has the id of the answer's first message.
     """
     if not isinstance(channel, discord.TextChannel) or not original:
         return Destination(channel.id)
-    return Destination(channel.id, int(original), title_of(question) or WINDOW_TITLE)
+    return Destination(channel.id, int(original), title_of(title) or _NAMELESS)
 
 
 def question_of(
@@ -138,6 +139,7 @@ def question_of(
     ticket: Ticket,
     text: str,
     files: tuple[Attachment, ...] = (),
+    title: str = "",
 ) -> Inbound:
     """What was asked.
 
@@ -147,8 +149,9 @@ def question_of(
         ticket: How it is answered.
         text: What the agent is asked.
         files: Files with it.
+        title: After what a thread is named in which people go on; after ``text`` if empty.
     """
-    place = place_of(channel, ticket.original, text)
+    place = place_of(channel, ticket.original, title or text)
     return Inbound(
         key=key_in(channel, str(interaction.guild_id or ""), place.message),
         event_id=str(interaction.id),

@@ -17,7 +17,8 @@ from dspy_session_discord.deeds import Reactions, deletions_of, edit_of
 from dspy_session_discord.insisting import Insisting
 from dspy_session_discord.interactions import Interactions
 from dspy_session_discord.offering import Offered
-from dspy_session_discord.translate import Ignored, is_in, translate
+from dspy_session_discord.staying import stay_in
+from dspy_session_discord.translate import Ignored, translate
 
 _log = logging.getLogger(__name__)
 
@@ -139,19 +140,7 @@ class Hearing:
     async def _take_message(self, message: discord.Message, inbound: Inbound, me: int) -> None:
         try:
             await self._receive(inbound)
-            await _stay_in_thread(message, inbound, me)
+            if inbound.addressed == "mention" and not inbound.author.is_bot:
+                await stay_in(message.channel, me)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("Discord message %s was not taken over", message.id)
-
-
-async def _stay_in_thread(message: discord.Message, inbound: Inbound, me: int) -> None:
-    """Join the thread that a person mentioned the bot in, so that it need not be mentioned again there."""
-    thread = message.channel
-    if inbound.addressed != "mention" or inbound.author.is_bot:
-        return
-    if not isinstance(thread, discord.Thread) or is_in(thread, me):
-        return
-    try:
-        await thread.join()
-    except discord.HTTPException as error:
-        _log.debug("cannot join thread %s: %s", thread.id, error)

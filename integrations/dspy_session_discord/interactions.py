@@ -11,7 +11,7 @@ import discord
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.action import Action, Command
-from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.inbound import Attachment, Inbound
 from dspy_session_chat.platform import Receive
 from dspy_session_discord.asking import About, Abouts, asked_about, files_given, link_to, question_of, window
 from dspy_session_discord.author import author_of
@@ -23,6 +23,7 @@ from dspy_session_discord.key import Channel, key_in
 from dspy_session_discord.offering import Offered
 from dspy_session_discord.refusal import UNREACHABLE, explain
 from dspy_session_discord.response import Response
+from dspy_session_discord.staying import stay_in
 from dspy_session_discord.ticket import Ticket, heading
 from dspy_session_discord.translate import channel_name
 from dspy_session_discord.tree import theirs
@@ -169,7 +170,7 @@ class Interactions:
         if about is None:
             await self._say(ticket, "Sorry, I cannot read that message.")
             return
-        await self._ask(interaction, ticket, about.beneath(question), about.files)
+        await self._ask(interaction, ticket, about.beneath(question), about.files, question or about.text)
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -199,10 +200,14 @@ class Interactions:
             return None
         return Ticket(interaction.application_id, interaction.token, str(original), private, above)
 
-    async def _ask(self, interaction: Interaction, ticket: Ticket, text: str, files: Any) -> None:
-        channel = interaction.channel
+    async def _ask(
+        self, interaction: Interaction, ticket: Ticket, text: str, files: tuple[Attachment, ...], title: str = ""
+    ) -> None:
+        channel, me = interaction.channel, self._client.user
         assert channel is not None
-        await self._hand_over(question_of(interaction, channel, ticket, text, files), ticket)
+        await self._hand_over(question_of(interaction, channel, ticket, text, files, title), ticket)
+        if me is not None:
+            await stay_in(channel, me.id)
 
     async def _hand_over(self, event: Inbound | Action, ticket: Ticket) -> None:
         try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import discord
+
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten
 
@@ -61,13 +63,15 @@ class Ticket:
 
 
 def heading(question: str, link: str = "") -> str:
-    """What stands above an answer.
+    r"""What stands above an answer.
 
     Args:
         question: What was asked.
         link: Where the message is that it was asked about; empty where it was about none.
 
-    >>> heading("Do you sell bells?")
-    '> Do you sell bells?'
+    >>> heading("Is 3*4 more than [this](https://example.com)?")
+    '> Is 3\\*4 more than \\[this](https://example.com)?'
     """
-    return " ".join(part for part in (">", shorten(question, QUESTION_SHOWN), link) if part)
+    # As it was written, and with no link in the bot's name that says to lead elsewhere.
+    shown = discord.utils.escape_markdown(shorten(question, QUESTION_SHOWN))
+    return " ".join(part for part in (">", shown, link) if part)

@@ -60,7 +60,7 @@ async def test_a_question_is_answered_in_place_and_people_go_on_in_the_thread_be
         await scene.react("👍", answer, stage.channel)
         turns = await scene.remembers(lambda turns: turns and turns[0].score)
 
-    assert answer.text == "> Do you *sell* bells? Loud ones.\nDo you *sell* bells?\n\nLoud ones. (0 before)"
+    assert answer.text == "> Do you \\*sell\\* bells? Loud ones.\nDo you *sell* bells?\n\nLoud ones. (0 before)"
     assert (asked.original.id, there.name) == (int(answer.id), "Do you sell bells? Loud ones.")
     assert asked.original.flags & SUPPRESS_EMBEDS
     assert asked.original.pings == []
@@ -141,7 +141,7 @@ async def test_a_question_about_a_message_is_asked_in_a_window(fake: FakeDiscord
         sent = await fake.submit(chosen, "Is that so?")
         keep_message = await keep.next()
         asked = await keep.next()
-        await platform.post(saying(asked, "It is."))
+        await platform.post(Post(asked, Reply("It is.", "turn-1")))
     assert keep_message.addressed == "ambient"
 
     # A window outlives the process that opened it; then the message is read again.
@@ -157,6 +157,7 @@ async def test_a_question_about_a_message_is_asked_in_a_window(fake: FakeDiscord
     assert asked.author.roles == (str(devs.id),)
     assert [file.name for file in asked.attachments] == ["bells.csv"]
     assert sent.original is not None
+    assert fake.channels[sent.original.id].name == "Is that so?"
     link = f"https://discord.com/channels/{place.guild.id}/{place.general.id}/{about.id}"
     assert sent.original.content == f"> Is that so? {link}\nIt is."
     assert anew.text == "> Bob wrote:\n> Bells are loud.\n> Are they?"
@@ -272,6 +273,22 @@ async def test_what_discord_delivers_twice_is_one_and_what_comes_too_late_is_non
         assert keep.empty
 
     assert once == twice
+
+
+async def test_in_a_thread_that_it_is_asked_in_the_bot_stays(fake: FakeDiscord, place: Place) -> None:
+    keep, platform = Keep(), own(fake)
+    started = await fake.say(place.general, place.bob, "plans")
+    thread = await fake.open_thread(started, "plans", place.bob)
+    async with running(platform, keep, fake):
+        await offered(fake)
+        asked = await fake.command(thread, place.bob, "ask", "Which?")
+        question = await keep.next()
+        await platform.post(Post(question, Reply("These.", "turn-1")))
+        await fake.until(lambda: fake.bot.id in thread.members)
+
+    assert (question.key.thread, question.channel_name) == (str(thread.id), "general")
+    assert asked.original is not None
+    assert asked.original.content == "> Which?\nThese."
 
 
 async def test_who_cannot_be_heard_is_told(fake: FakeDiscord, place: Place) -> None:
