@@ -41,7 +41,7 @@ from dspy_session_slack.reception import Reception
 from dspy_session_slack.request import Answer, Request
 from dspy_session_slack.scopes import Features
 from dspy_session_slack.sign_in import check_fetching, check_tokens
-from dspy_session_slack.socket_mode import connected
+from dspy_session_slack.sockets import check_sockets, connected
 from dspy_session_slack.split import to_messages
 from dspy_session_slack.streaming import SlackStream, Streams, checked_streams
 from dspy_session_slack.transports import Asked, app_token_of
@@ -77,6 +77,7 @@ class Slack:
         app: A Bolt app to join.
         client: A client to call Slack with, set up with a proxy, an address or TLS of your own.
         ping_interval: Seconds between two pings on the socket; one that stays silent for four is replaced.
+        sockets: How many sockets are open at once, 10 at most: with several, one that breaks holds nothing up.
         assistant: What people find in Slack's view for agents, where the app has it.
         oauth: Lets many workspaces install the app, each with a bot token of its own.
         streams: Where an answer that is being written is shown by Slack's own streams, and not by edits: in the threads
@@ -98,6 +99,7 @@ class Slack:
         app: AsyncApp | None = None,
         client: AsyncWebClient | None = None,
         ping_interval: float = 5.0,
+        sockets: int = 1,
         assistant: Assistant | None = None,
         oauth: OAuth | None = None,
         streams: Streams = "dms",
@@ -114,7 +116,9 @@ class Slack:
         self._asked = Asked(app_token, signing_secret, listen)
         self._app = app
         self._given_client = app.client if app is not None else client
+        check_sockets(sockets)
         self._ping_interval = ping_interval
+        self._sockets = sockets
         self._reception: Reception | None = None  # while running
         self._told = Told(assistant=assistant)
         self._streams = checked_streams(streams)
@@ -333,8 +337,10 @@ class Slack:
             ConfigurationError: Nobody can listen where that was asked for.
         """
         if app_token is not None:
-            async with connected(self._bolt.app, app_token, self._client, ping_interval=self._ping_interval) as socket:
-                yield socket.refused
+            async with connected(
+                self._bolt.app, app_token, self._client, ping_interval=self._ping_interval, count=self._sockets
+            ) as sockets:
+                yield sockets.refused
         elif self._asked.listen is None:
             yield asyncio.Event().wait
         else:

@@ -81,10 +81,10 @@ def platform_of(slack: FakeSlack, **options: Any) -> Slack:
 
 
 @asynccontextmanager
-async def running(platform: Slack, receive: Receive, slack: FakeSlack) -> AsyncIterator[None]:
+async def running(platform: Slack, receive: Receive, slack: FakeSlack, sockets: int = 1) -> AsyncIterator[None]:
     """``platform`` runs, and has connected to ``slack``; what stops it early comes out here."""
     run = asyncio.create_task(platform.run(receive))
-    connected = asyncio.create_task(slack.connected())
+    connected = asyncio.create_task(slack.connected(sockets))
     try:
         await asyncio.wait([run, connected], return_when=asyncio.FIRST_COMPLETED)
         if run.done():

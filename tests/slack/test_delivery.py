@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
-from dspy_session.errors import StoreError
+from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session_chat.inbound import Inbound
-from tests.loopback.slack import FakeSlack, held, refused, server_error
+from dspy_session_slack import Slack
+from tests.loopback.slack import FakeSlack, cut, held, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running
 
 
@@ -158,6 +160,66 @@ async def test_a_refresh_loses_nothing_and_doubles_nothing(slack: FakeSlack):
 
     assert sorted(echo.texts) == sorted(f"{when} {number}" for when in ("before", "after") for number in range(5))
     assert len(slack.posts) == 10
+
+
+@pytest.mark.parametrize("sockets", [1, 10])
+async def test_what_is_under_way_is_acknowledged_on_its_own_socket_while_another_takes_its_place(
+    slack: FakeSlack, sockets: int
+):
+    receiving, go_on = asyncio.Event(), asyncio.Event()
+    received: list[str] = []
+
+    async def receive(inbound: Inbound) -> None:
+        received.append(inbound.text)
+        receiving.set()
+        if inbound.text == "before":
+            await go_on.wait()
+
+    platform = platform_of(slack, sockets=sockets)
+    async with running(platform, receive, slack, sockets):
+        await slack.say("before", channel=ANNS_DM, user=ANN)
+        await receiving.wait()
+        olds = list(slack.sockets.connections)
+        for reason in ("warning", "refresh_requested"):
+            await slack.refresh(reason, olds)
+        if sockets == 1:
+            await slack.connected()
+            assert not olds[0].closed.is_set(), "the new one is open before the old one goes"
+        go_on.set()
+        await slack.settled()
+        await slack.connected(sockets)
+        for old in olds:
+            await old.closed.wait()
+        await slack.say("after", channel="D0BEN", user=BEN)
+        await slack.settled()
+
+    assert received == ["before", "after"]
+    assert [len(delivery.envelope_ids) for delivery in slack.deliveries] == [1, 1]
+
+
+async def test_of_several_sockets_one_that_breaks_holds_nothing_up(slack: FakeSlack, caplog: pytest.LogCaptureFixture):
+    platform = platform_of(slack, sockets=3)
+    echo = Echo(platform)
+    async with running(platform, echo, slack, 3):
+        slack.fail("apps.connections.open", server_error(502), times=4)
+        slack.fail("apps.connections.open", cut(), times=2)
+        slack.sockets.connections[0].cut()
+        await slack.refresh("warning", slack.sockets.connections[1:2])
+        await slack.connected(1)
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        assert (await slack.next_post()).text == "echo: hello"
+        await slack.connected(3)
+        await slack.settled()
+
+    assert echo.texts == ["hello"]
+    assert all(record.exc_info is None for record in caplog.records)
+    assert any("Slack cannot be reached" in each for each in caplog.messages)
+
+
+@pytest.mark.parametrize("sockets", [0, 11, 1.5, True])
+def test_slack_allows_ten_sockets(sockets: Any):
+    with pytest.raises(ConfigurationError, match="sockets must be a number from 1 to 10"):
+        Slack(sockets=sockets)
 
 
 async def test_a_broken_connection_is_mended_and_what_was_lost_comes_again(slack: FakeSlack):

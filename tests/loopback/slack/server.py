@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Self, TypeVar
 
@@ -20,7 +20,7 @@ from tests.loopback.slack.news import News
 from tests.loopback.slack.oauth import Installs
 from tests.loopback.slack.orders import Responses
 from tests.loopback.slack.shown import Shown
-from tests.loopback.slack.socket_mode import Ack, Delivery, SocketMode
+from tests.loopback.slack.socket_mode import Ack, Connection, Delivery, SocketMode
 from tests.loopback.slack.views import Triggers
 from tests.loopback.slack.workspace import Channel, Message, Team, User, Workspace
 
@@ -274,9 +274,9 @@ class FakeSlack:
         """Make the next ``times`` calls of a Web API method, or of ``"link"`` (the websocket), go wrong."""
         self._faults.add(method, fault, times)
 
-    async def refresh(self, reason: str = "refresh_requested") -> None:
-        """Slack asks for a new connection, as it does every few hours."""
-        await self.sockets.disconnect(reason)
+    async def refresh(self, reason: str = "refresh_requested", connections: Sequence[Connection] | None = None) -> None:
+        """Slack asks for new connections, as it does every few hours; for all that are open, unless it says which."""
+        await self.sockets.disconnect(reason, connections)
 
     def deliver_to(self, address: str, *, now: Callable[[], float] = time.time) -> HttpMode:
         """From now on whatever happens is brought to an address of the app's: ``127.0.0.1:3000``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -139,9 +139,9 @@ class SocketMode:
         delivery.acked.clear()
         self._start(delivery)
 
-    async def disconnect(self, reason: str) -> None:
+    async def disconnect(self, reason: str, connections: Sequence[Connection] | None = None) -> None:
         """Ask the app to open a new connection, and send nothing more over the old ones."""
-        for connection in list(self.connections):
+        for connection in list(self.connections if connections is None else connections):
             await self._leave(connection)
             await connection.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "loopback"}})
 
