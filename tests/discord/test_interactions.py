@@ -11,7 +11,7 @@ import pytest
 
 from dspy_session.errors import SessionError
 from dspy_session_chat import Access, Asked, Limits, Manners
-from dspy_session_chat.action import Event, Press, Reaction, event_from_json
+from dspy_session_chat.action import Action, Event, Press, Reaction, event_from_json
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply, ReplyFile
@@ -25,9 +25,17 @@ from tests.discord.conftest import Place
 from tests.discord.stage import DiscordStage
 from tests.discord.talk import Keep, own, running
 from tests.loopback.discord import SUPPRESS_EMBEDS, FakeDiscord
+from tests.loopback.discord.interactions import Interaction, Kind
 from tests.loopback.discord.world import EPHEMERAL
 
 LONG = "\n\n".join(f"Paragraph {number} is not the one before." for number in range(120))
+
+ASKED = {
+    "id": "1",
+    "name": "ask",
+    "type": 1,
+    "options": [{"type": 3, "name": "text", "value": "Do you sell bells?"}],
+}
 
 
 @pytest.fixture
@@ -334,3 +342,38 @@ async def test_a_private_reply_to_a_press_waits_until_discord_takes_it(fake: Fak
     assert (str(told.id), told.private_to) == (posted.message_ids[0], place.ada.id)
     assert public.message_ids == (str(fake.posts[-1].id),)
     assert fake.posts[-1].webhook_id is None
+
+
+async def test_whatever_discord_tells_of_an_interaction_the_next_one_is_heard(
+    fake: FakeDiscord, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep, dm = Keep(), fake.dm(place.ada)
+    changes: list[dict[str, object]] = [
+        {"type": 1, "data": None},
+        {"type": 4, "data": {"id": "1", "name": "ask", "type": 1, "options": [{"type": 3, "name": "text"}]}},
+        {"type": 5, "data": {"custom_id": "theirs", "components": []}},
+        {"type": 5, "data": {"custom_id": "dspy-about:x", "components": []}},
+        {"type": 99},
+        {"channel": {}, "channel_id": None},
+        {"channel": {"id": "17", "type": 99}},
+        {"data": {"id": "1", "name": "theirs", "type": 2, "target_id": "5"}},
+        {"data": {"id": "1", "name": "group", "type": 1, "options": [{"type": 1, "name": "sub", "options": []}]}},
+        {"data": {"id": "1", "name": "ask", "type": 1, "options": None}},
+        {"context": None, "authorizing_integration_owners": {}},
+        {"locale": "xx-YY", "app_permissions": "0", "entitlements": []},
+    ]
+    async with running(own(fake), keep, fake):
+        await offered(fake)
+        for number, change in enumerate(changes):
+            odd = Interaction(number, f"token-{number}", Kind.COMMAND, place.ada, dm, ASKED, fake.clock)
+            fake.interactions[number] = odd
+            payload = {**odd.payload(None, bot=fake.bot), **change}
+            if change.get("context", 0) is None:
+                del payload["context"]
+            await fake.gateway.dispatch("INTERACTION_CREATE", lambda _, told=payload: told)
+        await fake.command(dm, place.ada, "ask", "Still there?")
+        heard = [await keep.event() for _ in range(5)]
+
+    words = sorted(event.deed.name if isinstance(event, Action) else event.text for event in heard)  # type: ignore[union-attr]
+    assert words == ["", "Do you sell bells?", "Do you sell bells?", "Still there?", "group"]
+    assert not [record for record in caplog.records if record.name.startswith("dspy")]
