@@ -136,6 +136,7 @@ def check(
     ] = None,
     commands: CommandsOption = True,
     assistant: AssistantOption = False,
+    workspaces: WorkspacesOption = False,
     listen: Annotated[
         float | None,
         typer.Option(
@@ -162,7 +163,9 @@ def check(
     from dspy_session_bots.findings import report
     from dspy_session_bots.tables import screen
 
-    features = _features(commands=commands, assistant=assistant)
+    if workspaces and http is None:
+        raise Misused("--workspaces needs --http URL, where they install the app", "slack check")
+    features = _features(commands=commands, assistant=assistant, workspaces=workspaces)
     findings = asyncio.run(_check(read_settings(env_file), features, http, listen))
     console = screen()
     code = report(console, findings, as_json=as_json)
@@ -183,7 +186,7 @@ async def _check(settings: Settings, features: Features, url: str | None, second
     from dspy_session import ConfigurationError
     from dspy_session_bots.serving import slack_client
     from dspy_session_slack.checking import Listening, OverHttp, OverSocket, check
-    from dspy_session_slack.manifest import EVENTS_PATH, address
+    from dspy_session_slack.manifest import address
 
     def begun(whom: str) -> None:
         typer.echo(f"Write to {whom} in Slack now: waiting for {seconds:g} s.", err=True)
@@ -193,7 +196,7 @@ async def _check(settings: Settings, features: Features, url: str | None, second
         way = OverSocket(_revealed(settings.slack_app_token), None if seconds is None else Listening(seconds, begun))
     else:
         try:
-            way = OverHttp(address(url, local=True) + EVENTS_PATH, _revealed(settings.slack_signing_secret))
+            way = OverHttp(address(url, local=True), _revealed(settings.slack_signing_secret))
         except ConfigurationError as error:
             raise Misused(str(error), "slack check") from None
     return await check(_revealed(settings.slack_bot_token), way, features, client=slack_client(settings))
@@ -205,6 +208,7 @@ def _revealed(secret: SecretStr | None) -> str | None:
 
 def _steps(setup: Setup, link: str) -> list[str]:
     """What to do with a manifest, until the bot answers."""
+    from dspy_session_slack.manifest import INSTALL_PATH
     from dspy_session_slack.tokens import APP, BOT, SIGNING
 
     made = (
@@ -213,8 +217,15 @@ def _steps(setup: Setup, link: str) -> list[str]:
         else "At https://api.slack.com/apps press Create New App, From a manifest; choose your workspace, and paste it."
     )
     talk = f"Write to @{setup.name} in Slack, or /invite @{setup.name} to a channel and mention it."
-    if setup.url:
-        look = f"Start the bot, and see that it is reached: dspy-bots slack check --http {setup.url}"
-        verify = "On the page Event Subscriptions press Retry beside the Request URL, if it is not Verified yet."
+    if not setup.url:
+        return [made, BOT.mend, APP.mend, "dspy-bots slack check", "dspy-bots run my_agents.py:agent --slack", talk]
+    look = f"Start the bot, and see that it is reached: dspy-bots slack check --http {setup.url}"
+    verify = "On the page Event Subscriptions press Retry beside the Request URL, if it is not Verified yet."
+    if not setup.features.workspaces:
         return [made, BOT.mend, SIGNING.mend, look, verify, talk]
-    return [made, BOT.mend, APP.mend, "dspy-bots slack check", "dspy-bots run my_agents.py:agent --slack", talk]
+    credentials = (
+        "On the same page, copy Client ID and Client Secret. Set SLACK_CLIENT_ID and SLACK_CLIENT_SECRET to them."
+    )
+    public = "On the page Manage Distribution press Activate Public Distribution."
+    people = f"Send people to {setup.url}{INSTALL_PATH}: there they install it."
+    return [made, SIGNING.mend, credentials, f"{look} --workspaces", verify, public, people]

@@ -13,7 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import PlatformError
 from dspy_session_chat.finding import Finding
 from dspy_session_slack.greeting import Greeted, greeted
-from dspy_session_slack.reaching import reach
+from dspy_session_slack.manifest import EVENTS_PATH, INSTALL_PATH
+from dspy_session_slack.reaching import reach, reach_install
 from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.scopes import Features, bot_events, bot_scopes, needs
 from dspy_session_slack.tokens import APP, BOT, SIGNING, Wanted
@@ -58,12 +59,17 @@ class OverHttp:
     """Slack reaches the bot at an address.
 
     Args:
-        url: The address, ``"https://bot.example.com/slack/events"``.
+        url: The bot's address, ``"https://bot.example.com"``.
         secret: The signing secret, if there is one.
     """
 
     url: str
     secret: str | None
+
+    @property
+    def events_url(self) -> str:
+        """Where Slack brings what happens."""
+        return self.url + EVENTS_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ async def check(
 ) -> list[Finding]:
     """Look over how an app is set up, as far as Slack tells.
 
+    Where workspaces install the app, each has a bot token of its own; one that is given is looked at all the same.
+
     Args:
         bot_token: The bot token, if there is one.
         way: How Slack reaches the bot.
@@ -94,26 +102,29 @@ async def check(
     """
     caller = web_client(client, bot_token)
     async with keeping_connections(caller):
-        bot = await _check_bot(caller, bot_token, features)
+        many = features.workspaces and not bot_token
+        bot = _Bot() if many else await _check_bot(caller, bot_token, features)
         if isinstance(way, OverHttp):
-            reached = [each async for each in _check_address(way)]
+            reached = [each async for each in _check_address(way, features)]
         else:
             reached = [each async for each in _check_socket(caller, way, bot, features)]
     found = [*bot.findings, *reached]
     known = {each.what: each.holds for each in found}
-    if not (known[BOT.what] and reached[0].holds):
+    if not (known.get(BOT.what, many) and reached[0].holds):
         return found  # there is more urgent work than to look at switches
     return [*found, *(each for each in _untold(way, features) if each.what not in known)]
 
 
-async def _check_address(way: OverHttp) -> AsyncIterator[Finding]:
+async def _check_address(way: OverHttp, features: Features) -> AsyncIterator[Finding]:
     """What there is to say of the signing secret, and of the address that it is for."""
     if (wrong := SIGNING.wrong(way.secret)) is not None:
         yield wrong
         return
     yield Finding(SIGNING.what, holds=True, says=f"it looks like one: {SIGNING.looks}")
-    async for finding in reach(way.url, str(way.secret)):
+    async for finding in reach(way.events_url, str(way.secret)):
         yield finding
+    if features.workspaces:
+        yield await reach_install(way.url + INSTALL_PATH, features)
 
 
 async def _check_bot(client: AsyncWebClient, token: str | None, features: Features) -> _Bot:
@@ -223,7 +234,7 @@ async def _check_events(greeting: Greeted, bot: _Bot, features: Features, listen
 
 def _untold(way: OverSocket | OverHttp, features: Features) -> Iterator[Finding]:
     """What Slack tells nobody, so that a person has to look."""
-    there = f" with the Request URL {way.url}" if isinstance(way, OverHttp) else ""
+    there = f" with the Request URL {way.events_url}" if isinstance(way, OverHttp) else ""
     for what, page, switches in (
         (EVENTS, "Event Subscriptions", f"Enable Events is on{there}, and there is {_listed(bot_events(features))}"),
         ("buttons", "Interactivity & Shortcuts", f"Interactivity is on{there}"),

@@ -24,8 +24,10 @@ LONGEST_LINK = 8000
 """Characters of a link that servers take, nearly all of them, in the first line of a request."""
 
 EVENTS_PATH = "/slack/events"
+INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
-"""Below a bot's address, where Slack brings what happens, and people who install it; as in Bolt's own apps."""
+"""Below a bot's address: where Slack brings what happens, where people begin to install the app, and where Slack sends
+them back to."""
 
 SUBCOMMANDS = (
     *("help", "reset", "undo [how many]", "retry", "stop", "fork [title]", "history", "forget-me"),

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from urllib.parse import unquote_plus
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from slack_sdk.signature import SignatureVerifier
 
 from dspy_session_chat.finding import Finding
 from dspy_session_slack.genuine import SIGNATURE, TIME
 from dspy_session_slack.refusals import error_code
+from dspy_session_slack.scopes import Features, bot_scopes
 from dspy_session_slack.tokens import SIGNING
 
 SECONDS = 3.0
 """How long Slack waits for an answer."""
 
 ADDRESS = "address"
+
+MOST_OF_A_PAGE = 65_536
+"""Bytes of a page that are looked at."""
+
+_AUTHORIZE = re.compile(r"/oauth/v2/authorize\?[^\"'\s]*\bscope=(?P<scopes>[^&\"'\s]*)")
+_OAUTH = "Give the bot's Slack oauth=OAuth(), with the app's client id and client secret, and start it."
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _START = "Start the bot, and see that {url} leads to it: past a proxy with TLS, and past no page to sign in at."
@@ -50,6 +60,29 @@ async def reach(url: str, secret: str, now: Callable[[], float] = time.time) -> 
         yield judged
         if judged.holds:
             yield await _unsigned(session, url, body, at)
+
+
+async def reach_install(url: str, features: Features) -> Finding:
+    """What there is to say of the page where workspaces install the app.
+
+    Args:
+        url: Its address, ``"https://bot.example.com/slack/install"``.
+        features: What the app shall be set up for.
+    """
+    what = "installing"
+    try:
+        async with ClientSession(timeout=ClientTimeout(total=SECONDS), trust_env=True) as session:
+            status, page = await _page(session, url)
+    except (ClientError, OSError, ValueError) as error:
+        return Finding(what, holds=False, says=f"nothing answers at {url} ({error_code(error)})", mend=_OAUTH)
+    found = _AUTHORIZE.search(html.unescape(page))
+    if found is None:
+        return Finding(what, holds=False, says=f"no app can be installed at {url} (HTTP {status})", mend=_OAUTH)
+    asked = set(re.split(r"[ ,]", unquote_plus(found.group("scopes"))))
+    if lacks := [scope for scope in bot_scopes(features) if scope not in asked]:
+        says = f"{url} does not ask for {', '.join(lacks)}"
+        return Finding(what, holds=False, says=says, mend="Leave OAuth(scopes=…) out, or add what is missing there.")
+    return Finding(what, holds=True, says=f"people can install the app at {url}")
 
 
 async def _unsigned(session: ClientSession, url: str, body: str, at: str) -> Finding:
@@ -86,4 +119,20 @@ def _amiss(url: str, says: str) -> Finding:
 async def _post(session: ClientSession, url: str, body: str, headers: dict[str, str]) -> tuple[int, str]:
     kind = {"Content-Type": "application/json"}
     async with session.post(url, data=body.encode(), headers=kind | headers, allow_redirects=False) as answer:
-        return answer.status, (await answer.content.read(4096)).decode(errors="replace")
+        return answer.status, await _beginning(answer)
+
+
+async def _page(session: ClientSession, url: str) -> tuple[int, str]:
+    """A page's status and what it says, where it leads to before that."""
+    async with session.get(url, allow_redirects=False) as answer:
+        return answer.status, answer.headers.get("Location", "") + " " + await _beginning(answer)
+
+
+async def _beginning(answer: ClientResponse) -> str:
+    """What an answer says, as far as anybody looks at it: it may be from anywhere."""
+    said = b""
+    async for piece in answer.content.iter_any():
+        said += piece
+        if len(said) > MOST_OF_A_PAGE:
+            break
+    return said.decode(errors="replace")

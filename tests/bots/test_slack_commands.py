@@ -37,6 +37,7 @@ MISUSES = {
     "manifest --http localhost:3000": "'localhost:3000' is no address that Slack can reach",
     "check --http http://bot.example.com": "'http://bot.example.com' is no address that Slack can reach",
     "check --http https://bot.example.com --listen 60": "--listen waits at a socket: leave it out with --http",
+    "check --workspaces": "--workspaces needs --http URL, where they install the app",
     "check --listen 0": "Invalid value for '--listen'",
     "check --listen soon": "Invalid value for '--listen'",
 }
@@ -83,7 +84,8 @@ def test_the_manifest_is_written_and_what_to_do_with_it_is_said(results: Results
 
     redirect_urls = json.loads(over_http.out)["oauth_config"]["redirect_urls"]
     assert redirect_urls == ["https://bot.example.com/slack/oauth_redirect"]
-    assert "SLACK_SIGNING_SECRET" in over_http.err
+    for said in ("SLACK_SIGNING_SECRET", "SLACK_CLIENT_SECRET", "--http https://bot.example.com --workspaces"):
+        assert said in over_http.err
     assert "SLACK_APP_TOKEN" not in over_http.err
     assert (results["into a folder"].code, results["into a folder"].complaint) == (1, "cannot write .: it is no file")
 

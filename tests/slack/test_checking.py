@@ -22,6 +22,7 @@ from tests.loopback.slack import FakeSlack, cut, rate_limited, refused, server_e
 from tests.loopback.slack.faults import Fault
 from tests.loopback.slack.server import OTHER_BOT
 from tests.slack.talk import ANN, ANNS_DM
+from tests.slack.test_many_workspaces import scene
 from tests.slack.test_reaching import served
 
 BARE = Features(commands=False)
@@ -207,15 +208,28 @@ async def test_events_come_or_do_not() -> None:
     assert "names app_mention, message.channels" in found["events"].mend
 
 
+async def test_an_app_that_workspaces_install_has_no_bot_token_of_its_own() -> None:
+    async with scene() as on:
+        way = OverHttp(on.door.http.url.removesuffix("/slack/events"), on.slack.signing_secret)
+        found = await looked_over(on.slack, Features(workspaces=True), bot_token=None, way=way)
+        assert amiss(found) == {}
+        assert list(found) == [
+            *("signing secret", "address", "signatures", "installing"),
+            *("events", "buttons", "messages to the bot"),
+        ]
+        assert "app_uninstalled" in found["events"].says
+
+
 async def test_over_http_the_address_is_tried_out() -> None:
     secret = "0123456789abcdef" * 2
     async with FakeSlack(**WHOLE) as slack, served(*Slack(signing_secret=secret).routes()) as url:
-        found = await looked_over(slack, way=OverHttp(url, secret))
+        base = url.removesuffix("/slack/events")
+        found = await looked_over(slack, way=OverHttp(base, secret))
         assert amiss(found) == {}
         assert "app-level token" not in found
         assert found["address"].says == f"{url} answers Slack's challenge, as seen from here"
         assert f"Enable Events is on with the Request URL {url}" in found["events"].says
         for wrong, says in ((None, "is not set"), ("xoxb-1", "holds a bot token, not 32 hex"), ("x", "something else")):
-            found = await looked_over(slack, way=OverHttp(url, wrong))
+            found = await looked_over(slack, way=OverHttp(base, wrong))
             assert says in amiss(found)["signing secret"]
             assert "events" not in found

@@ -11,8 +11,10 @@ from aiohttp import web
 
 from dspy_session_chat.finding import Finding
 from dspy_session_slack import Slack
-from dspy_session_slack.reaching import reach
+from dspy_session_slack.reaching import reach, reach_install
+from dspy_session_slack.scopes import Features
 from dspy_session_slack.tokens import SIGNING
+from tests.slack.test_many_workspaces import scene
 
 SECRET = "0123456789abcdef" * 2
 
@@ -92,3 +94,20 @@ async def test_nothing_is_there() -> None:
     findings = await found(f"http://127.0.0.1:{free}/slack/events")
     assert "(ClientConnectorError)" in findings["address"].says
     assert "Start the bot" in findings["address"].mend
+
+
+async def test_the_page_where_workspaces_install_the_app() -> None:
+    async with scene() as on:
+        url = on.door.http.url.replace("/slack/events", "/slack/install")
+        good, lacks = await reach_install(url, Features()), await reach_install(url, Features(assistant=True))
+    assert good == Finding("installing", holds=True, says=f"people can install the app at {url}")
+    assert (lacks.holds, lacks.says) == (False, f"{url} does not ask for assistant:write")
+
+    async with served(web.get("/slack/events", answering(200, "<a href='https://slack.com/'>Slack</a>"))) as url:
+        nothing = await reach_install(url, Features())
+    gone = await reach_install(url, Features())
+    assert [nothing.says, gone.says] == [
+        f"no app can be installed at {url} (HTTP 200)",
+        f"nothing answers at {url} (ClientConnectorError)",
+    ]
+    assert nothing.mend == gone.mend != ""
