@@ -186,6 +186,15 @@ def run(
     port: Annotated[
         int | None, typer.Option(help="The page's port; else a free one.", min=0, max=65535, show_default=False)
     ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHANNEL=MODULE:ATTR",
+            help="Another agent for a channel, by its id or name, or what the agent is told there besides: "
+            "support='Answer in German.'; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     lm: LmOption = None,
     store: Annotated[
         str | None,
@@ -215,9 +224,11 @@ def run(
     """
     log_to_operator(verbose=verbose)
     from dspy_session_bots.agent import forget_caches, ready
+    from dspy_session_bots.channels import channel_agents
     from dspy_session_bots.config import read_settings
     from dspy_session_bots.keeping import check_store, shown
     from dspy_session_bots.load import load
+    from dspy_session_bots.model import choose, needs_model
     from dspy_session_bots.serving import platforms_and_sinks, run_until_stopped
     from dspy_session_bots.target import Target
     from dspy_session_chat import Bot
@@ -240,6 +251,10 @@ def run(
         places, sinks = platforms_and_sinks(settings, slack=slack, discord=discord, webhooks=webhook or ())
         manners, limits, access = rules_of(rules)
         agent = ready(found, lm, input_field, output_field)
+        channels = channel_agents(channel or ())
+        modules = [each for each in channels.values() if not isinstance(each, str)]
+        if agent.model is None and any(map(needs_model, modules)):
+            agent = ready(found, choose(lm), input_field, output_field)
         if playground:
             from dspy_session_bots.playground import Playground
 
@@ -258,6 +273,7 @@ def run(
         bot = Bot(
             found,  # not its session: a bot makes its own, as long as its limits want it
             platforms=places,
+            channels=channels,
             store=store,
             keys=settings.keys(),
             keep=keep,

@@ -179,6 +179,14 @@ def examples_(
     min_score: Annotated[
         float, typer.Option(metavar="SCORE", help="What a turn must be worth: the mean of what people gave it.")
     ] = 0.5,
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHANNEL",
+            help="Those of a channel's own agent alone, as --channel names the channel; '' for the others.",
+            show_default=False,
+        ),
+    ] = None,
     output: OutputOption = Path("-"),
 ) -> None:
     """The turns that people rated well, as a training set.
@@ -187,10 +195,10 @@ def examples_(
     dspy.Examples of them. Turns from before a reset are among them. Answers that were stopped are not, nor are those to
     a message that was changed or deleted since. An answer that was edited has its new words.
     """
-    asyncio.run(_examples(store, prefix, min_score, None if str(output) == "-" else output))
+    asyncio.run(_examples(store, prefix, min_score, agent, None if str(output) == "-" else output))
 
 
-async def _examples(url: str, prefix: str, min_score: float, output: Path | None) -> None:
+async def _examples(url: str, prefix: str, min_score: float, agent: str | None, output: Path | None) -> None:
     from dspy_session_bots.exporting import written_whole
     from dspy_session_bots.keeping import beside
     from dspy_session_bots.tables import bar, count
@@ -199,7 +207,7 @@ async def _examples(url: str, prefix: str, min_score: float, output: Path | None
     async with beside(url) as store:
         keys = [info.key for info in await store.list(prefix)]
         with written_whole(output) as file, bar("Reading", len(keys)) as progress:
-            found = await write_examples(store, keys, min_score, file, progress)
+            found = await write_examples(store, keys, min_score, agent, file, progress)
     if not found:
         complain(
             f"nothing was found in {count(len(keys), 'conversation')} that people rated {min_score:g} or better "

@@ -119,7 +119,7 @@ def open_model(name: str) -> Model:
     return Model(label(name), lm)
 
 
-def needs_model(agent: Session) -> bool:
+def needs_model(agent: dspy.Module) -> bool:
     """Whether the agent has a predictor without a model of its own, and its file configured none either."""
     predictors: list[dspy.Predict] = agent.predictors()
     return dspy.settings.lm is None and any(predictor.lm is None for predictor in predictors)

@@ -103,6 +103,8 @@ def _said(line: Line) -> str:
             said = f"{count(_number(body.get('steps')), 'turn')} taken back"
         case "score" | "signal" | "edit":
             said = _said_of_turn(line)
+        case "agent":
+            said = f"answered by {harmless(str(body.get('agent', '')))}"
         case "forked":
             said = f"begun as a copy of {harmless(str(body.get('from', '')))}"
         case "failed":

@@ -16,13 +16,16 @@ from dspy_session_bots.moments import iso
 from dspy_session_bots.tables import Bar, json_line
 
 
-async def write_examples(store: Store, keys: Sequence[str], min_score: float, file: TextIO, bar: Bar) -> int:
+async def write_examples(
+    store: Store, keys: Sequence[str], min_score: float, agent: str | None, file: TextIO, bar: Bar
+) -> int:
     """Write a line for each turn that is good enough; how many those were.
 
     Args:
         store: Where the conversations are.
         keys: Which ones.
         min_score: What a turn must be worth.
+        agent: Which agent's turns, by its label; those of all if None.
         file: Where to write.
         bar: Told of each conversation that was looked through.
 
@@ -32,7 +35,7 @@ async def write_examples(store: Store, keys: Sequence[str], min_score: float, fi
     """
     written: set[str] = set()  # a fork holds the turns of the conversation that it began as
     for key in keys:
-        async for turn in _good_turns(store, key, min_score):
+        async for turn in _good_turns(store, key, min_score, agent):
             if turn.id not in written:
                 file.write(f"{json_line(_line(key, turn))}\n")
                 written.add(turn.id)
@@ -40,16 +43,17 @@ async def write_examples(store: Store, keys: Sequence[str], min_score: float, fi
     return len(written)
 
 
-async def _good_turns(store: Store, key: str, min_score: float) -> AsyncIterator[Turn]:
+async def _good_turns(store: Store, key: str, min_score: float, agent: str | None) -> AsyncIterator[Turn]:
     entries: list[Entry] = []
     async for entry in store.entries(key):
         refuse_sealed(key, entry)
         entries.append(entry)
     turns = past_turns(entries, f"conversation {key!r}")
     astray = _answers_to_other_words(entries)
+    others = set() if agent is None else _turns_of_others(entries, agent)
     for turn in turns:
         # What ends before its end was not what the agent had to say.
-        is_whole = turn.outputs and not turn.stopped and turn.id not in astray
+        is_whole = turn.outputs and not turn.stopped and turn.id not in astray and turn.id not in others
         if is_whole and turn.score is not None and turn.score >= min_score:
             yield turn
 
@@ -62,6 +66,12 @@ def _answers_to_other_words(entries: Sequence[Entry]) -> set[str]:
             before, now = json.loads(entries[entry.about].body), json.loads(entry.body)
             found[before["id"]] = now["inputs"] != before["inputs"] and now["outputs"] == before["outputs"]
     return {turn_id for turn_id, is_astray in found.items() if is_astray}
+
+
+def _turns_of_others(entries: Sequence[Entry], agent: str) -> set[str]:
+    """The ids of turns that another agent has answered."""
+    bodies = [json.loads(entry.body) for entry in entries if entry.kind == TURN]
+    return {body["id"] for body in bodies if body.get("told", {}).get("agent", "") != agent}
 
 
 def _line(key: str, turn: Turn) -> dict[str, Any]:

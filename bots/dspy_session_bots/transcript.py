@@ -75,6 +75,7 @@ class Line:
             "feedback": [to_json(each) for each in self.feedback],
             "model": told.get("model"),
             "agent_version": told.get("version"),
+            "agent": told.get("agent"),
             "usage": told.get("usage", {}),
             "seconds": told.get("took"),
         }

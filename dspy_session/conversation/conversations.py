@@ -168,8 +168,14 @@ class Conversations:
         Raises:
             SessionError: It is to take the place of a turn that is not the newest any more.
         """
-        if request.instead_of:  # its history ends one turn earlier
-            await self.holds.ready(hold, depth=1 + (window_of(self.session) or 0))
+        session = request.session or self.session
+        if request.instead_of or session is not self.session:
+            window = window_of(session)
+            depth = hold.known.length if window is None else window + 1  # a history may end one turn earlier
+            await self.holds.ready(hold, depth)
+        state = hold.known.state
+        if not hold.known.length and state.initial_history == self.session.initial_history:
+            state.initial_history = session.initial_history
         return TakenTurn(self, request, hold)
 
     # --- states -------------------------------------------------------------------------------------------------------

@@ -218,6 +218,7 @@ def _turn_data(event: TurnEvent, open_: _Open) -> dict[str, Any]:
         "stopped": turn.stopped or None,
         "model": event.model or None,
         "agent_version": event.agent_version or None,
+        "agent": event.agent or None,
         "usage": open_.usage(event.usage),
         "created_at": _iso(turn.created_at) if turn.created_at is not None else None,
         "seconds": _number(event.seconds) or None,

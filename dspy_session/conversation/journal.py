@@ -5,8 +5,8 @@ mark ``turn:`` names the newest turn that stands, so undoing moves a mark and re
 found without reading the others. Which turns a turn saw is told by their indexes: they stand in the entries before.
 
 Kinds: ``turn``, ``seed`` and ``memory`` are what a state is made of; ``cleared``, ``reset``, ``undo``, ``forked``,
-``failed`` and ``aside`` say what happened; ``score``, ``signal`` and ``edit`` are about a turn, and ``shared`` says
-whose words are in one, or in a failure, besides its author's.
+``failed``, ``aside`` and ``agent`` say what happened; ``score``, ``signal`` and ``edit`` are about a turn, and
+``shared`` says whose words are in one, or in a failure, besides its author's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from dspy_session.state import Outcome, SessionState
 from dspy_session.stores import SHARED, Entry
 from dspy_session.turn import Record, Turn
 
+AGENT = "agent:"
+"""Begins the mark that says which agent answers in a conversation, where there are several."""
 ASIDE = "aside:"
 """The mark of a conversation in which people talk to one another, since the bot was addressed last."""
 SAME_MOMENT = 0.01
@@ -75,6 +77,29 @@ def shared(change: Change, about: int, users: Sequence[str], at: float) -> Chang
         at: The time.
     """
     return Change((*change.entries, *(Entry(SHARED, "{}", at, None, about, user) for user in users)), change.marks)
+
+
+def agent_of(marks: Mapping[str, int]) -> str:
+    """Which agent answered in a conversation last, by its label; empty for the only one, or the usual one."""
+    return next((mark.removeprefix(AGENT) for mark in marks if mark.startswith(AGENT)), "")
+
+
+def answered_by(change: Change, restored: Restored, label: str, at: float) -> Change:
+    """A change with which agent brought it about, where that is not the one of before.
+
+    Args:
+        change: The change.
+        restored: The conversation before it.
+        label: The agent; empty for the only one, or the usual one.
+        at: The time.
+    """
+    if agent_of(restored.marks) == label:
+        return change
+    marks = {name: number for name, number in change.marks.items() if not name.startswith(AGENT)}
+    if not label:
+        return Change(change.entries, marks)
+    entry = Entry("agent", _dumps({"agent": label}), at)
+    return Change((*change.entries, entry), {**marks, f"{AGENT}{label}": restored.length + len(change.entries)})
 
 
 def undo_change(restored: Restored, steps: int, at: float) -> Change:

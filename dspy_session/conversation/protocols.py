@@ -26,6 +26,7 @@ class TurnEvent:
         occurred_at: When the turn was committed, UTC.
         event_id: The platform's id of the message; empty when there was none.
         agent_version: Which version of the agent answered, as its owner names it; empty when nobody said.
+        agent: Which of several agents answered, as its owner calls it; empty for the only one, or the usual one.
         usage: Tokens by model and kind, as DSPy's usage tracker counts them; empty when nobody counted.
         seconds: How long the turn took, the model's time included; 0 when nobody measured.
     """
@@ -38,6 +39,7 @@ class TurnEvent:
     occurred_at: datetime
     event_id: str = ""
     agent_version: str = ""
+    agent: str = ""
     usage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -37,6 +37,7 @@ _KNOWN = frozenset(
         "signal",
         "edit",
         "aside",
+        "agent",
         "asked",
         "decided",
         SHARED,
@@ -107,6 +108,8 @@ def restore(journal: Journal, source: str, window: int | None = None) -> Restore
     restored = Restored(SessionState(), journal.length, marks)
     for mark, number in journal.marks.items():
         kind, ledger = mark.split(":", 1)
+        if kind not in (TURN, SEED, MEMORY):
+            continue
         state = _ledger(restored.state, ledger)
         if kind == TURN:
             seed = _seed_of(journal, ledger, source)

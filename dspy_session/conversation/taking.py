@@ -16,7 +16,7 @@ from dspy.utils.usage_tracker import UsageTracker
 from dspy_session.conversation.changing import Spans
 from dspy_session.conversation.changing import event as change_event
 from dspy_session.conversation.holds import Hold
-from dspy_session.conversation.journal import Change, as_written, call_change, instead_change, note, shared
+from dspy_session.conversation.journal import Change, answered_by, as_written, call_change, instead_change, note, shared
 from dspy_session.conversation.protocols import ConversationEvent, TurnEvent
 from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import SessionError
@@ -48,6 +48,8 @@ class TurnRequest:
         answers: Ids of messages that were answered before and are answered by it again.
         with_users: Further users whose words are in it: it is forgotten with any of them.
         words: Where the words of each message stand in the input that holds them, for when one of them is changed.
+        session: The agent that answers; that of the conversations if None.
+        agent: What that one is called, for those who read the turns later.
     """
 
     key: str
@@ -63,6 +65,8 @@ class TurnRequest:
     answers: tuple[str, ...] = ()
     with_users: tuple[str, ...] = ()
     words: Spans = field(default_factory=dict)
+    session: Session | None = None
+    agent: str = ""
 
 
 class TakenTurn:
@@ -76,6 +80,7 @@ class TakenTurn:
         self._conversations = conversations
         self._request = request
         self._hold = hold
+        self._session = request.session or conversations.session
         self._usage = UsageTracker()
         self._began = 0.0
         self._written = False
@@ -102,7 +107,7 @@ class TakenTurn:
 
     async def run(self) -> Any:
         """Run the turn: what the agent returns."""
-        session = self._conversations.session
+        session = self._session
         self._began = time.monotonic()
         with dspy.context(usage_tracker=self._usage), session.use_state(self._state, commit=self._commit):
             result = await session.acall(**self._request.inputs)
@@ -111,7 +116,7 @@ class TakenTurn:
 
     async def stream(self, field: str | None = None) -> AsyncGenerator[Any, None]:
         """Run the turn and show it while it is made: as ``Session.astream``."""
-        session = self._conversations.session
+        session = self._session
         self._began = time.monotonic()
         async with contextlib.aclosing(session.astream(field, **self._request.inputs)) as items:
             # The state is bound while the stream starts, not while it is read: the reader runs in between.
@@ -130,7 +135,7 @@ class TakenTurn:
             reason: Why there is no more: ``"stopped"``, ``"interrupted"``, ``"timeout"``.
             also: Ids of further messages in the inbox that are done with it, such as the wish to stop.
         """
-        session, state = self._conversations.session, self._state
+        session, state = self._session, self._state
         known = session.engine.program.inputs
         record = Record(recorded_inputs(self._request.inputs, known), outputs)
         saw, now = session.engine.saw(state), time.time()
@@ -183,6 +188,7 @@ class TakenTurn:
             events.append(change_event(hold, "conversation.undone", at, turn_ids=[self._replaced.id]))
         if turn is not None:
             change = shared(change, change.marks["turn:"], request.with_users, at)
+        change = answered_by(change, hold.known, request.agent, at)
         told_of_turn = None if turn is None else turn_event(request.key, as_written(turn, at), told, at)
         if told_of_turn is not None:
             events.append(told_of_turn)
@@ -221,7 +227,7 @@ class TakenTurn:
     def _told(self) -> dict[str, Any]:
         request, conversations = self._request, self._conversations
         usage = self.usage
-        model = next(iter(usage)) if len(usage) == 1 else model_of(conversations.session)
+        model = next(iter(usage)) if len(usage) == 1 else model_of(self._session)
         told = {
             "author": request.author,
             "name": request.author_name,
@@ -231,6 +237,7 @@ class TakenTurn:
             "words": dict(request.words),
             "model": model,
             "version": conversations.agent_version,
+            "agent": request.agent,
             "usage": usage,
             "took": round(time.monotonic() - self._began, 3),
         }
@@ -255,6 +262,7 @@ def turn_event(key: str, turn: Turn, told: Mapping[str, Any], at: float) -> Turn
         occurred_at=datetime.fromtimestamp(at, UTC),
         event_id=told.get("event", ""),
         agent_version=told.get("version", ""),
+        agent=told.get("agent", ""),
         usage=told.get("usage", {}),
         seconds=told.get("took", 0.0),
     )

@@ -15,6 +15,7 @@ from dspy_session.conversation.changing import Spans
 from dspy_session.conversation.runtime import Job
 from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.stores import Posting, Settled
+from dspy_session_chat.agents import Agent
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.before import seed_of
 from dspy_session_chat.beside import Together, as_one, together
@@ -133,6 +134,7 @@ class Answering:
         told = await (await job.changing()).told_of(turn.id)
         question = Question(
             waiting,
+            await self._means.agent(waiting.event, job),
             turn.inputs if inputs is None else inputs,
             instead_of=turn.id,
             answers=tuple(each for each in told.messages if each != without),
@@ -167,11 +169,13 @@ class Answering:
         """
         means = self._means
         platform = means.poster.platform(waiting)
-        read = await self._read(platform, message)
-        inputs = means.fields.inputs(message, means.now(), read)
-        await self._read_back(platform, waiting, job)
+        agent = await means.agent(message, job)
+        read = await self._read(platform, message, agent)
+        inputs = agent.fields.inputs(message, means.now(), read)
+        await self._read_back(platform, waiting, job, agent)
         question = Question(
             waiting,
+            agent,
             inputs,
             also,
             answers=answers,
@@ -230,7 +234,7 @@ class Answering:
         left_out = () if read is None else read.left_out
 
         def reply(outputs: Mapping[str, Any], turn: Turn | None) -> str:
-            return json.dumps(self._reply(outputs, turn, left_out).to_json())
+            return json.dumps(self._reply(question.agent, outputs, turn, left_out).to_json())
 
         return TurnRequest(
             key=str(question.event.key),
@@ -246,15 +250,17 @@ class Answering:
             also=question.also,
             answers=question.answers,
             words=question.words,
+            session=question.agent.session,
+            agent=question.agent.label,
         )
 
-    def _reply(self, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:
+    def _reply(self, agent: Agent, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:
         """The answer, as it waits to be posted."""
         means, turn_id = self._means, "" if turn is None else turn.id
         buttons: tuple[Button, ...] = ()
         if turn is not None and means.manners.buttons:
             buttons = (Button(RETRY, "Retry", turn_id), *means.ratings.buttons(turn_id))
-        reply = means.forms.reply(outputs, turn_id, buttons)
+        reply = agent.forms.reply(outputs, turn_id, buttons)
         if left_out:
             reply = replace(reply, text="\n\n".join([reply.text, *(f"*{line}*" for line in left_out)]))
         return reply
@@ -290,7 +296,7 @@ class Answering:
                 return False
             mark = too_slow(self._means.limits) if reason == "timeout" else reason
             words = "\n\n".join(part for part in (run.text, f"*({mark})*") if part)
-            await turn.stop({self._means.fields.reply or "reply": words}, reason, also=event_ids)
+            await turn.stop({question.agent.fields.reply or "reply": words}, reason, also=event_ids)
         return True
 
     async def _fail(self, run: Run, reason: str, error: Exception | None, said: str = "") -> None:
@@ -311,19 +317,19 @@ class Answering:
 
     # --- before it ------------------------------------------------------------------------------------------------
 
-    async def _read(self, platform: Platform, message: Inbound) -> Read | None:
+    async def _read(self, platform: Platform, message: Inbound, agent: Agent) -> Read | None:
         if not message.attachments or not isinstance(platform, CanFetch):
             return None
-        means = self._means
-        return await read_attachments(message.attachments, platform, means.files, images=means.fields.takes_images)
+        images = agent.fields.takes_images
+        return await read_attachments(message.attachments, platform, self._means.files, images=images)
 
-    async def _read_back(self, platform: Platform, waiting: Waiting, job: Job) -> None:
+    async def _read_back(self, platform: Platform, waiting: Waiting, job: Job, agent: Agent) -> None:
         """Let a conversation that is new begin with what was said in its place before."""
         most, event = self._means.manners.read_back, waiting.event
         if not most or job.hold.known.length or not isinstance(platform, CanReadBack):
             return
         said = await platform.said_before(event, most)
-        seed = seed_of(said, self._means.fields)
+        seed = seed_of(said, agent.fields)
         if seed is not None:
             job.hold.known.state.initial_history = seed
 

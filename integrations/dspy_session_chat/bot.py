@@ -7,16 +7,19 @@ import gc
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
+from types import MappingProxyType
 from typing import Self
 
 import dspy
 
-from dspy_session import ConfigurationError, Session, SessionError
+from dspy_session import ConfigurationError, SessionError
 from dspy_session.conversation import Conversations, DurableSink, Sink
 from dspy_session.conversation.holds import LEASE_SECONDS
 from dspy_session.conversation.runtime import Runtime
 from dspy_session.stores import SealingKey, Store
 from dspy_session_chat.action import Action, Event, Reaction
+from dspy_session_chat.agents import agents_of
 from dspy_session_chat.commands import BotCommand, Commands, Handler
 from dspy_session_chat.desk import Desk
 from dspy_session_chat.duration import seconds_of
@@ -35,7 +38,6 @@ from dspy_session_chat.rules.gate import Gate
 from dspy_session_chat.rules.limits import Limits, shortened
 from dspy_session_chat.rules.manners import Manners, is_heard
 from dspy_session_chat.rules.prices import models_of
-from dspy_session_chat.rules.steps import shorten
 from dspy_session_chat.stopping import finishing, stopped_by_signals
 from dspy_session_chat.wavering import Wavering
 
@@ -58,6 +60,8 @@ class Bot:
     Args:
         agent: A DSPy module or a session. It is wrapped in a session if it is none.
         platforms: Where people talk to it.
+        channels: Agents of single channels, by the platform's id or by the name that people see, with their threads;
+            or what the agent is told there besides, as a text that is added to its instructions.
         store: Where conversations are kept: a URL (``sqlite:///bot.db``, ``postgresql://…``, ``memory://``) or a store.
         keys: Keys to encrypt what people say with, as ``Conversations`` takes them.
         sinks: Told of each turn, for example a ``Webhook``.
@@ -87,6 +91,7 @@ class Bot:
         agent: dspy.Module,
         *,
         platforms: Sequence[Platform],
+        channels: Mapping[str, dspy.Module | str] = MappingProxyType({}),
         store: str | Store = "sqlite:///bot.db",
         keys: str | SealingKey | Sequence[str | SealingKey] | None = None,
         sinks: Sequence[Sink | DurableSink] = (),
@@ -113,12 +118,18 @@ class Bot:
         check_seconds("lease_seconds", lease_seconds)
         check_seconds("grace", grace, or_none_at_all=True)
         manners, limits, access = manners or Manners(), limits or DEFAULT_LIMITS, access or Access()
-        if isinstance(agent, Session) and limits.history_turns is not None:
-            raise ConfigurationError("history_turns is for a bare module: of a session, give max_turns to the session")
-        session = agent if isinstance(agent, Session) else Session(agent, max_turns=limits.history_turns)
-        if limits.tool_steps is not None:
-            shorten(session, limits.tool_steps)
-        self.fields = AgentFields.of(session, input_field, output_field)
+        if manners.scope == "user" and channels:
+            raise ConfigurationError('with scope="user" a conversation is of no channel: give channels no agents')
+
+        def polish(text: str) -> str:
+            return outward(shortened(limits, text), allow_hosts)
+
+        def forms(fields: AgentFields) -> Forms:
+            return Forms(fields, polish, reasoning=manners.show_reasoning, table=manners.show_fields)
+
+        self.agents = agents_of(agent, channels, limits, forms, input_field=input_field, output_field=output_field)
+        session, models = self.agents.usual.session, [models_of(each.session, lm) for each in self.agents]
+        self.fields = self.agents.usual.fields
         self.conversations = Conversations(
             session, store, keys=keys, sinks=sinks, agent_version=agent_version, lease_seconds=lease_seconds
         )
@@ -135,17 +146,12 @@ class Bot:
             Means(
                 conversations=self.conversations,
                 poster=self._poster,
-                fields=self.fields,
-                forms=Forms(
-                    self.fields,
-                    lambda text: outward(shortened(limits, text), allow_hosts),
-                    reasoning=manners.show_reasoning,
-                    table=manners.show_fields,
-                ),
+                agents=self.agents,
+                polish=polish,
                 manners=manners,
                 limits=limits,
                 access=access,
-                gate=Gate(limits, access, self.conversations.store, self.conversations.clock, models_of(session, lm)),
+                gate=Gate(limits, access, self.conversations.store, self.conversations.clock, chain(*models)),
                 files=files or FileLimits(),
                 ratings=self._ratings,
                 commands=self.commands,
@@ -248,7 +254,8 @@ class Bot:
                 await asyncio.gather(stopping, serving, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
-        check_that_it_can_think(self.conversations.session, self._lm)
+        for agent in self.agents:
+            check_that_it_can_think(agent.session, self._lm)
         self._closing = self._hurried = False
         await self.conversations.open()
         self._runtime.start()

@@ -9,10 +9,11 @@ from datetime import datetime
 import dspy
 
 from dspy_session.conversation import Conversations
+from dspy_session.conversation.runtime import Job
+from dspy_session_chat.action import Event
+from dspy_session_chat.agents import Agent, Agents
 from dspy_session_chat.commands import Commands
-from dspy_session_chat.fields import AgentFields
 from dspy_session_chat.files.attachments import FileLimits
-from dspy_session_chat.forms import Forms
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.ratings import Ratings
 from dspy_session_chat.rules.access import Access
@@ -28,8 +29,8 @@ class Means:
     Args:
         conversations: Its conversations.
         poster: Posts what is committed.
-        fields: Which of the agent's fields are what.
-        forms: Puts answers together.
+        agents: Which agent answers where.
+        polish: Makes of anybody's words what may be posted.
         manners: How it behaves among people.
         limits: How much people may ask.
         access: Who may ask.
@@ -44,8 +45,8 @@ class Means:
 
     conversations: Conversations
     poster: Poster
-    fields: AgentFields
-    forms: Forms
+    agents: Agents
+    polish: Callable[[str], str]
     manners: Manners
     limits: Limits
     access: Access
@@ -56,3 +57,8 @@ class Means:
     lm: dspy.BaseLM | None
     now: Callable[[], datetime]
     lease_seconds: float
+
+    async def agent(self, event: Event, job: Job) -> Agent:
+        """The agent of the conversation that is held, and that an event belongs to."""
+        hold = await self.conversations.holds.ready(job.hold)
+        return self.agents.of(event, hold.known.marks)

@@ -10,6 +10,7 @@ from typing import Any
 from dspy_session.conversation import TakenTurn
 from dspy_session.conversation.changing import Spans
 from dspy_session_chat.action import Event
+from dspy_session_chat.agents import Agent
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import ReplyStream
@@ -22,6 +23,7 @@ class Question:
 
     Args:
         waiting: What the answer is posted to.
+        agent: Who answers.
         inputs: The agent's inputs.
         also: Ids of further events that are done with it.
         instead_of: The id of the newest turn when the answer takes its place; empty when it follows it.
@@ -38,6 +40,7 @@ class Question:
     """
 
     waiting: Waiting
+    agent: Agent
     inputs: Mapping[str, Any]
     also: tuple[str, ...] = ()
     instead_of: str = ""

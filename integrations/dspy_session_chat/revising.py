@@ -9,6 +9,7 @@ from dspy_session.conversation.changing import Changing, Spans
 from dspy_session.conversation.runtime import Job
 from dspy_session.stores import Settled
 from dspy_session_chat.action import Action, Deletion, Edit
+from dspy_session_chat.agents import Agent
 from dspy_session_chat.answering import Answering
 from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.means import Means
@@ -44,8 +45,9 @@ class Revising:
         if refusal is not None:
             await self._means.poster.settle(waiting, job, Reply(refusal, private=True))
             return
-        text, words = await self._edited(turn, action, edit, changing)
-        inputs = self._with_words(turn, text)
+        agent = await self._means.agent(action, job)
+        text, words = await self._edited(turn, agent, action, edit, changing)
+        inputs = _with_words(turn, agent, text)
         if inputs == turn.inputs:
             await self._means.poster.settle(waiting, job)
         elif self._means.manners.rerun_edits and self._is_newest(turn, job):
@@ -58,24 +60,25 @@ class Revising:
     async def deletion(self, waiting: Waiting, deletion: Deletion, job: Job) -> None:
         """Take a message out of what is remembered: its words, and the turn where they were all that it answered."""
         changing, turn = await self._turn_of(deletion.message_id, job)
+        agent = await self._means.agent(waiting.event, job)
         if turn is None:
             await self._means.poster.settle(waiting, job)
-        elif (left := await self._without(turn, deletion, changing)) is not None:
-            await self._take_out(waiting, deletion, job, turn, *left)
+        elif (left := await self._without(turn, agent, deletion, changing)) is not None:
+            text, words = left
+            await self._take_out(waiting, deletion, job, turn, _with_words(turn, agent, text), words)
         else:
             changing = await job.changing(Settled(waiting.event.event_id, received=True))
             if not self._is_newest(turn, job):
-                await changing.edit(turn.id, self._with_words(turn, DELETED), None)
+                await changing.edit(turn.id, _with_words(turn, agent, DELETED), None)
                 return
             await changing.undo(1)
         # One that had no answer was kept to be asked again.
         await self._means.conversations.forget_message(job.hold.key, deletion.message_id)
 
     async def _take_out(
-        self, waiting: Waiting, deletion: Deletion, job: Job, turn: Turn, text: str, words: Spans
+        self, waiting: Waiting, deletion: Deletion, job: Job, turn: Turn, inputs: dict[str, Any], words: Spans
     ) -> None:
         """Take one of several messages out of a turn; the newest is answered anew without it."""
-        inputs = self._with_words(turn, text)
         rerun = self._means.manners.rerun_edits and self._is_newest(turn, job)
         if not rerun or self._means.access.denial(waiting.event) is not None:
             settled = Settled(waiting.event.event_id, received=True)
@@ -90,9 +93,11 @@ class Revising:
         changing = await job.changing()
         return changing, await changing.turn_of(message_id)
 
-    async def _edited(self, turn: Turn, action: Action, edit: Edit, changing: Changing) -> tuple[str, Spans]:
+    async def _edited(
+        self, turn: Turn, agent: Agent, action: Action, edit: Edit, changing: Changing
+    ) -> tuple[str, Spans]:
         """What the agent reads once a message that a turn answered was changed, and whose words stand where in it."""
-        name, before = clean_line(action.author.name), self._words(turn)
+        name, before = clean_line(action.author.name), _words(turn, agent)
         told = await changing.told_of(turn.id)
         found = spliced(before, told.words, edit.message_id, edit.text)
         if found is not None:
@@ -101,31 +106,36 @@ class Revising:
             return clean(f"{before}\n\n({name} has changed a message, which says now: {edit.text})"), {}
         return clean(f"{name}: {edit.text}" if self._means.manners.speakers == "prefix" else edit.text), {}
 
-    async def _without(self, turn: Turn, deletion: Deletion, changing: Changing) -> tuple[str, Spans] | None:
+    async def _without(
+        self, turn: Turn, agent: Agent, deletion: Deletion, changing: Changing
+    ) -> tuple[str, Spans] | None:
         """What the agent reads once a message is deleted, and whose words stand where in it.
 
         None where nothing is left besides, and where it is not known what of it was that message's: then all goes.
         """
         told = await changing.told_of(turn.id)
-        found = spliced(self._words(turn), told.words, deletion.message_id, DELETED)
-        if found is None or self._has_files(turn, told.words):
+        found = spliced(_words(turn, agent), told.words, deletion.message_id, DELETED)
+        if found is None or _has_files(turn, agent, told.words):
             return None
         text, words = found
         left = [message for message, (start, end) in words.items() if text[start:end] != DELETED]
         return (text, words) if left else None
 
-    def _has_files(self, turn: Turn, words: Spans) -> bool:
-        """Whether files came with what a turn answered: with which of several messages nobody knows any more."""
-        fields, inputs = self._means.fields, turn.inputs
-        after = self._words(turn)[max(end for _, end in words.values()) :]
-        return any([after, inputs.get("attachments"), *(inputs.get(field.name) for field in fields.images)])
-
-    def _words(self, turn: Turn) -> str:
-        return str(turn.inputs.get(self._means.fields.message) or "")
-
-    def _with_words(self, turn: Turn, text: str) -> dict[str, Any]:
-        return {**turn.inputs, self._means.fields.message: text}
-
     def _is_newest(self, turn: Turn, job: Job) -> bool:
         turns = job.hold.known.state.turns
         return bool(turns) and turns[-1].id == turn.id
+
+
+def _has_files(turn: Turn, agent: Agent, words: Spans) -> bool:
+    """Whether files came with what a turn answered: with which of several messages nobody knows any more."""
+    fields, inputs = agent.fields, turn.inputs
+    after = _words(turn, agent)[max(end for _, end in words.values()) :]
+    return any([after, inputs.get("attachments"), *(inputs.get(field.name) for field in fields.images)])
+
+
+def _words(turn: Turn, agent: Agent) -> str:
+    return str(turn.inputs.get(agent.fields.message) or "")
+
+
+def _with_words(turn: Turn, agent: Agent, text: str) -> dict[str, Any]:
+    return {**turn.inputs, agent.fields.message: text}

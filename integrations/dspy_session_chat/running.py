@@ -114,7 +114,7 @@ class Running:
     async def _stream(self, run: Run, shown: ReplyStream, job: Job, settings: dict[str, Any]) -> None:
         loop, turn = asyncio.get_running_loop(), run.turn
         sure_for = min(SURE_SECONDS, self._means.lease_seconds / 4)
-        pieces, sure_until = turn.stream(self._means.fields.reply), loop.time() + sure_for
+        pieces, sure_until = turn.stream(run.question.agent.fields.reply), loop.time() + sure_for
         async with contextlib.aclosing(pieces):
             with dspy.context(**settings):
                 item = await anext(pieces)
@@ -170,7 +170,7 @@ class Running:
                 run.told[about] = ids
 
             stop = (Button(STOP, "Stop", event.event_id, "danger"),) if self._means.manners.buttons else ()
-            growing = Growing(event, stop, self._means.forms.polish, run.question.shown, on_shown, job.is_ours)
+            growing = Growing(event, stop, self._means.polish, run.question.shown, on_shown, job.is_ours)
             if isinstance(platform, CanStream):
                 opened = platform.stream(growing)
             else:

@@ -9,6 +9,7 @@ from typing import Any
 from dspy_session import SessionError, Turn
 from dspy_session.conversation.changing import Spans
 from dspy_session.errors import PlatformError
+from dspy_session_chat.agents import Agent
 from dspy_session_chat.answering import RETRY, Answering
 from dspy_session_chat.beside import STOP
 from dspy_session_chat.commands import Asked, BotCommand
@@ -76,7 +77,8 @@ class StandardCommands:
             return _private("There is nothing to take back.")
         await (await asked.changing()).signal(turns[-1].id, "undone", by=asked.event.user)
         what = "the last answer" if len(turns) == 1 else f"the last {len(turns)} answers"
-        gists = [f"- {self._shown(self._said(turn))}" for turn in turns]
+        agent = await self._agent(asked)
+        gists = [f"- {self._shown(_said(turn, agent))}" for turn in turns]
         told = f"I took back {what}." if self._is_overheard(asked) else "\n".join([f"I took back {what}, to:", *gists])
         changing = await asked.changing(Reply(told))
         await holds.ready(hold, depth=steps)
@@ -108,13 +110,13 @@ class StandardCommands:
         turns = asked.job.hold.known.state.turns
         if not turns:
             return _private("There is nothing to start from yet.")
-        title = clean_line(asked.text or f"From: {self._gist(turns[-1])}", LONGEST_GIST)
+        title = clean_line(asked.text or f"From: {_gist(turns[-1], await self._agent(asked))}", LONGEST_GIST)
         try:
             opened = await asked.platform.open_thread(asked.event, title)
         except PlatformError as error:
             return _private(f"I could not open a thread: {error}")
         await self._means.conversations.fork_held(asked.job.hold, opened.key)
-        return Reply(f"Here is a thread that goes on from here: {opened.link or self._means.forms.polish(title)}")
+        return Reply(f"Here is a thread that goes on from here: {opened.link or self._means.polish(title)}")
 
     async def history(self, asked: Asked) -> Reply:
         """What is remembered, as a table and as a file."""
@@ -123,10 +125,9 @@ class StandardCommands:
         turns = (await self._means.conversations.state(asked.key)).turns
         if not turns:
             return _private("I remember nothing of this conversation.")
-        rows = [
-            f"| {turn.index + 1} | {_cell(self._shown(self._said(turn)))} | {_cell(self._shown(self._answer(turn)))} |"
-            for turn in turns[-IN_TABLE:]
-        ]
+        agent = await self._agent(asked)
+        said = [(turn.index + 1, _said(turn, agent), agent.forms.words(turn.outputs)) for turn in turns[-IN_TABLE:]]
+        rows = [f"| {number} | {_cell(self._shown(you))} | {_cell(self._shown(bot))} |" for number, you, bot in said]
         count = "1 exchange" if len(turns) == 1 else f"{len(turns)} exchanges, the last of them"
         text = "\n".join([f"I remember {count}:", "", "| | You | I |", "|---|---|---|", *rows])
         transcript = "\n".join(_transcript(turns)).encode(errors="replace")
@@ -159,16 +160,10 @@ class StandardCommands:
 
     def _shown(self, text: str) -> str:
         """The beginning of somebody's words, or of an answer, as what may be posted."""
-        return self._means.forms.polish(clean_line(text, LONGEST_GIST)) or "…"
+        return self._means.polish(clean_line(text, LONGEST_GIST)) or "…"
 
-    def _gist(self, turn: Turn) -> str:
-        return clean_line(self._said(turn), LONGEST_GIST) or "…"
-
-    def _said(self, turn: Turn) -> str:
-        return str(turn.inputs.get(self._means.fields.message) or "")
-
-    def _answer(self, turn: Turn) -> str:
-        return self._means.forms.words(turn.outputs)
+    async def _agent(self, asked: Asked) -> Agent:
+        return await self._means.agent(asked.event, asked.job)
 
     async def _failure(self, asked: Asked) -> tuple[Inbound, tuple[str, ...], Spans] | None:
         """The message that had no answer, if nothing has been answered since, and whose words stand where in it."""
@@ -184,6 +179,14 @@ class StandardCommands:
             return Inbound.from_json(found["message"]), tuple(found.get("users", ())), found.get("words", {})
         except SessionError:
             return None
+
+
+def _said(turn: Turn, agent: Agent) -> str:
+    return str(turn.inputs.get(agent.fields.message) or "")
+
+
+def _gist(turn: Turn, agent: Agent) -> str:
+    return clean_line(_said(turn, agent), LONGEST_GIST) or "…"
 
 
 def _private(text: str) -> Reply:

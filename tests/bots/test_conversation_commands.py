@@ -117,9 +117,10 @@ def test_what_people_said_of_turns(tmp_path: Path) -> None:
 
 def test_rated_conversations_become_a_training_set(tmp_path: Path) -> None:
     rate(tmp_path)
-    half, best, none = run(
+    half, others, best, none = run(
         tmp_path,
-        conversations("examples"),
+        conversations("examples", "--agent", ""),
+        conversations("examples", "--agent", "support"),
         conversations("examples", "--min-score", "1", "--output", "trainset.jsonl"),
         conversations("examples", "--prefix", "teams:", "--output", "none.jsonl"),
     )
@@ -128,6 +129,7 @@ def test_rated_conversations_become_a_training_set(tmp_path: Path) -> None:
     assert [each.get("signal") for each in first["feedback"]] == [None, None, "retried"]
     assert last["history"]["messages"][0] == {"message": "one", "reply": "one after 0"}
     assert best.out == "trainset.jsonl: 1 example of 3 conversations\n"
+    assert others.out == ""
     [example] = read_examples(tmp_path / "trainset.jsonl")
     assert example.inputs().keys() == ["message", "history"]
     assert (example.message, example.labels().toDict()) == ("four", {"reply": "better"})

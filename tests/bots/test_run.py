@@ -12,7 +12,7 @@ import aiohttp
 from tests.bots.command_line import dspy_bots, ended, interrupted, started, until
 from tests.bots.playground.page import Page
 from tests.loopback.receiver import SECRET, open_receiver
-from tests.loopback.slack import ANN, FakeSlack
+from tests.loopback.slack import ANN, BOT, FakeSlack
 
 ECHO = """
 import dspy
@@ -20,7 +20,11 @@ class Echo(dspy.Module):
     def forward(self, message: str, history=None):
         before = len(history.messages) if history else 0
         return dspy.Prediction(reply=f"{message} after {before}")
+class Loud(dspy.Module):
+    def forward(self, text: str):
+        return dspy.Prediction(answer=text.upper())
 agent = Echo()
+loud = Loud()
 """
 
 
@@ -33,7 +37,8 @@ async def test_an_agent_answers_in_slack_and_every_turn_is_posted(tmp_path: Path
     (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
     async with FakeSlack() as slack, open_receiver() as receiver:
         (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in environment(slack).items()))
-        arguments = ("run", "echo.py:agent", "--slack", "--store", "sqlite:///bot.db", "--webhook", receiver.url)
+        kept = ("--store", "sqlite:///bot.db", "--webhook", receiver.url)
+        arguments = ("run", "echo.py:agent", "--slack", "--channel", "general=echo.py:loud", *kept)
         async with started(*arguments, folder=tmp_path) as program:
             said = await until(program, "Ctrl-C stops")
             assert said.startswith("echo.py:agent in slack · no model that we know of · kept in sqlite:///bot.db")
@@ -41,9 +46,12 @@ async def test_an_agent_answers_in_slack_and_every_turn_is_posted(tmp_path: Path
             for text, answer in (("hello", "hello after 0"), ("again", "again after 1")):
                 await slack.say(text, channel="D0ANN", user=ANN.id)
                 assert (await slack.next_post()).text == answer
-            deliveries = await receiver.arrived(2)
+            await slack.say(f"<@{BOT.id}> hello", channel="C0GENERAL", user=ANN.id)
+            assert (await slack.next_post()).text == "HELLO"
+            deliveries = await receiver.arrived(3)
             result = await interrupted(program)
-    assert [delivery.verified for delivery in deliveries] == [True, True]
+    assert [delivery.verified for delivery in deliveries] == [True] * 3
+    assert [delivery.payload["data"]["agent"] for delivery in deliveries] == [None, None, "general"]
     assert deliveries[1].payload["data"]["outputs"] == {"reply": "again after 1"}
     assert result.code == 0
     assert "Listening in Slack as @" in result.err

@@ -58,7 +58,9 @@ def test_there_is_no_schema_of_what_is_no_event(kind):
 def test_the_whole_body_in_its_order():
     turn = Turn(3, {"question": "Wie geht's?"}, {"answer": "gut"}, score=0.5, id="abc", created_at=NOON)
     usage = {"stub/model": {"prompt_tokens": 3, "details": {"cached": 1}}}
-    event = replace(make_event(turn=turn), event_id="Ev1", agent_version="v7", usage=usage, seconds=0.25)
+    event = replace(
+        make_event(turn=turn), event_id="Ev1", agent_version="v7", agent="support", usage=usage, seconds=0.25
+    )
     body = payload(event)
     assert list(body) == ["type", "timestamp", "data"]
     assert body == {
@@ -84,6 +86,7 @@ def test_the_whole_body_in_its_order():
             "stopped": None,
             "model": "stub/model",
             "agent_version": "v7",
+            "agent": "support",
             "usage": {"stub/model": {"prompt_tokens": 3, "details": {"cached": 1}}},
             "created_at": "2026-03-01T12:00:00.000000Z",
             "seconds": 0.25,
@@ -271,7 +274,7 @@ def test_a_direct_message_has_no_workspace_and_no_thread():
 def test_what_is_not_known_is_null():
     event = replace(make_event(turn=Turn(0, {}, {})), author="", author_name="", model="")
     data = payload(event)["data"]
-    unknown = ("author", "model", "score", "created_at", "event_id", "agent_version", "seconds")
+    unknown = ("author", "model", "score", "created_at", "event_id", "agent_version", "agent", "seconds")
     assert [data[name] for name in unknown] == [None] * len(unknown)
     assert data["usage"] == {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cachetools import LRUCache
@@ -62,7 +62,7 @@ class Gate:
         access: Who may ask.
         ledger: What counts; the bot's store.
         clock: Seconds since 1970, UTC.
-        models: The models that the agent asks, by the names that ``dspy.LM`` was given.
+        models: The models that agents ask, by the names that ``dspy.LM`` was given.
 
     Raises:
         ConfigurationError: The store counts nothing but a rate or a budget is set, or the price of a model is not
@@ -70,7 +70,7 @@ class Gate:
     """
 
     def __init__(
-        self, limits: Limits, access: Access, ledger: object, clock: Callable[[], float], models: list[str]
+        self, limits: Limits, access: Access, ledger: object, clock: Callable[[], float], models: Iterable[str]
     ) -> None:
         if limits.counts and not isinstance(ledger, Ledger):
             raise ConfigurationError(
@@ -80,13 +80,13 @@ class Gate:
         self._access = access
         self._ledger = ledger if isinstance(ledger, Ledger) and limits.counts else None
         self._clock = clock
-        self._models = tuple(models)
+        self._models = tuple(dict.fromkeys(models))
         self._prices = Prices(limits.prices)
         self._expected = Spending(limits.reserve)
         self._told: LRUCache[tuple[str, str], float] = LRUCache(REMEMBERED)
         if limits.counts_money:
-            self._prices.check(models)
-            known = [price.dearest for price in map(self._prices.of, models) if isinstance(price, Price)]
+            self._prices.check(self._models)
+            known = [price.dearest for price in map(self._prices.of, self._models) if isinstance(price, Price)]
             self._expected = Spending(limits.reserve, limits.reserve * max(known, default=0.0))
 
     async def admit(self, event: Event, *, counted: bool = False) -> Admitted | Refused:
