@@ -136,7 +136,7 @@ def press_of(interaction: discord.Interaction, name: ButtonName) -> Action | Non
             "" if under is None else str(under.id),
         ),
         channel_name=channel_name(channel),
-        reply_to=Ticket(interaction.application_id, interaction.token).beside(
+        reply_to=Ticket(interaction.application_id, interaction.token, direct=interaction.guild_id is None).beside(
             _reply_under(channel, interaction.guild_id, None if under is None else under.id)
         ),
         direct=isinstance(channel, discord.DMChannel),

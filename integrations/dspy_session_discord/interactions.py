@@ -198,7 +198,8 @@ class Interactions:
                 explain(error),
             )
             return None
-        return Ticket(interaction.application_id, interaction.token, str(original), private, above)
+        direct = interaction.guild_id is None
+        return Ticket(interaction.application_id, interaction.token, str(original), private, above, direct)
 
     async def _ask(
         self, interaction: Interaction, ticket: Ticket, text: str, files: tuple[Attachment, ...], title: str = ""

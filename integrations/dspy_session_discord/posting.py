@@ -95,7 +95,7 @@ async def send(place: Place, message: Written) -> str:
         try:
             return await place.response.send(message, first=place.first)
         except discord.HTTPException as error:
-            if error.code not in VOID:
+            if error.code not in VOID or (message.private and not place.response.ticket.direct):
                 raise
             _log.info("an interaction is over, so what answers it is written in channel %s", place.channel.id)
     options: dict[str, Any] = {"reference": place.reference} if place.reference is not None else {}

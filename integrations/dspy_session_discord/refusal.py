@@ -33,10 +33,16 @@ _CLOSED_FOR_GOOD = {
 }
 """By the code of the closing frame, after which it is no use to connect again."""
 
+ONE_PERSON_ALONE = (
+    "it is for one person alone, and Discord shows that in the fifteen minutes after a command or a press and no longer"
+)
+
 _MENDS = {
     10003: "the channel or thread is gone",
     10008: "the message is gone",
     50001: "the bot cannot see the channel: give its role View Channel there",
+    10015: ONE_PERSON_ALONE,
+    50027: ONE_PERSON_ALONE,
     50007: "this person takes no direct messages from the bot",
     50013: "the bot's role lacks a permission there: it needs View Channel, Send Messages, Create Public Threads, "
     "Send Messages in Threads and Read Message History",

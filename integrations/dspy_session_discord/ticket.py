@@ -29,6 +29,7 @@ class Ticket:
         original: Id of the message that waits to become the answer; empty where none does (a button was pressed).
         private: Whether that message is shown to nobody else. It cannot be changed any more.
         heading: What stands above the answer: what was asked.
+        direct: Whether nobody else reads in that place anyway.
     """
 
     application: int
@@ -36,6 +37,7 @@ class Ticket:
     original: str = ""
     private: bool = False
     heading: str = ""
+    direct: bool = False
 
     def beside(self, destination: Destination) -> dict[str, Any]:
         """The JSON form of ``destination``, with this ticket in it."""
@@ -45,6 +47,7 @@ class Ticket:
             "original": self.original,
             "private": self.private,
             "heading": self.heading,
+            "direct": self.direct,
         }
         return {**destination.as_dict(), _FIELD: ours}
 
@@ -54,7 +57,7 @@ class Ticket:
         data = reply_to.get(_FIELD)
         if data is None:
             return None
-        return cls(int(data["application"]), data["token"], data["original"], data["private"], data["heading"])
+        return cls(**{**data, "application": int(data["application"])})
 
     def headed(self, text: str) -> str:
         """``text`` with what was asked above it, where there is room."""

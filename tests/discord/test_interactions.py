@@ -9,7 +9,7 @@ from pathlib import Path
 import dspy
 import pytest
 
-from dspy_session.errors import SessionError
+from dspy_session.errors import PlatformError, SessionError
 from dspy_session_chat import Access, Asked, Limits, Manners
 from dspy_session_chat.action import Action, Event, Press, Reaction, event_from_json
 from dspy_session_chat.inbound import Inbound
@@ -250,7 +250,15 @@ async def test_after_fifteen_minutes_the_answer_is_a_message(fake: FakeDiscord, 
         late = await keep.next()
         fake.clock += 901
         waited = await platform.post(saying(late, "Those too."))
+        given = [await fake.command(where, place.ada, "ask", "?") for where in (place.general, fake.dm(place.ada))]
+        in_channel, direct = sorted([await keep.next() for _ in given], key=lambda one: one.addressed == "direct")
+        fake.clock += 901
+        with pytest.raises(PlatformError, match="for one person alone"):
+            await platform.post(Post(in_channel, Reply("Only you.", private=True)))
+        await platform.post(Post(direct, Reply("Only you.", private=True)))
 
+    assert [message.content for message in fake.posts[-1:]] == ["Only you."]
+    assert fake.posts[-1].channel is fake.dm(place.ada)
     first, *further = [place.general.messages[int(each)] for each in posted.message_ids]
     assert first is asked.original
     assert first.content.startswith("Paragraph 0")
