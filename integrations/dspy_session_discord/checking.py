@@ -127,6 +127,14 @@ def _check_application(application: discord.AppInfo) -> Iterator[Finding]:
             says="on: nobody can invite the bot by a link",
             mend=f"On the page Bot ({page}/bot) switch off Requires OAuth2 Code Grant, {save}",
         )
+    if application.user_integration_config is not None and application.guild_integration_config is None:
+        yield Finding(
+            "Guild Install",
+            holds=False,
+            says="off: the app can be added to a person, and to no server",
+            mend=f"On the page Installation ({page}/installation), under Installation Contexts, tick Guild Install, "
+            f"{save}",
+        )
     if application.interactions_endpoint_url:
         yield Finding(
             "Interactions Endpoint URL",

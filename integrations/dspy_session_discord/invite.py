@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import discord
 from discord.utils import oauth_url
 
@@ -9,6 +11,9 @@ from dspy_session_discord.wanted import invited
 
 SCOPES = ("bot", "applications.commands")
 """A bot, and its slash commands."""
+
+TO_A_SERVER = 0
+"""Discord asks who is to have the app, a server or a person, unless the link says so."""
 
 
 def invite(application_id: int, server: int | None = None) -> str:
@@ -18,12 +23,6 @@ def invite(application_id: int, server: int | None = None) -> str:
         application_id: The bot's application.
         server: The server, if there is to be no choice.
     """
-    if server is None:
-        return oauth_url(application_id, permissions=invited(), scopes=SCOPES)
-    return oauth_url(
-        application_id,
-        permissions=invited(),
-        scopes=SCOPES,
-        guild=discord.Object(server),
-        disable_guild_select=True,
-    )
+    guild: dict[str, Any] = {} if server is None else {"guild": discord.Object(server), "disable_guild_select": True}
+    address = oauth_url(application_id, permissions=invited(), scopes=SCOPES, **guild)
+    return f"{address}&integration_type={TO_A_SERVER}"

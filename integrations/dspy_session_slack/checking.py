@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import ClientError, ClientSession
 from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import PlatformError
@@ -26,6 +27,9 @@ EVENTS = "events"
 SWITCH = "On the page Socket Mode, switch on Enable Socket Mode."
 
 _FAILURES = (SlackApiError, ClientError, OSError)
+
+_WAITS = AsyncRateLimitErrorRetryHandler
+"""Waits as long as Slack says, for minutes perhaps: whoever looks on is better told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ async def check(
         client: A client to call Slack with, set up with a proxy, an address or TLS of one's own.
     """
     caller = web_client(client, bot_token)
+    caller.retry_handlers = [each for each in caller.retry_handlers if not isinstance(each, _WAITS)]
     async with keeping_connections(caller):
         many = features.workspaces and not bot_token
         bot = _Bot() if many else await _check_bot(caller, bot_token, features)

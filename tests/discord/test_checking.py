@@ -101,6 +101,7 @@ async def test_a_bot_in_no_server_and_one_in_very_many(fake: FakeDiscord) -> Non
     [
         ({"flags": 0}, "Message Content Intent", "switch on Message Content Intent, and press Save Changes."),
         ({"bot_require_code_grant": True}, "Requires OAuth2 Code Grant", "switch off Requires OAuth2 Code Grant"),
+        ({"integration_types_config": {"1": {}}}, "Guild Install", "tick Guild Install, and press Save Changes."),
         ({"interactions_endpoint_url": "https://a.b"}, "Interactions Endpoint URL", "empty Interactions Endpoint URL"),
     ],
 )

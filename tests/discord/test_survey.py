@@ -44,8 +44,10 @@ def test_the_link_asks_for_what_is_needed_and_no_more() -> None:
         "client_id": ["123"],
         "scope": ["bot applications.commands"],
         "permissions": [str(invited().value)],
+        "integration_type": ["0"],
     }
-    assert invite(123, 456) == f"{invite(123)}&guild_id=456&disable_guild_select=true"
+    for_one = parse_qs(urlsplit(invite(123, 456)).query)
+    assert for_one == {**query, "guild_id": ["456"], "disable_guild_select": ["true"]}
 
 
 @pytest.mark.parametrize(

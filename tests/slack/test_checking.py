@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler, AsyncServerErrorRetryHandler
+from slack_sdk.http_retry.builtin_async_handlers import AsyncServerErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_chat.finding import Finding, mends
@@ -26,7 +26,7 @@ from tests.slack.test_many_workspaces import scene
 from tests.slack.test_reaching import served
 
 BARE = Features(commands=False)
-AT_ONCE = [handler(max_retry_count=0) for handler in (AsyncRateLimitErrorRetryHandler, AsyncServerErrorRetryHandler)]
+AT_ONCE = [AsyncServerErrorRetryHandler(max_retry_count=0)]
 """What fails is not tried again: to wait for that would cost seconds."""
 WHOLE = {"bot_scopes": bot_scopes(Features()), "app_scopes": APP_SCOPES}
 
@@ -111,7 +111,7 @@ FAULTS: list[Any] = [
     pytest.param("auth.test", refused("token_revoked"), "bot token", "not accept it (token_revoked)", id="revoked"),
     pytest.param("auth.test", cut(), "bot token", "cannot be reached (ServerDisconnectedError)", id="no network"),
     pytest.param("auth.test", server_error(502), "bot token", "cannot be reached (HTTP 502)", id="outage"),
-    pytest.param("auth.test", rate_limited(), "bot token", "asked too often for now", id="too often"),
+    pytest.param("auth.test", rate_limited(600), "bot token", "asked too often for now", id="too often"),
     pytest.param("apps.connections.open", rate_limited(), "app-level token", "asked too often", id="too often too"),
     pytest.param("apps.connections.open", cut(), "app-level token", "cannot be reached", id="no network then"),
     pytest.param("link", server_error(403), "socket", "(WSServerHandshakeError)", id="no websockets"),
