@@ -14,6 +14,9 @@ from dspy_session_chat.platform import Named
 SLASH, ON_MESSAGE = 1, 3
 """Kinds of commands: one that is written, and one in the menu of a message."""
 
+LAUNCHES = 4
+"""Kind of the command that launches an app's activity. Discord makes it, and does not let go of it."""
+
 MOST_SLASH = 100
 """Commands that Discord lists at most."""
 LONGEST_TEXT = 6000

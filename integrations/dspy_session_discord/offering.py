@@ -19,6 +19,11 @@ from dspy_session_discord.tree import Tree, grown, tree_of
 
 _log = logging.getLogger(__name__)
 
+ELSEWHERE = (
+    "Discord sends commands and presses of buttons to %s, so this bot hears of none: empty Interactions Endpoint URL on "
+    "the page General Information of https://discord.com/developers/applications"
+)
+
 Lists: TypeAlias = Literal["global"] | Sequence[int] | None
 """Where Discord lists the commands: everywhere, in servers by their ids, or wherever it does already."""
 
@@ -87,6 +92,9 @@ class Offering:
 
     async def _list(self, offered: Offered, client: discord.Client, logged_in: asyncio.Event) -> None:
         await logged_in.wait()
+        elsewhere = None if client.application is None else client.application.interactions_endpoint_url
+        if elsewhere:
+            _log.warning(ELSEWHERE, elsewhere)
         try:
             await register(client, offered.commands, self._servers, alone=offered.alone)
         except Exception:  # noqa: BLE001 - commands that are written work without a list

@@ -8,7 +8,7 @@ from typing import Any
 
 import discord
 
-from dspy_session_discord.commands import MOST_SLASH, SLASH, Listed, same
+from dspy_session_discord.commands import LAUNCHES, MOST_SLASH, SLASH, Listed, same
 from dspy_session_discord.refusal import UNREACHABLE, explain
 
 _log = logging.getLogger(__name__)
@@ -57,13 +57,15 @@ async def _list(client: discord.Client, ours: Sequence[Mapping[str, Any]], serve
         known: dict[tuple[int, str], Any] = {(each.get("type", SLASH), each["name"]): each for each in there}
         changed = [each for each in ours if not _is_there(each, known)]
         wanted = {(each["type"], each["name"]) for each in ours}
-        surplus = [name for kind, name in known if (kind, name) not in wanted] if alone else []
+        others = [each for each in there if (each.get("type", SLASH), each["name"]) not in wanted]
+        surplus = [each["name"] for each in others if alone and each.get("type", SLASH) != LAUNCHES]
         if not changed and not surplus:
             return
+        whole: list[Any] = [*ours, *(each for each in others if each.get("type") == LAUNCHES)]
         if alone and server is None:
-            await http.bulk_upsert_global_commands(application, [dict(each) for each in ours])
+            await http.bulk_upsert_global_commands(application, whole)
         elif alone and server is not None:
-            await http.bulk_upsert_guild_commands(application, server, [dict(each) for each in ours])
+            await http.bulk_upsert_guild_commands(application, server, whole)
         else:
             for each in changed:
                 await _upsert(http, application, server, each)

@@ -84,9 +84,10 @@ def test_where_commands_are_listed_is_looked_at(wrong: Any) -> None:
 
 async def test_discord_is_told_of_what_differs_and_of_nothing_else(fake: FakeDiscord, place: Place) -> None:
     keep = Keep()
+    fake.commands.put(None, [{"name": "launch", "type": 4}, {"name": "old", "description": "Of an earlier version."}])
     async with running(offering(fake), keep, fake):
         await fake.until(lambda: writes(fake))
-    first = fake.commands.all()
+    first, launch = fake.commands.all()[:-1], fake.commands.all()[-1]
     async with running(offering(fake), keep, fake):
         await fake.until(lambda: fake.requested("GET", "/commands") == 2)
         await fake.say(fake.dm(place.ada), place.ada, "hi")
@@ -97,7 +98,8 @@ async def test_discord_is_told_of_what_differs_and_of_nothing_else(fake: FakeDis
         await fake.until(lambda: len(writes(fake)) == 2)
 
     assert [command["name"] for command in first] == [ASKS.name, "undo", "help", ASKS_ABOUT.name]
-    assert names(fake) == [ASKS.name, "undo", "stock", ASKS_ABOUT.name]
+    assert names(fake) == [ASKS.name, "undo", "stock", ASKS_ABOUT.name, "launch"]
+    assert fake.commands.all()[-1]["id"] == launch["id"]
     assert {one["id"] for one in fake.commands.all() if one["name"] == "undo"} == {first[1]["id"]}
 
 
@@ -131,11 +133,12 @@ async def test_what_discord_does_not_take_is_one_line(
     caplog.set_level(logging.INFO, "dspy_session_discord")
     caplog.handler.addFilter(lambda _: fake.changed() is None)
     many = [BotCommand(f"word-{number}", "A word.", _nothing) for number in range(100)]
-    fake.commands.new = 199
+    fake.commands.new, fake.endpoint = 199, "https://example.com/interactions"
     async with running(offering(fake, many), Keep(), fake):
         await fake.until(lambda: "200 new commands a day" in caplog.text)
 
     assert "/word-99 has to be written as a message" in caplog.text
+    assert "to https://example.com/interactions, so this bot hears of none" in caplog.text
 
 
 async def test_a_bot_with_commands_of_its_own_keeps_them(fake: FakeDiscord, place: Place) -> None:

@@ -6,11 +6,18 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.loopback.discord.refusal import TOO_MANY_COMMANDS, TOO_MANY_NEW_COMMANDS, UNKNOWN_COMMAND, ApiError, invalid
+from tests.loopback.discord.refusal import (
+    LAUNCH_STAYS,
+    TOO_MANY_COMMANDS,
+    TOO_MANY_NEW_COMMANDS,
+    UNKNOWN_COMMAND,
+    ApiError,
+    invalid,
+)
 
 Payload = dict[str, Any]
 
-SLASH, ON_USER, ON_MESSAGE = 1, 2, 3
+SLASH, ON_USER, ON_MESSAGE, LAUNCH = 1, 2, 3, 4
 STRING, ATTACHMENT = 3, 11
 LEAST_OPTION, MOST_OPTION = 1, 11
 
@@ -61,6 +68,9 @@ class CommandLists:
         """Let the list be just this."""
         for place, body in enumerate(bodies):
             _check(body, guild, str(place))
+        kept = [body["name"] for body in bodies]
+        if any(one["type"] == LAUNCH and one["name"] not in kept for one in self.all(guild)):
+            raise ApiError(*LAUNCH_STAYS)
         before, self._lists[guild] = self.all(guild), {}
         for body in bodies:
             self._take(guild, body, before)
@@ -129,7 +139,7 @@ def _check(body: Payload, guild: int | None, *within: str) -> None:
         _check_name(name, "name", *within)
         if not 1 <= len(description) <= 100:
             raise invalid("description", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.", *within)
-    elif description or body.get("options"):
+    elif kind != LAUNCH and (description or body.get("options")):
         raise invalid("description", "APPLICATION_COMMAND_CONTEXT_MENU_DESCRIPTION", "Not allowed here.", *within)
     options = body.get("options") or []
     if len(options) > 25:

@@ -152,6 +152,7 @@ class Rest:
                 "owner": payloads.user(self._discord.owner),
                 "team": None,
                 "flags": self._discord.application_flags,
+                "interactions_endpoint_url": self._discord.endpoint,
             }
         )
 
