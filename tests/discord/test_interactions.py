@@ -10,7 +10,7 @@ import dspy
 import pytest
 
 from dspy_session.errors import PlatformError, SessionError
-from dspy_session_chat import Access, Asked, Limits, Manners
+from dspy_session_chat import Access, Asked, Limits, Manners, ask_first
 from dspy_session_chat.action import Action, Event, Press, Reaction, event_from_json
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Post
@@ -333,6 +333,51 @@ async def test_where_the_bot_is_no_member_it_says_so(fake: FakeDiscord, place: P
 
     assert asked.original is not None
     assert (asked.original.content, asked.private) == (NO_MEMBER, True)
+
+
+async def test_a_question_on_the_way_leaves_the_place_of_the_answer_free(
+    fake: FakeDiscord, place: Place, stage: DiscordStage, tmp_path: Path
+) -> None:
+    class Careful(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.delete = ask_first(delete, who="anyone")
+
+        async def aforward(self, message: str) -> dspy.Prediction:
+            return dspy.Prediction(reply=await self.delete(what=message))
+
+    async with playing(stage, Careful(), tmp_path) as scene:
+        await offered(fake)
+        asked = await fake.command(place.general, place.ada, "ask", "the old account")
+        question = await scene.reads("May I use delete?", stage.channel)
+        assert asked.original is not None
+        assert asked.original.loading
+        await scene.press("Approve", question, stage.channel, scene.ben)
+        answer = await scene.reads("the old account is deleted", stage.channel)
+        decided = await scene.reads("approved by Bob", stage.channel)
+
+    assert answer.id == str(asked.original.id)
+    assert decided.id == question.id
+
+
+async def test_an_answer_that_grows_in_place_is_stopped_by_its_button(
+    fake: FakeDiscord, place: Place, stage: DiscordStage, tmp_path: Path
+) -> None:
+    model = ScriptedModel(["We sell ", asyncio.Event()])
+    async with playing(stage, dspy.Predict("message -> reply"), tmp_path, lm=model.lm) as scene:
+        await offered(fake)
+        asked = await fake.command(place.general, place.ada, "ask", "What?")
+        await scene.press("Stop", await scene.reads("We sell", stage.channel), stage.channel)
+        stopped = await scene.reads("(stopped)", stage.channel)
+        (turn,) = await scene.remembers(lambda turns: turns)
+
+    assert asked.original is not None
+    assert (stopped.id, turn.stopped) == (str(asked.original.id), "stopped")
+
+
+async def delete(what: str) -> str:
+    """Delete something."""
+    return f"{what} is deleted"
 
 
 async def test_a_private_reply_to_a_press_waits_until_discord_takes_it(fake: FakeDiscord, place: Place) -> None:
