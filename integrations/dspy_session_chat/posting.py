@@ -12,7 +12,7 @@ from dspy_session.conversation import Conversations
 from dspy_session.conversation.journal import Change
 from dspy_session.conversation.runtime import Job, TryLaterError
 from dspy_session.conversation.unbroken import unbroken
-from dspy_session.errors import PlatformUnavailableError, SessionError, StaleJournalError
+from dspy_session.errors import PlatformError, PlatformUnavailableError, SessionError, StaleJournalError
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import Platform, Post, PostedInPartError, ShowsWaiting
@@ -95,7 +95,9 @@ class Poster:
             if job.work.attempts < POST_TRIES or age < POST_SECONDS:
                 raise TryLaterError(str(error)) from error
             logger.exception("The answer to %s in %s was given up", event.event_id, event.key)
-        except Exception:  # the platform refuses it for good
+        except PlatformError as error:  # it refuses it for good, and has said all that there is to say
+            logger.error("The answer to %s in %s was not posted: %s", event.event_id, event.key, error)  # noqa: TRY400
+        except Exception:
             logger.exception("The answer to %s in %s was not posted", event.event_id, event.key)
         with self._known_already(waiting, job, ids):
             await job.posted(Posting(event.event_id, tuple(ids), said.turn_id, waiting.scope))

@@ -15,14 +15,11 @@ class Destination:
         channel: Id of the channel, thread or DM.
         message: Id of the message in it that the answer replies to; None where the place itself makes that clear.
         thread_name: Name of the thread to open from that message; None to answer in the channel.
-        stand_in: True when that name says nothing of what is talked about, for the message had no words: then the
-            thread is named anew after its first answer.
     """
 
     channel: int
     message: int | None = None
     thread_name: str | None = None
-    stand_in: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form; ids as strings, because JSON's numbers are floats elsewhere."""
@@ -30,16 +27,10 @@ class Destination:
             "channel": str(self.channel),
             "message": None if self.message is None else str(self.message),
             "thread_name": self.thread_name,
-            "stand_in": self.stand_in,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Destination:
         """The destination whose ``as_dict`` is ``data``."""
         message = data["message"]
-        return cls(
-            int(data["channel"]),
-            None if message is None else int(message),
-            data["thread_name"],
-            stand_in=bool(data.get("stand_in")),  # written since that is known
-        )
+        return cls(int(data["channel"]), None if message is None else int(message), data["thread_name"])

@@ -8,13 +8,10 @@ from dspy_session.errors import PlatformError
 from dspy_session_chat.platform import Opened
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.key import key_in
-from dspy_session_discord.markup import shorten
 from dspy_session_discord.posting import fresh_nonce
-from dspy_session_discord.title import THREAD_NAME_LIMIT
+from dspy_session_discord.title import name_after
 
 NO_THREADS = "Discord has no threads here: they are opened in text channels of a server"
-
-_NAMELESS = "A new thread"
 
 
 async def open_thread(client: discord.Client, beside: int, title: str) -> Opened:
@@ -29,7 +26,7 @@ async def open_thread(client: discord.Client, beside: int, title: str) -> Opened
     channel = client.get_channel(beside) or await client.fetch_channel(beside)
     if isinstance(channel, discord.Thread):
         channel = channel.parent or await client.fetch_channel(channel.parent_id)
-    name = shorten(title, THREAD_NAME_LIMIT) or _NAMELESS
+    name = name_after(title)
     nobody = discord.AllowedMentions.none()
     if isinstance(channel, discord.ForumChannel):
         opened = await channel.create_thread(name=name, content=name, allowed_mentions=nobody, suppress_embeds=True)

@@ -33,13 +33,16 @@ from dspy_session_discord.key import PLATFORM
 from dspy_session_discord.markup import split
 from dspy_session_discord.offering import Lists, Offering
 from dspy_session_discord.opening import open_thread
-from dspy_session_discord.place import REMEMBERED, Place, Places, beneath, find, open_for_more
+from dspy_session_discord.place import REMEMBERED, Place, Places, beneath, open_for_more
 from dspy_session_discord.posting import change, deliver, fresh_nonce, send
+from dspy_session_discord.presence import presence
 from dspy_session_discord.reaching import FAILURES, Reaching
 from dspy_session_discord.refusal import explain
 from dspy_session_discord.response import Response
 from dspy_session_discord.shards import Spread, checked_spread
+from dspy_session_discord.threads import Threads, Wishes
 from dspy_session_discord.ticket import Ticket
+from dspy_session_discord.whereabouts import Whereabouts
 from dspy_session_discord.written import Written
 
 _log = logging.getLogger(__name__)
@@ -58,14 +61,18 @@ FILE_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
 """Where Discord serves what people send. The addresses are signed, and the bot's token is never sent there."""
 
 
+ACTIVITY = "Ask me · /help"
+"""What stands beneath the bot's name: that it can be talked to, and where it says how."""
+
+
 class Discord:
     """Talks to people in Discord: direct messages, mentions, and the threads that a mention opens.
 
     Every direct message is answered. A mention in a text channel opens a thread from that message and is answered
-    there; where the bot may not open threads it replies in the channel. In a thread that it is in, it answers without
-    a mention, unless the message mentions somebody else. All else that it hears is handed over too: ambient messages
-    and those of other bots, edits, deletions, reactions and presses of buttons. Nobody is notified by what the bot
-    writes, and links in it do not unfold.
+    there; where that is not wished or the bot may not, it replies in the channel. In a thread that it is in, it answers
+    without a mention, unless the message mentions somebody else. All else that it hears is handed over too: ambient
+    messages and those of other bots, edits, deletions, reactions and presses of buttons. Nobody is notified by what the
+    bot writes, and links in it do not unfold.
 
     The bot's commands are listed by Discord, with ``/ask`` and "Ask the bot about this message" in the menu of every
     message. What answers a command or a button is shown to one person alone where it is private; in answer to a message
@@ -88,6 +95,10 @@ class Discord:
             ``Shards((0, 1), of=4)`` for those of this process; None for one connection.
         commands: Where Discord lists the bot's commands: ``"global"`` for everywhere, the ids of servers for those
             alone, None to leave its lists as they are. Written as messages they work in any case.
+        threads: Where a mention opens a thread: ``"open"`` in every text channel, ``"reply"`` in none; for single
+            channels by name or id, ``{"support": "open", "*": "reply"}``.
+        activity: What stands beneath the bot's name, 128 characters at most; None for nothing. A client that is joined
+            has its own.
         now: The time, for tests.
 
     Raises:
@@ -104,6 +115,8 @@ class Discord:
         catch_up: str | None = "10m",
         shards: Spread = None,
         commands: Lists = "global",
+        threads: Wishes = "open",
+        activity: str | None = ACTIVITY,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if bot is not None and client_options is not None:
@@ -112,7 +125,7 @@ class Discord:
             raise ConfigurationError("shards are for a client that the kit makes; your bot has its own")
         self._token = token
         self._bot = bot
-        self._client_options = dict(client_options or {})
+        self._client_options = {"activity": presence(activity), **(client_options or {})}
         self._downloader = Downloader(FILE_HOSTS) if downloader is None else downloader
         self._spread = checked_spread(shards)
         self._catch_up = None if catch_up is None else seconds_of(catch_up)
@@ -124,6 +137,7 @@ class Discord:
         self._reaching = Reaching()
         self._unsure: LRUCache[str, Written] = LRUCache(REMEMBERED)  # messages that may have arrived, by event
         self._places = Places()
+        self._whereabouts = Whereabouts(Threads.of(threads))
         self._client: discord.Client | None = None
         self._logged_in: asyncio.Event | None = None  # while running
 
@@ -195,21 +209,27 @@ class Discord:
             PlatformError: Discord refused it or could not be reached.
         """
         ids: list[str] = []
+        place = self._places.get(post.inbound.event_id) if post.shown else None
         try:
             async with self._reaching.told():
-                place = self._places.get(post.inbound.event_id) if post.shown else None
                 place = place or await self._find(post.inbound, interim=post.interim)
                 begun = self._unsure.get(post.inbound.event_id)
                 if begun is not None and place.response is None:  # sent again it is there once, then it is changed
                     post = replace(post, shown=(*post.shown, await send(place, begun)))
-                async for message_id in deliver(place, post):
+                    place = place.further
+                async for message_id in deliver(place, self._whereabouts.noted(post, place)):
                     ids.append(message_id)  # noqa: PERF401  # those that stand there count also when the next one fails
         except PlatformUnavailableError as error:
             raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
+        except PlatformError as error:
+            raise await self._whereabouts.unposted(self._client, post.inbound, place, error) from error.__cause__
         self._places.forget(post.inbound.event_id)
         self._unsure.pop(post.inbound.event_id, None)
+        if (client := self._client) is None:
+            return Posted(tuple(ids))
+        await self._whereabouts.is_posted(client, post, place)
         if Ticket.of(post.inbound.reply_to) is not None and post.turn_id and not post.reply.private:
-            await open_for_more(await self._usable_client(), Destination.from_dict(post.inbound.reply_to))
+            await open_for_more(client, self._whereabouts.destination(client, post.inbound))
         return Posted(tuple(ids))
 
     async def nothing_to_say(self, inbound: Event) -> None:
@@ -336,15 +356,12 @@ class Discord:
                 await self._hearing.acknowledged(inbound.event_id)
             place = beneath(client, Destination.from_dict(inbound.reply_to))
             return place if interim else replace(place, response=Response(client, ticket))
-        place = await find(client, Destination.from_dict(inbound.reply_to))
-        if place.compromise:
-            _log.warning("answering in channel %s, not in a thread: %s", place.channel.id, place.compromise)
-        return place
+        return await self._whereabouts.find(client, inbound)
 
     async def _keep_typing(self, inbound: Event) -> None:
         try:
             client = await self._usable_client()
-            place = await find(client, Destination.from_dict(inbound.reply_to))
+            place = await self._whereabouts.find(client, inbound)
             while True:
                 await place.channel.typing()
                 await asyncio.sleep(TYPING_SECONDS)

@@ -32,6 +32,9 @@ MOST_FILES = 10
 THREAD_ARCHIVED = 50083
 """Discord's error code: nothing can be changed in the thread until somebody writes in it."""
 
+NO_REPLY_WITHOUT_HISTORY = 160002
+"""Discord's error code: who may not read what was said may not quote it."""
+
 _NO_FILES = (403, 413)
 """Statuses of refusals that may be for the files alone: the bot may not attach any, or they are too large."""
 
@@ -103,14 +106,19 @@ async def send(place: Place, message: Written) -> str:
         options["view"] = view
     if message.files:
         options["files"] = [as_file(file) for file in message.files]
-    sent = await place.channel.send(
-        message.text or None,
-        **options,
-        allowed_mentions=_NOBODY,
-        mention_author=False,
-        suppress_embeds=True,
-        nonce=message.nonce,
-    )
+    try:
+        sent = await place.channel.send(
+            message.text or None,
+            **options,
+            allowed_mentions=_NOBODY,
+            mention_author=False,
+            suppress_embeds=True,
+            nonce=message.nonce,
+        )
+    except discord.HTTPException as error:
+        if error.code != NO_REPLY_WITHOUT_HISTORY or place.reference is None:
+            raise
+        return await send(replace(place, reference=None), message)
     return str(sent.id)
 
 

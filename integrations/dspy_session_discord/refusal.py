@@ -84,13 +84,18 @@ def turned_away_for(error: Exception) -> float:
         return TURNED_AWAY_SECONDS
 
 
-def refused_to_post(error: Exception) -> PlatformError:
-    """Why an answer could not be posted, and whether it is worth trying again."""
+def refused_to_post(error: Exception, why: str = "") -> PlatformError:
+    """Why an answer could not be posted, and whether it is worth trying again.
+
+    Args:
+        error: What was raised.
+        why: The reason, where more is known than the error says.
+    """
     passing = not isinstance(error, discord.DiscordException) or (
         isinstance(error, discord.HTTPException) and (error.status == 429 or error.status >= 500)
     )
     kind = PlatformUnavailableError if passing else PlatformError
-    return kind(f"Discord did not take the answer: {explain(error)}")
+    return kind(f"Discord did not take the answer: {why or explain(error)}")
 
 
 def login_refused(error: Exception) -> PlatformError:

@@ -14,6 +14,8 @@ THREAD_NAME_LIMIT = 100
 SHORTEST_SENTENCE = 20
 """Characters of the sentences that a name is cut down to, at least: "Hi!" says nothing of what is wanted."""
 
+NAMELESS = "A new thread"
+
 _LOOKED_AT = 4 * THREAD_NAME_LIMIT
 """Characters of a text that are looked at: enough, also where marks of Markdown are many."""
 
@@ -34,3 +36,8 @@ def title_of(text: str) -> str:
         return shorten(line, THREAD_NAME_LIMIT)
     ends = [end.end() for end in _SENTENCE_ENDS.finditer(line) if length(line[: end.end()]) <= THREAD_NAME_LIMIT]
     return line[: ends[-1]] if ends and ends[-1] >= SHORTEST_SENTENCE else shorten(line, THREAD_NAME_LIMIT)
+
+
+def name_after(words: str) -> str:
+    """``words`` as the name of a thread: what it is called after somebody or something, where nothing was said."""
+    return shorten(words, THREAD_NAME_LIMIT) or NAMELESS

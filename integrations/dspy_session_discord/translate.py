@@ -11,14 +11,11 @@ from dspy_session_chat.inbound import Addressed, Attachment, Inbound
 from dspy_session_discord.author import author_of
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.key import Channel, conversation_key
-from dspy_session_discord.markup import shorten
-from dspy_session_discord.title import THREAD_NAME_LIMIT, title_of
+from dspy_session_discord.title import name_after, title_of
 from dspy_session_discord.words import own_role, quoted, said
 
 COMMAND = "/"
 """What a message begins with that is a command: it is left as it is."""
-
-_NAMELESS = "A new thread"
 
 SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 """Every other type is Discord speaking: somebody joined, a message was pinned, a thread was made."""
@@ -128,17 +125,15 @@ def _in_context(message: discord.Message, text: str, about: discord.Message | No
 
 def _files(message: discord.Message) -> Iterator[Attachment]:
     """Its files, and those of what was forwarded with it."""
-    for each in (message, *message.message_snapshots):
-        for file in each.attachments:
-            yield Attachment(file.filename, file.content_type or "", file.size, file.url)
+    forwarded = [file for snapshot in message.message_snapshots for file in snapshot.attachments]
+    for file in (*message.attachments, *forwarded):
+        yield Attachment(file.filename, file.content_type or "", file.size, file.url)
 
 
 def _destination(message: discord.Message, text: str, attachments: Sequence[Attachment]) -> Destination:
     channel = message.channel
     if isinstance(channel, discord.TextChannel):
-        title = title_of(text)
         stand_in = attachments[0].name if attachments else message.author.display_name
-        name = title or shorten(stand_in, THREAD_NAME_LIMIT) or _NAMELESS
-        return Destination(channel.id, message.id, name, stand_in=not title)
+        return Destination(channel.id, message.id, title_of(text) or name_after(stand_in))
     clear = isinstance(channel, discord.Thread | discord.DMChannel)
     return Destination(channel.id, None if clear else message.id)

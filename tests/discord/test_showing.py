@@ -105,8 +105,8 @@ async def test_where_no_thread_can_be_opened_the_first_message_is_a_reply_and_ed
     fake: FakeDiscord, place: Place
 ) -> None:
     keep, platform = Keep(), own(fake)
-    place.general.denied.add("create_public_threads")
     async with running(platform, keep, fake):
+        place.general.denied.add("create_public_threads")  # and the client has not heard of it yet
         asked = await fake.say(place.general, place.ada, f"{fake.bot.mention} hi")
         inbound = await keep.next()
         ids = (await platform.begin(inbound, "one"), await platform.begin(inbound, "two"))

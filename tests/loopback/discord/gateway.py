@@ -65,11 +65,12 @@ View = Callable[["Session"], Payload | None]
 
 @dataclass(eq=False)
 class Session:
-    """One identified client: its intents, its shard, and every event since, kept for a resume."""
+    """One identified client: its intents, its shard, its presence, and every event since, kept for a resume."""
 
     id: str
     intents: Intent
     shard: tuple[int, int] = (0, 1)
+    presence: Payload | None = None
     events: list[tuple[str, Payload]] = field(default_factory=list)
     connection: Connection | None = None
 
@@ -284,7 +285,7 @@ class Gateway:
         self.identified += 1
         self.starts_left -= 1
         number, count = data.get("shard", (0, 1))
-        session = Session(f"session-{self.identified}", Intent(data["intents"]), (number, count))
+        session = Session(f"session-{self.identified}", Intent(data["intents"]), (number, count), data.get("presence"))
         self.sessions[session.id] = session
         session.connection = connection
         await session.dispatch("READY", self._ready(session))
