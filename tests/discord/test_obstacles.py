@@ -21,7 +21,8 @@ STOP = Button("stop", "Stop", about="1")
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    ours = (record for record in caplog.records if record.name.startswith("dspy_session"))
+    return [record.getMessage() for record in ours if record.levelno == logging.WARNING]
 
 
 def told(fake: FakeDiscord, place: Place) -> list[str]:
