@@ -68,7 +68,7 @@ class Rule:
 RULES = (
     Rule(MANNERS, "respond", str, "mention|thread|always", "Where no mention is needed, besides DMs."),
     Rule(MANNERS, "idle", str, "TIME", "How long after its last answer a thread needs a mention again: 12h."),
-    Rule(MANNERS, "scope", str, "thread|channel|user|user-in-channel", "What is one conversation."),
+    Rule(MANNERS, "scope", str, "thread|channel|user|user-in-channel|reply-chain", "What is one conversation."),
     Rule(MANNERS, "dms", str, "thread|whole", "The same in DMs: each thread, or all of a DM."),
     Rule(
         MANNERS,

@@ -83,8 +83,8 @@ class Inbound:
         attachments: Files that came with it.
         reply_to: Where the answer goes, in the platform's own words (JSON values only), read by that platform alone.
         mentions_others: True when it mentions somebody, and not the bot.
-        replies_to: The platform's id of the message that it replies to; empty where it replies to none, and on
-            platforms where people reply in threads alone.
+        replies_to: The platform's id of the message that it replies to; empty where it replies to none, and None where
+            people cannot reply to a message but in a thread.
         viewing: The name of the channel that its author looks at while they talk to the bot beside it; empty where the
             platform does not tell.
     """
@@ -99,7 +99,7 @@ class Inbound:
     attachments: tuple[Attachment, ...] = ()
     reply_to: dict[str, Any] = field(default_factory=dict)
     mentions_others: bool = False
-    replies_to: str = ""
+    replies_to: str | None = None
     viewing: str = ""
 
     @property

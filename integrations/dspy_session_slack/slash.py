@@ -133,7 +133,7 @@ def meant(command: Given, commands: Sequence[Named], bot_name: str, manners: Man
 
 def _is_clear(command: Given, manners: Manners, *, threaded: bool) -> bool:
     """Whether it is clear which conversation a command is about."""
-    if manners.scope != "thread":
+    if manners.scope not in ("thread", "reply-chain"):
         return True
     return command.direct and (manners.dms == "whole" or not threaded)
 

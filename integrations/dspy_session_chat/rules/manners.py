@@ -15,8 +15,8 @@ from dspy_session_chat.platform import MOST_POSTS
 
 Respond = Literal["mention", "thread", "always"]
 """Where no mention is needed: nowhere but in DMs, also in threads that the bot is in, everywhere."""
-Scope = Literal["thread", "channel", "user", "user-in-channel"]
-"""What is one conversation."""
+Scope = Literal["thread", "channel", "user", "user-in-channel", "reply-chain"]
+"""What is one conversation. A chain of replies begins with a message that replies to none."""
 Dms = Literal["thread", "whole"]
 """What is one conversation in a DM: what the platform takes for one (a DM, and each thread in it), or all of it."""
 Busy = Literal["queue", "merge", "interrupt", "reject"]
@@ -118,7 +118,9 @@ def is_heard(event: Event, manners: Manners) -> bool:
     if not isinstance(event, Inbound) or event.addressed in ("direct", "mention"):
         return True
     respond = manners.responds(event)
-    return respond == "always" or (respond == "thread" and event.addressed == "thread")
+    # What replies to an answer is in its thread, so to speak; whose message it replies to is looked up later.
+    in_thread = event.addressed == "thread" or bool(is_chained(event, manners) and event.replies_to)
+    return respond == "always" or (respond == "thread" and in_thread)
 
 
 def is_direct(event: Event) -> bool:
@@ -131,7 +133,14 @@ def is_place(event: Event, manners: Manners) -> bool:
 
     Otherwise several threads share it: what holds for one of them does not hold for the others.
     """
-    return manners.scope == "thread" and not (is_direct(event) and manners.dms == "whole")
+    return manners.scope in ("thread", "reply-chain") and not (is_direct(event) and manners.dms == "whole")
+
+
+def is_chained(event: Event, manners: Manners) -> bool:
+    """Whether a message is in a chain of replies: one that was written in a thread or in a DM is in that."""
+    if manners.scope != "reply-chain" or not isinstance(event, Inbound) or event.replies_to is None:
+        return False
+    return event.addressed != "direct" and event.key.thread in (None, event.event_id)
 
 
 def scoped(event: E, manners: Manners) -> E:
@@ -148,6 +157,8 @@ def scoped(event: E, manners: Manners) -> E:
         return replace(event, key=replace(place, user=event.author.id))
     if manners.scope == "channel" or (is_direct(event) and manners.dms == "whole"):
         return replace(event, key=place)
+    if is_chained(event, manners):
+        return replace(event, key=replace(place, thread=event.event_id))
     return event
 
 

@@ -113,7 +113,7 @@ class AddressingContract:
                 await scene.ask(f"sugar in the {scope}")
                 counts[scope] = len(await scene.bot.conversations.list())
         places = 2 if stage.channel.channel != stage.direct(stage.people[0]).channel else 1
-        assert counts == {"thread": 2, "channel": places, "user": 2, "user-in-channel": places + 1}
+        assert counts == {"thread": 2, "channel": places, "user": 2, "user-in-channel": places + 1, "reply-chain": 2}
 
     async def test_who_may_not_talk_to_it_is_told_so(self, stage: Stage, tmp_path: Path) -> None:
         agent = Parrot()

@@ -121,6 +121,7 @@ class ChatTester:
         channel: str = CHANNEL,
         addressed: Addressed = "mention",
         mentions_others: bool = False,
+        replies_to: str | None = None,
         files: Mapping[str, bytes] | None = None,
         event_id: str = "",
     ) -> Asked:
@@ -129,17 +130,19 @@ class ChatTester:
         Args:
             text: What is written.
             author: Who writes it, by name.
-            thread: Where.
+            thread: Where; empty for the channel itself.
             channel: The channel of the thread.
             addressed: How it reaches the bot.
             mentions_others: Whether it mentions somebody, and not the bot.
+            replies_to: The id of the message that it replies to: a ``Message.id`` or an ``Asked.id``; empty for none,
+                on a platform where people can. None for one where they cannot.
             files: What comes with it, by name.
             event_id: The platform's id of it; a new one if empty.
         """
         number = self.platform.number()
         attachments = tuple(self._attach(number, name, data) for name, data in (files or {}).items())
         inbound = Inbound(
-            ConversationKey(self.platform.name, WORKSPACE, channel, thread),
+            ConversationKey(self.platform.name, WORKSPACE, channel, thread or None),
             event_id or f"e{number}",
             _author(author),
             text,
@@ -149,6 +152,7 @@ class ChatTester:
             attachments,
             {},
             mentions_others,
+            replies_to,
         )
         await self.platform.bring(inbound)
         return Asked(self, inbound)
