@@ -30,6 +30,9 @@ TEXT, FILE = 3, 11
 IN_SERVERS, IN_DMS = 0, 1
 """Where a command is offered."""
 
+OF_A_CONVERSATION = frozenset({"reset", "undo", "retry", "stop", "fork", "history"})
+"""Commands that are about what was said in one conversation, and so have to know which."""
+
 _NO_NAME = re.compile(r"[^a-z0-9]+")
 _ADMINS = str(discord.Permissions(manage_guild=True).value)
 

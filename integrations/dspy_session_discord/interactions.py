@@ -38,6 +38,8 @@ NO_MEMBER = (
 )
 NOT_TAKEN = "Sorry, I could not take this over just now. Please ask again in a moment."
 
+WHICH = "Which conversation do you mean? In this channel each question begins one of its own: give `/{}` in its thread."
+
 UNKNOWN_INTERACTION, ACKNOWLEDGED = 10062, 40060
 """Discord's error codes: it came too late, and it was acknowledged before."""
 
@@ -129,7 +131,10 @@ class Interactions:
             if ticket is not None:
                 await self._ask(interaction, ticket, text, files_given(data))
             return
-        known = self._commands.get((SLASH, name))
+        known, where = self._commands.get((SLASH, name)), interaction.channel
+        if known is not None and where is not None and not self._offered.tells_which(name, where):
+            await _tell(interaction, WHICH.format(name))
+            return
         ticket = await self._deferred(interaction, private=known is None or known.private)
         channel = interaction.channel
         if ticket is None or channel is None:

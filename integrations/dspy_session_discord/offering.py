@@ -6,22 +6,24 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import discord
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat.platform import Named
-from dspy_session_discord.commands import Listed, listed
+from dspy_session_chat.rules.manners import Manners
+from dspy_session_discord.commands import OF_A_CONVERSATION, Listed, listed
+from dspy_session_discord.key import Channel
 from dspy_session_discord.registering import register
 from dspy_session_discord.tree import Tree, grown, tree_of
 
 _log = logging.getLogger(__name__)
 
 ELSEWHERE = (
-    "Discord sends commands and presses of buttons to %s, so this bot hears of none: empty Interactions Endpoint URL on "
-    "the page General Information of https://discord.com/developers/applications"
+    "Discord sends commands and presses of buttons to %s, so this bot hears of none: empty Interactions Endpoint URL "
+    "on the page General Information of https://discord.com/developers/applications"
 )
 
 Lists: TypeAlias = Literal["global"] | Sequence[int] | None
@@ -36,11 +38,20 @@ class Offered:
         commands: The bot's commands as Discord lists them.
         tree: The command tree of a client that is joined.
         alone: Whether all commands of the application are ours.
+        manners: What is one conversation.
     """
 
     commands: tuple[Listed, ...] = ()
     tree: Tree | None = None
     alone: bool = True
+    manners: Manners = field(default_factory=Manners)
+
+    def tells_which(self, name: str, channel: Channel) -> bool:
+        """Whether it is clear which conversation a command is about that is given in ``channel``: in a text channel
+        itself each question begins one of its own.
+        """
+        by_thread = self.manners.scope in ("thread", "reply-chain")
+        return name not in OF_A_CONVERSATION or not by_thread or not isinstance(channel, discord.TextChannel)
 
 
 class Offering:
@@ -62,10 +73,15 @@ class Offering:
         self._keeps_lists = lists is not None
         self._servers = None if lists is None or lists == "global" else tuple(int(each) for each in lists)
         self._commands: tuple[Named, ...] = ()
+        self._manners = Manners()
 
     def use(self, commands: Sequence[Named]) -> None:
         """Offer these from the next run on."""
         self._commands = tuple(commands)
+
+    def behave(self, manners: Manners) -> None:
+        """What is one conversation, from the next run on."""
+        self._manners = manners
 
     @contextmanager
     def beside(self, bot: discord.Client | None) -> Iterator[Offered]:
@@ -75,7 +91,7 @@ class Offering:
         """
         tree = None if bot is None else tree_of(bot)
         with grown(tree, listed(self._commands), self._servers) as commands:
-            yield Offered(tuple(commands), tree, alone=bot is None)
+            yield Offered(tuple(commands), tree, alone=bot is None, manners=self._manners)
 
     @asynccontextmanager
     async def listed(self, offered: Offered, client: discord.Client, logged_in: asyncio.Event) -> AsyncIterator[None]:

@@ -21,6 +21,7 @@ from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Named, Opened, Post, Posted, PostedInPartError, Receive, Said
 from dspy_session_chat.reply import Button
+from dspy_session_chat.rules.manners import Manners
 from dspy_session_discord.before import said_before
 from dspy_session_discord.budget import Budget
 from dspy_session_discord.catching_up import CatchingUp
@@ -156,6 +157,10 @@ class Discord:
     def use_commands(self, commands: Sequence[Named]) -> None:
         """The commands that the bot has: Discord lists them."""
         self._offering.use(commands)
+
+    def use_manners(self, manners: Manners) -> None:
+        """What is one conversation: a command that is about one is taken where it is clear which."""
+        self._offering.behave(manners)
 
     async def run(self, receive: Receive) -> None:
         """Connect and hand all that people write and do to ``receive``, until cancelled.

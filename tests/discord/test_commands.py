@@ -120,7 +120,7 @@ async def test_lists_are_left_alone_where_that_is_wanted_and_commands_are_taken_
     fake.commands.put(None, [{"name": "undo", "description": "Take it back."}])
     keep = Keep()
     async with running(offering(fake, commands=None), keep, fake):
-        given = await fake.command(place.general, place.ada, "undo")
+        given = await fake.command(fake.dm(place.ada), place.ada, "undo")
         command = await keep.action()
 
     assert command.event_id == str(given.id)
@@ -164,7 +164,7 @@ async def test_a_bot_with_commands_of_its_own_keeps_them(fake: FakeDiscord, plac
         for name in ("ping", "help"):
             await fake.command(place.general, place.ada, name)
             assert (await fake.next_post()).content == "pong"
-        undone = await fake.command(place.general, place.ada, "undo", "2")
+        undone = await fake.command(fake.dm(place.ada), place.ada, "undo", "2")
         command = await keep.action()
         await fake.until(lambda: undone.original)
         asked = await fake.command(place.general, place.ada, "ask", "Do you sell bells?", file=("a.txt", b"a"))

@@ -221,6 +221,25 @@ async def test_what_gets_no_answer_no_longer_seems_to_wait_for_one(
     assert agent.asked == ["tea", "milk\n\nsugar"]
 
 
+async def test_a_command_about_a_conversation_is_taken_where_it_is_clear_which(
+    fake: FakeDiscord, place: Place, stage: DiscordStage, tmp_path: Path
+) -> None:
+    async with playing(stage, Parrot(), tmp_path) as scene:
+        await offered(fake)
+        thread = await scene.begin("tea")
+        await fake.command(place.general, place.ada, "undo")
+        told = await scene.reads("Which conversation do you mean?", stage.channel)
+        await fake.command(fake.channels[int(thread.thread)], place.ada, "undo")
+        await scene.reads("I took back the last answer", thread)
+    async with playing(stage, Parrot(), tmp_path, manners=Manners(scope="channel")) as scene:
+        await scene.begin("milk")
+        await fake.command(place.general, place.ada, "undo")
+        await scene.reads("I took back the last answer", stage.channel)
+
+    assert told.private_to == str(place.ada.id)
+    assert "give `/undo` in its thread" in told.text
+
+
 async def test_a_command_that_says_nothing_leaves_nothing(
     fake: FakeDiscord, place: Place, stage: DiscordStage, tmp_path: Path
 ) -> None:
