@@ -60,9 +60,10 @@ class Whereabouts:
     async def is_posted(self, client: discord.Client, post: Post, place: Place) -> None:
         """An answer stands there: what was in the way is no more, and its thread may have a better name now."""
         channel_id = place.channel.id
-        self._obstacles.works(channel_id, WRITE)
-        if post.reply.files and (lacks := without(client, channel_id, "attach_files")):
-            self._obstacles.warn(client, channel_id, ATTACH, f"no files can be sent: the bot's role lacks {lacks}")
+        if place.response is None:  # what answers an interaction needs no permission
+            self._obstacles.works(channel_id, WRITE)
+            if post.reply.files and (lacks := without(client, channel_id, "attach_files")):
+                self._obstacles.warn(client, channel_id, ATTACH, f"no files can be sent: the bot's role lacks {lacks}")
         await name_anew(client, channel_id, post)
 
     async def unposted(

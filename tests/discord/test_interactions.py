@@ -310,6 +310,24 @@ async def test_what_discord_delivers_twice_is_one_and_what_comes_too_late_is_non
     assert once == twice
 
 
+async def test_where_the_bot_may_nothing_it_answers_what_is_asked_by_a_command(
+    fake: FakeDiscord, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep, platform = Keep(), own(fake)
+    place.general.denied |= {"send_messages", "attach_files", "create_public_threads", "read_message_history"}
+    async with running(platform, keep, fake):
+        await offered(fake)
+        asked = await fake.command(place.general, place.ada, "ask", "A plan?")
+        plan = ReplyFile("plan.txt", "text/plain", b"first, bells")
+        await platform.post(Post(await keep.next(), Reply(LONG, "turn-1", files=(plan,))))
+
+    assert asked.original is not None
+    assert asked.further
+    assert asked.further[-1].files == {"plan.txt": b"first, bells"}
+    assert asked.original.id not in fake.channels
+    assert not [record for record in caplog.records if record.name.startswith("dspy")]
+
+
 async def test_in_a_thread_that_it_is_asked_in_the_bot_stays(fake: FakeDiscord, place: Place) -> None:
     keep, platform = Keep(), own(fake)
     started = await fake.say(place.general, place.bob, "plans")
