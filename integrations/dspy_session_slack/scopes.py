@@ -71,7 +71,7 @@ NEEDS = (
     Need("read group direct messages", ("mpim:history",), ("message.mpim",)),
     Need("write", (WRITING,)),
     Need("tell people's names", ("users:read",)),
-    Need("tell the names of channels", ("channels:read",)),
+    Need("tell the names of channels", ("channels:read", "groups:read")),
     Need("see reactions", ("reactions:read",), ("reaction_added", "reaction_removed")),
     Need("read the files that people send", (READING,)),
     Need("send files", ("files:write",)),

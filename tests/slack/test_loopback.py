@@ -34,7 +34,7 @@ def client_of(slack: FakeSlack, token: str | None = None) -> AsyncWebClient:
         ("conversations.replies", {"channel": GENERAL, "ts": "1.1"}, "thread_not_found"),
         ("conversations.history", {"channel": "C0ELSEWHERE"}, "not_in_channel"),
         ("conversations.info", {"channel": "C0NOWHERE"}, "channel_not_found"),
-        ("reactions.add", {"channel": GENERAL, "timestamp": "1.1", "name": "eyes"}, "message_not_found"),
+        ("reactions.add", {"channel": GENERAL, "timestamp": "1.1", "name": "eyes"}, "missing_scope"),
         ("chat.postEphemeral", {"channel": GENERAL, "user": "U0NOBODY", "text": "hi"}, "user_not_in_channel"),
         ("chat.postEphemeral", {"channel": GENERAL, "user": ANN, "text": " "}, "no_text"),
         ("chat.getPermalink", {"channel": GENERAL, "message_ts": "1.1"}, "message_not_found"),
@@ -193,16 +193,19 @@ async def test_what_is_posted_can_be_read_changed_and_deleted(slack: FakeSlack):
         await client.chat_update(channel=GENERAL, ts=said["ts"], text="not mine")
 
 
-async def test_reactions_are_kept(slack: FakeSlack):
-    client = client_of(slack)
-    ts = (await slack.say("hi", channel=ANNS_DM, user=ANN))["ts"]
+async def test_reactions_are_kept():
+    async with FakeSlack(bot_scopes={"reactions:write"}) as slack:
+        client = client_of(slack)
+        ts = (await slack.say("hi", channel=ANNS_DM, user=ANN))["ts"]
 
-    await client.reactions_add(channel=ANNS_DM, timestamp=ts, name="eyes")
-    with pytest.raises(SlackApiError, match="already_reacted"):
         await client.reactions_add(channel=ANNS_DM, timestamp=ts, name="eyes")
-    await client.reactions_remove(channel=ANNS_DM, timestamp=ts, name="eyes")
-    with pytest.raises(SlackApiError, match="no_reaction"):
+        with pytest.raises(SlackApiError, match="already_reacted"):
+            await client.reactions_add(channel=ANNS_DM, timestamp=ts, name="eyes")
         await client.reactions_remove(channel=ANNS_DM, timestamp=ts, name="eyes")
+        with pytest.raises(SlackApiError, match="no_reaction"):
+            await client.reactions_remove(channel=ANNS_DM, timestamp=ts, name="eyes")
+        with pytest.raises(SlackApiError, match="message_not_found"):
+            await client.reactions_add(channel=GENERAL, timestamp="1.1", name="eyes")
 
 
 async def test_an_archived_channel_takes_no_posts(slack: FakeSlack):

@@ -19,7 +19,7 @@ from dspy_session_slack.scopes import (
     needs,
 )
 from dspy_session_slack.shortcut import ASK_ABOUT
-from tests.loopback.slack.server import EVENTS
+from tests.loopback.slack.server import BOT_SCOPES, EVENTS
 
 BARE = Features(commands=False)
 
@@ -28,6 +28,10 @@ def test_a_bot_without_options_asks_for_the_least() -> None:
     assert {*HEARING, READING, WRITING} < set(bot_scopes(BARE))
     assert set(bot_events(BARE)) == EVENTS
     assert not {"commands", "assistant:write", "chat:write.public", "channels:join"} & set(bot_scopes(BARE))
+
+
+def test_what_the_platform_is_tested_with_is_the_least() -> None:
+    assert set(bot_scopes(Features())) == BOT_SCOPES
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,11 @@ OTHER_BOT = User("U0OTHERBOT", "ticker", "Ticker", bot_id="B0OTHERBOT")
 
 BOT_SCOPES = frozenset(
     {
-        *("app_mentions:read", "chat:write", "files:read", "files:write", "reactions:read", "reactions:write"),
-        *("users:read", *conversations.HISTORY, *conversations.READ),
+        *("app_mentions:read", "chat:write", "commands", "files:read", "files:write", "reactions:read", "users:read"),
+        *("channels:read", "groups:read", *conversations.HISTORY),
     }
 )
+"""The least that the bot is set up with: all that it does has to do with these."""
 EVENTS = frozenset(
     {
         *("app_mention", "message.channels", "message.groups", "message.mpim", "message.im"),
