@@ -41,6 +41,7 @@ NAMES = (
     "bot_latency",
     "bot_throughput",
     "bot_memory",
+    "slack_http",
 )
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"

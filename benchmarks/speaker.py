@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import dspy
@@ -33,10 +33,20 @@ class _Abilities:
 
 
 class _Engine:
-    """The half that an asynchronous call needs."""
+    """The half that an asynchronous call needs.
+
+    Args:
+        heard: Called with each request.
+        seconds: Until an answer that is not streamed.
+    """
+
+    def __init__(self, heard: Callable[[Any], None], seconds: float) -> None:
+        self._heard = heard
+        self._seconds = seconds
 
     async def complete(self, request: Any) -> Response:
-        await asyncio.sleep(LAST)
+        self._heard(request)
+        await asyncio.sleep(self._seconds)
         message = Message.assistant([TextPart("".join(_SAID))])
         return Response(id=None, model=request.model, message=message, finish_reason="stop", usage=_USAGE)
 
@@ -53,6 +63,12 @@ class _Engine:
         """Nothing is open."""
 
 
-def speaker() -> dspy.LM:
-    """The model."""
-    return dspy.LM("stub/stub", engine=_Abilities(), async_engine=_Engine(), cache=False, num_retries=0)
+def speaker(heard: Callable[[Any], None] = lambda _: None, seconds: float = LAST) -> dspy.LM:
+    """The model.
+
+    Args:
+        heard: Called with each request.
+        seconds: Until an answer that is not streamed.
+    """
+    engine = _Engine(heard, seconds)
+    return dspy.LM("stub/stub", engine=_Abilities(), async_engine=engine, cache=False, num_retries=0)

@@ -21,7 +21,7 @@ REMEMBERED = 10_000
 FRESH = 3600.0
 """Seconds until a name is looked up again: people rename themselves and their channels."""
 
-PATIENCE = 1.0
+PATIENCE = 0.5
 """Seconds that a message waits for names: it is acknowledged within Slack's 3 s, if need be with ids for names."""
 
 ASKED_AT_ONCE = 10

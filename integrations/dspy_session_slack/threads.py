@@ -28,7 +28,7 @@ PAGE = 200
 PAGES = 5
 """Pages read of one thread: in a longer one, the bot has to be mentioned again after a restart."""
 
-PATIENCE = 2.5
+PATIENCE = 2.0
 """Seconds that Slack has to show a thread: the reply in it is acknowledged within 3 s, or sent again."""
 
 NO_HISTORY = (

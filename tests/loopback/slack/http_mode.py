@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from tests.loopback.slack.socket_mode import Ack, Delivery
 
@@ -75,7 +75,8 @@ class HttpMode:
     async def request(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
         """Any request to the app's address: the status and the text of the answer."""
         if self.session is None:
-            self.session = ClientSession(timeout=ClientTimeout(total=self.ack_timeout))
+            timeout = ClientTimeout(total=self.ack_timeout)
+            self.session = ClientSession(timeout=timeout, connector=TCPConnector(limit=0))
         async with self.session.post(self.url, data=body, headers=headers, allow_redirects=False) as answer:
             return answer.status, await answer.text()
 

@@ -64,6 +64,7 @@ class FakeSlack:
         ack_timeout: Seconds until an event that was not acknowledged is sent again; Slack waits 3.
         team: What the workspace is called.
         beside: Another workspace of the same Slack: its server, and its app, are this one's too.
+        port: Where it is served; 0 for any free port.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class FakeSlack:
         ack_timeout: float = 3.0,
         team: Team | None = None,
         beside: FakeSlack | None = None,
+        port: int = 0,
     ) -> None:
+        self._port = port
         self.team = team or Team()
         self._beside = beside
         self.bot_token = "xoxb-loopback-secret"
@@ -129,7 +132,7 @@ class FakeSlack:
             self.address = self.responses.address = self._beside.address
             return self
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         host, port = self._runner.addresses[0][:2]
         self.address = self.responses.address = f"{host}:{port}"
         return self
