@@ -65,7 +65,11 @@ async def test_pictures_and_texts_are_read_whatever_they_are_called() -> None:
     ("data", "limits", "says"),
     [
         (b"II*\0" + b"x" * 900, {}, "a.png was not read: files of the type image/tiff cannot be read, pictures (PNG"),
-        (b"%PDF-1.7", {}, "files of the type application/pdf cannot be read"),
+        (
+            b"7z\xbc\xaf\x27\x1c",
+            {},
+            "cannot be read, pictures (PNG, JPEG, GIF, WebP), PDFs and text can",
+        ),
         (b"\0\1\2", {}, "a.png was not read: its type cannot be read"),
         (b"caf\xe9", {}, "neither a picture nor text in UTF-8"),
         (png(), {"types": frozenset({"text/plain"})}, "files of the type image/png cannot be read, text can"),

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat.files.media import HEAD, IMAGES, TEXT, media_type, pixels, text_of
+from dspy_session_chat.files.pdf import PDF, SECONDS, pages_of
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.platform import CanFetch
 
-READABLE = IMAGES | {TEXT}
+READABLE = IMAGES | {TEXT, PDF}
 """Media types that are read."""
 
 _LONGEST_NAME = 100
@@ -28,6 +29,7 @@ class FileLimits:
         bytes_total: Bytes of all files together: they are held in memory until the message is answered.
         pixels: Pixels of one picture: a file of some kilobytes may unfold to gigabytes where it is looked at.
         text_characters: Characters of all text together; what is longer is cut.
+        pages: Pages of one PDF.
         types: Media types that are read, of ``READABLE``.
         seconds: How long all of them may take to arrive.
 
@@ -40,11 +42,12 @@ class FileLimits:
     bytes_total: int = 20_000_000
     pixels: int = 50_000_000
     text_characters: int = 50_000
+    pages: int = 200
     types: frozenset[str] = READABLE
     seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("count", "bytes_each", "bytes_total", "pixels", "text_characters", "seconds"):
+        for name in ("count", "bytes_each", "bytes_total", "pixels", "text_characters", "pages", "seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"the limit {name} of files must be more than 0; got {getattr(self, name)}")
         unknown = sorted(set(self.types) - READABLE)
@@ -81,12 +84,23 @@ class TextFile:
     Args:
         name: Its file's name, on one line.
         text: What is in it, cleaned.
-        characters: How many characters it has altogether.
+        characters: How many characters it has altogether; of a PDF, its pages that were read.
+        pages_read: Pages of a PDF that were read.
+        pages: How many it has.
     """
 
     name: str
     text: str
     characters: int
+    pages_read: int = 0
+    pages: int = 0
+
+    @property
+    def part(self) -> str:
+        """How much of it that is; empty for all."""
+        if len(self.text) < self.characters:
+            return f"the first {len(self.text):,} of {self.characters:,} characters"
+        return f"the first {self.pages_read} of {self.pages} pages" if self.pages_read < self.pages else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +136,7 @@ class Read:
     def left_out(self) -> tuple[str, ...]:
         """What was not read, a line each for the person who sent it."""
         unread = [f"{file.name} was not read: {file.reason}." for file in self.described if file.reason]
-        cut = [
-            f"Of {file.name}, the first {len(file.text):,} of {file.characters:,} characters were read."
-            for file in self.texts
-            if len(file.text) < file.characters
-        ]
+        cut = [f"Of {file.name}, {file.part} were read." for file in self.texts if file.part]
         return (*unread, *cut)
 
 
@@ -181,8 +191,10 @@ class _Reading:
             if kind in IMAGES:
                 self._check_picture(kind, data)
                 self.images.append(ImageFile(name, kind, data))
+            elif kind == PDF:
+                await self._keep_pages(name, data)
             else:
-                self._keep_text(name, data)
+                self._keep_text(name, text_of(data))
         except _NotRead as why:
             self._describe(name, attachment, why)
         except PlatformError as error:
@@ -224,7 +236,7 @@ class _Reading:
         if kind in IMAGES and not self._wants_images:
             raise _NotRead("", kind)
         if kind not in self._limits.types:
-            readable = "text" if self._limits.types == {TEXT} else "pictures (PNG, JPEG, GIF, WebP) and text"
+            readable = _readable(self._limits.types)
             raise _NotRead(
                 f"{f'files of the type {kind}' if kind else 'its type'} cannot be read, {readable} can", kind
             )
@@ -237,8 +249,16 @@ class _Reading:
         if count > self._limits.pixels:
             raise _NotRead(f"the picture has more than {self._limits.pixels / 1_000_000:g} million pixels", kind)
 
-    def _keep_text(self, name: str, data: bytes) -> None:
-        text = text_of(data)
+    async def _keep_pages(self, name: str, data: bytes) -> None:
+        """Keep the text of a PDF, of as many pages as there is room and time for."""
+        limits, left = self._limits, self._deadline - asyncio.get_running_loop().time()
+        seconds = max(0.0, min(SECONDS, left))
+        read = await pages_of(data, pages=limits.pages, characters=self._characters_left, seconds=seconds)
+        if read.problem:
+            raise _NotRead(read.problem, PDF)
+        self._keep_text(name, read.text, read.read, read.there_are)
+
+    def _keep_text(self, name: str, text: str | None, pages_read: int = 0, pages: int = 0) -> None:
         if text is None:
             raise _NotRead("it is neither a picture nor text in UTF-8")
         text = clean(text)
@@ -246,7 +266,15 @@ class _Reading:
         if text and not kept:
             raise _NotRead(f"no more than {self._limits.text_characters:,} characters of text are read")
         self._characters_left -= len(kept)
-        self.texts.append(TextFile(name, kept, len(text)))
+        self.texts.append(TextFile(name, kept, len(text), pages_read, pages))
+
+
+def _readable(types: frozenset[str]) -> str:
+    """What can be read, for people."""
+    kinds = ["pictures (PNG, JPEG, GIF, WebP)"] if types & IMAGES else []
+    kinds += ["PDFs"] if PDF in types else []
+    kinds += ["text"] if TEXT in types else []
+    return f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
 
 
 def _amount(size: int) -> str:

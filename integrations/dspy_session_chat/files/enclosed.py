@@ -82,8 +82,6 @@ def in_words(read: Read, images: Sequence[ImageFile]) -> list[str]:
     """
     texts = []
     for file in read.texts:
-        cut = (
-            f", the first {len(file.text)} of {file.characters} characters" if len(file.text) < file.characters else ""
-        )
+        cut = f", {file.part}" if file.part else ""
         texts.append(f"--- Attached file {file.name}{cut} ---\n{file.text.rstrip()}\n--- End of {file.name} ---")
     return [*texts, *(image.description for image in images), *(file.description for file in read.described)]
