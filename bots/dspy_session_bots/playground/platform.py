@@ -27,7 +27,7 @@ from dspy_session_bots.playground.saying import Saying
 from dspy_session_bots.playground.shelf import Shelf
 from dspy_session_bots.playground.site import HOOK, Site
 from dspy_session_bots.playground.threads import Threads
-from dspy_session_chat import Action, Attachment, Button, Event, Opened, Post, Posted, Receive
+from dspy_session_chat import Action, Attachment, Button, Event, Growing, Opened, Post, Posted, Receive
 from dspy_session_chat.fields import AgentFields
 from dspy_session_chat.platform import Named
 
@@ -174,16 +174,16 @@ class Playground:
         return Posted((message_id,))
 
     @asynccontextmanager
-    async def stream(self, inbound: Event) -> AsyncIterator[LiveAnswer]:
+    async def stream(self, growing: Growing) -> AsyncIterator[LiveAnswer]:
         """Show an answer while it is written."""
         saying = self._shown_by()
-        await saying.begin(inbound)
-        answer = LiveAnswer(lambda text, status: saying.grow(inbound, text, status))
+        await saying.begin(growing.inbound)
+        answer = LiveAnswer(lambda text, status: saying.grow(growing.inbound, text, status))
         try:
             yield answer
         finally:
             answer.close()
-            saying.end(inbound)
+            saying.end(growing.inbound)
 
     @property
     def edit_seconds(self) -> float:

@@ -15,7 +15,7 @@ import dspy
 from dspy_session.conversation import Conversations, Sink
 from dspy_session.stores import Store
 from dspy_session_bots.playground import Playground
-from dspy_session_chat import Bot, Event
+from dspy_session_chat import Bot, Event, Growing
 from dspy_session_chat.rules.manners import Manners
 from tests.stub_lm import Reply, StubModel, echo
 
@@ -223,3 +223,14 @@ class Page:
         return await self.until(
             "exchange", lambda exchange: exchange["id"] == message and exchange["phase"] in ("answered", "notice")
         )
+
+
+def about_to_answer(event: Event) -> Growing:
+    """The answer to ``event`` that a platform is asked to show."""
+
+    async def told(shown: tuple[str, ...]) -> None: ...
+
+    async def may_show() -> bool:
+        return True
+
+    return Growing(event, (), str, (), told, may_show)

@@ -8,7 +8,7 @@ from pathlib import Path
 from dspy_session_chat import Button, Command, Deletion, Edit, Event, Inbound, Post, Press, Reaction, Reply
 from tests.bots.playground.chromium import ALT, CTRL, browsing
 from tests.bots.playground.hands import FIRST, SECOND, deeds, opened, say
-from tests.bots.playground.page import BEN, Visitor, overheard, serving
+from tests.bots.playground.page import BEN, Visitor, about_to_answer, overheard, serving
 from tests.stub_lm import Prompt
 
 
@@ -17,7 +17,7 @@ async def test_an_answer_that_grows_is_stopped_by_hand_or_by_key(tmp_path: Path)
 
     async def does(visitor: Visitor, event: Event) -> None:
         if isinstance(event, Inbound):
-            stream = visitor.playground.stream(event)
+            stream = visitor.playground.stream(about_to_answer(event))
             open_streams.append(stream)
             shown = await stream.__aenter__()
             await shown.append("Once upon a time")
@@ -229,7 +229,7 @@ async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(tmp_p
 
     async def does(visitor: Visitor, event: Event) -> None:
         if isinstance(event, Inbound) and event.text == "Book it":
-            stream = visitor.playground.stream(event)
+            stream = visitor.playground.stream(about_to_answer(event))
             open_streams.append(stream)
             await stream.__aenter__()
             await visitor.playground.post(Post(event, Reply("Shall I?", buttons=buttons)))

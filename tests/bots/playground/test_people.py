@@ -24,7 +24,7 @@ from dspy_session_chat import (
     Reaction,
     Reply,
 )
-from tests.bots.playground.page import ANN, BEN, Visitor, overheard
+from tests.bots.playground.page import ANN, BEN, Visitor, about_to_answer, overheard
 
 ACTIONS = "/api/threads/one/actions"
 MESSAGES = "/api/threads/one/messages"
@@ -97,7 +97,7 @@ async def test_an_answer_to_a_button_stands_below_what_was_done():
     async with overheard() as visitor, visitor.page() as page:
         await visitor.act("press", button="approve", about="call-1", author=BEN)
         (action,) = visitor.received
-        async with visitor.playground.stream(action) as shown:
+        async with visitor.playground.stream(about_to_answer(action)) as shown:
             await shown.append("I bo")
             growing = await page.until("exchange", lambda exchange: "I bo" in exchange["html"])
         await visitor.playground.post(Post(action, Reply("I booked it.", turn_id="t1")))
@@ -117,7 +117,7 @@ async def test_an_answer_that_is_written_anew_stands_where_it_stood():
         assert turn
         await visitor.act("press", button="retry", about=turn)
         press = visitor.received[-1]
-        async with visitor.playground.stream(press) as shown:
+        async with visitor.playground.stream(about_to_answer(press)) as shown:
             await shown.append("Good day.")
             await page.until("exchange", lambda exchange: exchange["id"] == press.event_id)
             await visitor.conversations.undo(press.key)
@@ -138,7 +138,7 @@ async def test_a_question_on_the_way_to_an_answer_stands_aside_and_says_what_bec
         message = await visitor.say("Book it", author=ANN)
         (inbound,) = visitor.received
         playground = visitor.playground
-        async with playground.stream(inbound) as shown:
+        async with playground.stream(about_to_answer(inbound)) as shown:
             await shown.append("One moment. ")
             ask = Reply("Shall I **pay**?", buttons=(Button("approve", "Approve", "c1", "good"),))
             (question,) = (await playground.post(Post(inbound, ask))).message_ids
@@ -207,7 +207,7 @@ async def test_an_answer_that_grows_can_be_stopped():
     async with overheard() as visitor, visitor.page() as page:
         message = await visitor.say("Count to a million", author=ANN)
         (inbound,) = visitor.received
-        async with visitor.playground.stream(inbound):
+        async with visitor.playground.stream(about_to_answer(inbound)):
             working = await page.until("exchange", lambda exchange: exchange["phase"] == "working")
         (button,) = working["beneath"]["buttons"]
         await visitor.act("press", button=button["action"], about=button["about"])
