@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import discord
-from discord.ext import commands
 
 from dspy_session.conversation import ConversationKey, Conversations
 from dspy_session.errors import SessionError
-from dspy_session_discord.cog import invokes
+from dspy_session.stores import ConversationInfo
 from dspy_session_discord.gaps import Gaps, id_at, read_from
 from dspy_session_discord.hearing import Listeners
+from dspy_session_discord.histories import Histories, Take
 from dspy_session_discord.key import PLATFORM
-from dspy_session_discord.missed import MOST_MESSAGES, MOST_PLACES, Readable, to_answer, written_in_since
+from dspy_session_discord.missed import MOST_MESSAGES, MOST_PLACES, Readable, read_in, written_in_since
 from dspy_session_discord.refusal import UNREACHABLE, explain
 from dspy_session_discord.shards import DIRECT, shard_of
 
 _log = logging.getLogger(__name__)
 
 _FAILURES = (discord.DiscordException, *UNREACHABLE)
-
-Take = Callable[[discord.Message], None]
-"""Takes a message over as if it had just come."""
 
 
 class CatchingUp:
@@ -58,8 +55,8 @@ class CatchingUp:
         self._gaps = Gaps()
         self._direct: OrderedDict[int, None] = OrderedDict()
         self._known_since: datetime | None = None
-        self._authors: dict[tuple[int, int], discord.Member | None] = {}
-        self._reading: dict[int, asyncio.Task[None]] = {}
+        self._late: dict[int, tuple[int, Sequence[ConversationInfo] | None]] = {}
+        self._reading: dict[int, asyncio.Task[None]] = {}  # by shard, or by server
 
     @property
     def listeners(self) -> Listeners:
@@ -67,11 +64,13 @@ class CatchingUp:
         if isinstance(self._client, discord.AutoShardedClient):
             return {
                 "on_message": self._heard,
+                "on_guild_available": self._came_late,
                 "on_shard_connect": self._gaps.began,
                 "on_shard_ready": self._catch_up,
             }
         return {
             "on_message": self._heard,
+            "on_guild_available": self._came_late,
             "on_connect": lambda: self._gaps.began(DIRECT),
             "on_ready": lambda: self._catch_up(DIRECT),
         }
@@ -105,13 +104,14 @@ class CatchingUp:
     def _shard_of(self, channel: object) -> int:
         return shard_of(channel) if isinstance(self._client, discord.AutoShardedClient) else DIRECT
 
-    async def _began_to_hear(self) -> datetime | None:
+    def _began_to_hear(self, known: Sequence[ConversationInfo]) -> datetime | None:
         """When the bot was there for the first time, as far as is known; None if that is now."""
         before, self._known_since = self._known_since, self._known_since or self._now()
-        if before is not None or self._conversations is None:
-            return before
-        begun = [known.created_at for known in await self._conversations.list(f"{PLATFORM}:")]
-        return datetime.fromtimestamp(min(begun), UTC) if begun else None
+        begun = [conversation.created_at for conversation in known]
+        return datetime.fromtimestamp(min(begun), UTC) if before is None and begun else before
+
+    async def _known(self, prefix: str) -> Sequence[ConversationInfo]:
+        return () if self._conversations is None else await self._conversations.list(f"{PLATFORM}:{prefix}")
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -123,29 +123,45 @@ class CatchingUp:
     async def _read(self, shard: int) -> None:
         newest, earliest = self._gaps.newest_before(shard), self._now() - self._age
         try:
-            after = read_from(newest, None if newest is not None else await self._began_to_hear(), earliest)
+            known = await self._known("") if newest is None else None
+            after = read_from(newest, None if known is None else self._began_to_hear(known), earliest)
+            first = self._gaps.first_before(shard)
+            if after is None and first is not None:  # the session was lost right at the first start of all
+                after, known = max(id_at(earliest), first), None
+            if newest is not None and newest < id_at(earliest):
+                _log.info("What people wrote before %s is too old to be answered", f"{earliest:%d %B %H:%M} UTC")
             if after is not None:
-                if newest is not None and newest < id_at(earliest):
-                    _log.info(
-                        "What people wrote before %s is too old to be answered", earliest.isoformat("T", "seconds")
-                    )
-                await self._read_places(shard, after)
+                await self._read_places(shard, after, known)
+            self._gaps.closed(shard)
         except (SessionError, *_FAILURES) as error:
             _log.warning("What people wrote meanwhile is not known: %s", explain(error))
-        except Exception:  # noqa: BLE001 - whatever it is, it must not be tried over and over
+        except Exception:  # noqa: BLE001 - whatever it is, people go on writing
             _log.exception("What people wrote meanwhile is not known")
-        self._gaps.closed(shard)
 
-    async def _read_places(self, shard: int, after: int) -> None:
-        guilds = [guild for guild in self._client.guilds if self._shard_of_guild(guild) == shard]
-        places = written_in_since(guilds, after)
+    async def _read_places(self, shard: int, after: int, known: Sequence[ConversationInfo] | None) -> None:
+        """Read what was written after the id ``after``; what is kept is ``known`` at a start alone."""
+        guilds = [guild for guild in self._client.guilds if self._is_of(shard, guild)]
+        # discord.py does not wait for servers that come late.
+        self._late |= {guild.id: (after, known) for guild in guilds if guild.unavailable}
+        await self._read_guilds(guilds, after, known)
+        histories = Histories(self._client, self._take, MOST_MESSAGES)
+        for channel in await self._direct_ones() if shard == DIRECT and self._hears_direct() else ():
+            await self._told(channel, self._read_direct(histories, channel, after, known))
+
+    async def _read_guilds(
+        self, guilds: Sequence[discord.Guild], after: int, known: Sequence[ConversationInfo] | None
+    ) -> None:
+        histories, places = Histories(self._client, self._take, MOST_MESSAGES), written_in_since(guilds, after)
         if len(places) > MOST_PLACES:
             _log.warning("What people wrote meanwhile in %d channels is not read", len(places) - MOST_PLACES)
         for place in places[:MOST_PLACES]:
-            await self._told(place.id, self._read_place(place, after))
-        for channel in await self._direct_ones() if shard == DIRECT and self._hears_direct() else ():
-            await self._told(channel, self._read_direct(channel, after))
-        self._authors.clear()
+            await self._told(place.id, self._read_place(histories, place, after, known))
+
+    def _came_late(self, guild: discord.Guild) -> None:
+        late = self._late.pop(guild.id, None)
+        if late is not None:
+            reading = asyncio.create_task(self._read_guilds([guild], *late), name=f"discord-catching-up-{guild.id}")
+            self._reading[guild.id] = reading
 
     async def _told(self, place: int, reading: Awaitable[int]) -> None:
         try:
@@ -156,42 +172,29 @@ class CatchingUp:
         if found >= MOST_MESSAGES:
             _log.warning("More was written meanwhile in channel %s than is read: %d messages", place, MOST_MESSAGES)
 
-    async def _read_direct(self, channel: int, after: int) -> int:
-        place: discord.abc.Messageable | None = self._client.get_channel(channel)  # type: ignore[assignment]
-        if not isinstance(place, discord.DMChannel):
-            partial = self._client.get_partial_messageable(channel)
-            if not [message async for message in partial.history(limit=1, after=discord.Object(after))]:
-                return 0
-            place = await self._client.fetch_channel(channel)  # type: ignore[assignment]
-        return await self._read_place(place, after) if isinstance(place, discord.DMChannel) else 0
+    async def _read_direct(
+        self, histories: Histories, channel: int, after: int, known: Sequence[ConversationInfo] | None
+    ) -> int:
+        place = await histories.direct(channel, after)
+        return 0 if place is None else await self._read_place(histories, place, after, known)
 
-    async def _read_place(self, place: Readable | discord.DMChannel, after: int) -> int:
-        client, me = self._client, self._client.user
-        history = place.history(limit=MOST_MESSAGES, after=discord.Object(after), oldest_first=True)
-        messages = [message async for message in history]
-        for message in () if me is None else to_answer(messages, me.id):
-            if isinstance(client, commands.Bot | commands.AutoShardedBot) and await invokes(client, message):
-                continue
-            if message.guild is not None and message.webhook_id is None:
-                member = await self._member(message.guild, message.author.id)
-                message.author = message.author if member is None else member
-            self._take(message)
-        return len(messages)
-
-    async def _member(self, guild: discord.Guild, user: int) -> discord.Member | None:
-        """Who wrote a message, with their roles, which histories do not tell; None where they have left."""
-        if (guild.id, user) not in self._authors:
-            try:
-                self._authors[guild.id, user] = guild.get_member(user) or await guild.fetch_member(user)
-            except discord.NotFound:
-                self._authors[guild.id, user] = None
-        return self._authors[guild.id, user]
+    async def _read_place(
+        self,
+        histories: Histories,
+        place: Readable | discord.DMChannel,
+        after: int,
+        known: Sequence[ConversationInfo] | None,
+    ) -> int:
+        me = self._client.user
+        if me is None:
+            return 0
+        begun = after if known is None else read_in(place, after, known, me.id)
+        return 0 if begun is None else await histories.read(place, begun, me.id)
 
     async def _direct_ones(self) -> list[int]:
         """The direct conversations that the bot knows of, the newest first: Discord lists none."""
         found = dict.fromkeys(reversed(self._direct))
-        known = () if self._conversations is None else await self._conversations.list(f"{PLATFORM}::")
-        for conversation in known:
+        for conversation in await self._known(":"):
             channel = ConversationKey.parse(conversation.key).channel
             if channel.isdecimal():
                 found[int(channel)] = None
@@ -199,9 +202,7 @@ class CatchingUp:
 
     def _hears_direct(self) -> bool:
         """Whether direct messages come to this process at all."""
-        if isinstance(self._client, discord.AutoShardedClient):
-            return True  # the shard is asked for besides
-        return self._client.shard_id in (None, DIRECT)
+        return isinstance(self._client, discord.AutoShardedClient) or self._client.shard_id in (None, DIRECT)
 
-    def _shard_of_guild(self, guild: discord.Guild) -> int:
-        return guild.shard_id if isinstance(self._client, discord.AutoShardedClient) else DIRECT
+    def _is_of(self, shard: int, guild: discord.Guild) -> bool:
+        return not isinstance(self._client, discord.AutoShardedClient) or guild.shard_id == shard

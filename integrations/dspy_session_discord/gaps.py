@@ -18,24 +18,34 @@ class Gaps:
     """
 
     def __init__(self) -> None:
+        self._first: dict[int, int] = {}
         self._newest: dict[int, int] = {}
         self._open: dict[int, int | None] = {}
+        self._again: set[int] = set()
 
     def heard(self, shard: int, message_id: int) -> None:
         """A message came."""
+        self._first.setdefault(shard, message_id)
         self._newest[shard] = max(message_id, self._newest.get(shard, 0))
 
     def began(self, shard: int) -> None:
         """A session began. What comes from now on says nothing of what came before, which may still be missing."""
+        if shard in self._open:
+            self._again.add(shard)
         self._open.setdefault(shard, self._newest.get(shard))
 
     def newest_before(self, shard: int) -> int | None:
         """The newest message that was heard before the gap; None where none was."""
         return self._open.get(shard)
 
+    def first_before(self, shard: int) -> int | None:
+        """The first message that was heard in a gap that a session was lost in once more; None where there is none."""
+        return self._first.get(shard) if shard in self._again else None
+
     def closed(self, shard: int) -> None:
         """What was missed has been read."""
         self._open.pop(shard, None)
+        self._again.discard(shard)
 
 
 def id_at(time: datetime) -> int:

@@ -13,6 +13,7 @@ from discord.ext import commands
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspy_session.conversation import ConversationKey
 from dspy_session_chat import Bot
 from dspy_session_discord import Discord, catching_up, connection, pace, starting
 from dspy_session_discord.gaps import SLACK, Gaps, id_at, read_from
@@ -80,6 +81,66 @@ async def test_what_was_written_while_the_bot_was_down_is_answered_once(
     assert answers.index("three") < answers.index("four")
     assert {post.content.partition("!")[0]: post.channel for post in fake.posts}["six"] is thread
     assert len(read) <= 5
+
+
+async def test_what_was_forgotten_is_not_answered_again(fake: FakeDiscord, place: Place, tmp_path: Path) -> None:
+    fake.snowflakes.follow(time.time)
+    store, dm, kept = f"sqlite:///{tmp_path / 'bot.db'}", fake.dm(place.ada), fake.dm(place.bob)
+    bot = a_bot(fake, store)
+    async with bot:
+        await fake.connected()
+        await fake.say(kept, place.bob, "zero")
+        await fake.next_post()
+        await fake.say(dm, place.ada, "one")
+        await fake.next_post()
+        await fake.say(place.general, place.ada, f"{fake.bot.mention} two")
+        thread = (await fake.next_post()).channel
+        await fake.say(thread, place.ada, "three")
+        await fake.next_post()
+    await fake.until(lambda: not fake.gateway.live)
+    async with bot.conversations as conversations:
+        for known in await conversations.list("discord:"):
+            if str(kept.id) not in known.key:
+                await conversations.forget(ConversationKey.parse(known.key))
+    async with a_bot(fake, store):
+        await fake.until(lambda: fake.gateway.identified == 2 and fake.gateway.live)
+        await fake.say(dm, place.ada, "four")
+        await fake.next_post()
+    await fake.until(lambda: not fake.gateway.live)
+    await fake.say(dm, place.ada, "five")
+    async with a_bot(fake, store):
+        await fake.next_post()
+        await fake.say(dm, place.ada, "six")
+        await fake.next_post()
+
+    answers = [post.content.partition("!")[0] for post in fake.posts]
+    assert answers == ["zero", "one", "two", "three", "four", "five", "six"]
+
+
+async def test_one_shard_catches_up_for_itself(fake: FakeDiscord) -> None:
+    fake.gateway.shards = 2
+    ada = fake.person("Ada")
+    rooms = [fake.channel(fake.guild()), fake.channel(fake.guild())]
+    first, second = sorted(rooms, key=lambda room: 0 if room.guild is None else (room.guild.id >> 22) % 2)
+    keep = Keep()
+    options = {"connector": fake.connector(), **HURRY}
+    platform = Discord(token=fake.token, shards="auto", client_options=options, now=lambda: NOON)
+    async with running(platform, keep, fake):
+        await fake.until(lambda: len(fake.gateway.live) == 2)
+        for place in (fake.dm(ada), first, second):
+            await fake.say(place, ada, f"{fake.bot.mention} heard")
+            await keep.next()
+        (lost,) = [session for session in fake.gateway.live if session.shard == (1, 2)]
+        del fake.gateway.sessions[lost.id]
+        await fake.say(second, ada, f"{fake.bot.mention} missed")
+        await fake.say(first, ada, f"{fake.bot.mention} heard as well")
+        assert (await keep.next()).text == "heard as well"
+        await fake.gateway.drop(4000)
+        await fake.until(lambda: fake.gateway.identified == 3 and fake.gateway.resumed == 1)
+        assert [(await keep.next()).text for _ in range(2)] == ["heard", "missed"]
+
+    read = {path for method, path in fake.requests if method == "GET" and path.endswith("/messages")}
+    assert read == {f"/channels/{second.id}/messages"}
 
 
 async def test_a_session_that_is_lost_loses_no_message(fake: FakeDiscord, place: Place) -> None:
@@ -165,6 +226,21 @@ async def test_what_cannot_be_read_is_told_and_the_rest_is_read(
     ]
 
 
+async def test_a_server_that_comes_late_is_read_when_it_is_there(fake: FakeDiscord, place: Place) -> None:
+    keep, platform = Keep(), own(fake, now=lambda: NOON)
+    async with running(platform, keep, fake):
+        await fake.say(fake.dm(place.ada), place.ada, "heard")
+        await keep.next()
+        back = await lose_the_session(fake)
+        await fake.say(place.general, place.ada, f"{fake.bot.mention} missed")
+        fake.gateway.servers_come_late = True
+        await fake.gateway.drop(4000)
+        await fake.until(back)
+        assert (await keep.next()).text == "heard"
+        await fake.gateway.tell_of_servers()
+        assert (await keep.next()).text == "missed"
+
+
 async def test_commands_of_a_bot_that_is_joined_stay_its_own(fake: FakeDiscord, place: Place) -> None:
     class Mine(commands.Bot):
         async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
@@ -219,6 +295,19 @@ def test_a_shard_that_did_not_catch_up_yet_goes_back_to_where_it_was() -> None:
     gaps.closed(0)
     gaps.began(0)
     assert gaps.newest_before(0) == 9
+
+
+def test_a_session_that_is_lost_right_at_the_first_start_is_a_gap_as_well() -> None:
+    gaps = Gaps()
+    gaps.began(0)
+    gaps.heard(0, 3)
+    gaps.heard(0, 4)
+    assert (gaps.newest_before(0), gaps.first_before(0)) == (None, None)
+    gaps.began(0)
+    assert (gaps.newest_before(0), gaps.first_before(0)) == (None, 3)
+    gaps.closed(0)
+    gaps.began(0)
+    assert (gaps.newest_before(0), gaps.first_before(0)) == (4, None)
 
 
 _FIRST, _LAST = datetime(2016, 1, 1), datetime(2030, 1, 1)  # noqa: DTZ001 - hypothesis adds the time zone

@@ -15,6 +15,7 @@ from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS
 from tests.loopback.discord import FakeDiscord
 
+TOKEN = "loopback.not-a-secret.token"
 GATEWAY = "https://gateway.discord.gg/?v=10&encoding=json"
 
 
@@ -386,7 +387,10 @@ async def test_no_other_host_is_there(fake: FakeDiscord) -> None:
     [
         ({"op": 3, "d": {}}, 4003),
         ({"op": 2, "d": {"token": "wrong", "intents": 1}}, 4004),
+        ({"op": 2, "d": {"token": TOKEN, "intents": 1, "shard": [2, 2]}}, 4010),
+        ({"op": 2, "d": {"token": TOKEN, "intents": 1 << 30}}, 4013),
         ({"op": 6, "d": {"token": "wrong", "session_id": "s", "seq": 1}}, 4004),
+        ({"d": {}}, 4002),
     ],
 )
 async def test_the_gateway_closes_on_what_discord_closes_on(
@@ -414,3 +418,12 @@ async def test_the_gateway_speaks_without_compression_too(fake: FakeDiscord) -> 
         assert (ready["t"], ready["s"]) == ("READY", 1)
         await socket.send_json(identify)
         assert (await socket.receive()).data == 4005
+    async with (
+        aiohttp.ClientSession(connector=fake.connector()) as session,
+        session.ws_connect(GATEWAY) as socket,
+    ):
+        await socket.receive_json()
+        await socket.send_json(identify)
+        await socket.receive_json()
+        await socket.send_json({"op": 99})
+        assert (await socket.receive()).data == 4001

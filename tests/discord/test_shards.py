@@ -131,13 +131,12 @@ async def test_processes_with_a_shard_each_answer_once_and_for_each_other(
             assert first.agent.calls + second.agent.calls == 3
 
             first.agent.gate()
-            second.agent.gate()
+            open_again = second.agent.gate()
             asked = await fake.say(rooms[0], ada, f"{fake.bot.mention} before it dies")
             started = [asyncio.create_task(one.agent.started.wait()) for one in (first, second)]
             await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
-            for one in (first, second):
-                one.agent.gates.clear()
         # Its shard is heard by nobody now, and its question is answered all the same.
+        open_again.set()
         answer = await fake.next_post()
         for task in started:
             task.cancel()

@@ -133,7 +133,8 @@ class Gateway:
 
     ``ready`` makes the payload of READY for a new session, ``greet`` sends what follows it. A test may set
     ``shards`` (how many Discord recommends), ``must_shard``, ``starts_left`` (sessions that may still be started today)
-    and ``hang_ups``: so many connections end right after READY or RESUMED, with the code ``hang_up_code``.
+    and ``hang_ups``: so many connections end right after READY or RESUMED, with the code ``hang_up_code``. Where
+    ``servers_come_late``, nothing follows READY by itself.
     ``too_fast`` identifications are answered with INVALID_SESSION, as those are that come too soon after another.
     """
 
@@ -166,6 +167,7 @@ class Gateway:
         self.overdrawn = False
         self.too_fast = 0
         self.hang_ups = 0
+        self.servers_come_late = False
         self.hang_up_code: int | None = 4000
 
     @property
@@ -255,6 +257,15 @@ class Gateway:
             if session.connection is not None:
                 await session.connection.send_text(frame)
 
+    async def tell_of_servers(self) -> None:
+        """Send what ``servers_come_late`` has kept back."""
+        for session in self.live:
+            await self._tell_of_servers(session)
+
+    async def _tell_of_servers(self, session: Session) -> None:
+        for name, payload in self._greet(session):
+            await session.dispatch(name, payload)
+
     def start_limit(self) -> Payload:
         """How many sessions may still be started."""
         return {
@@ -289,8 +300,8 @@ class Gateway:
         self.sessions[session.id] = session
         session.connection = connection
         await session.dispatch("READY", self._ready(session))
-        for name, payload in self._greet(session):
-            await session.dispatch(name, payload)
+        if not self.servers_come_late:
+            await self._tell_of_servers(session)
         await self._hang_up(connection)
         self._changed()
         return session
