@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dspy_session_chat.ratings import BAD, GOOD
 from dspy_session_chat.reply import Button
 
 _log = logging.getLogger(__name__)
@@ -23,25 +24,30 @@ LABEL = 75
 VALUE = 2_000
 """Characters that travel with a button."""
 
+CONTEXT = "context_actions"
+"""The block that holds the buttons for feedback."""
+
 _STYLES = {"good": "primary", "danger": "danger"}
 
 
-def with_buttons(text: str, buttons: Sequence[Button]) -> list[dict[str, Any]]:
-    """The blocks of a message with buttons; none without any.
+def with_feedback(buttons: Sequence[Button]) -> list[dict[str, Any]]:
+    """The blocks that hold buttons, those by which an answer is rated in the form that Slack has for them."""
+    good, bad = (next((button for button in buttons if button.action == name), None) for name in (GOOD, BAD))
+    if good is None or bad is None or not (_fits(good) and _fits(bad)):
+        return actions(buttons)
+    feedback = {
+        "type": "feedback_buttons",
+        "action_id": f"{ACTION}feedback",
+        "positive_button": _rating(good, "Rate this answer as good"),
+        "negative_button": _rating(bad, "Rate this answer as bad"),
+    }
+    rest = [button for button in buttons if button not in (good, bad)]
+    return [*actions(rest), {"type": CONTEXT, "elements": [feedback]}]
 
-    Blocks stand in the place of a message's text, which then shows in notifications alone. So the text comes again, as
-    a section: that is why no message is longer than one.
 
-    Args:
-        text: What the message says, in mrkdwn.
-        buttons: In order.
-    """
-    below = actions(buttons)
-    if not below:
-        return []
-    # Verbatim, or Slack makes a mention of every @name and a link of every word with a dot in it.
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}, "expand": True}
-    return [section, *below]
+def _rating(button: Button, told: str) -> dict[str, Any]:
+    element = _element(0, button)
+    return {"text": element["text"], "value": element["value"], "accessibility_label": told}
 
 
 def actions(buttons: Sequence[Button]) -> list[dict[str, Any]]:

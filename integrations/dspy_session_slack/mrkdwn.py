@@ -62,6 +62,12 @@ def to_blocks(markdown: str) -> list[Block]:
         return [Block(tuple(tuple(_text(line)) for line in text.split("\n")))]
 
 
+def table_spans(markdown: str) -> list[tuple[int, int, list[str]]]:
+    """The tables of ``markdown`` that stand in nothing else: their first line, the one after them, and their rows."""
+    nodes = SyntaxTreeNode(_parser().parse(markdown)).children
+    return [(*node.map, list(_table(node))) for node in nodes if node.type == "table" and node.map is not None]
+
+
 def code_block(lines: Iterable[str]) -> Block:
     """Lines that keep their shape."""
     return Block(tuple(_code_line(line) for line in lines), code=True)

@@ -39,10 +39,10 @@ from dspy_session_slack.opening import open_thread
 from dspy_session_slack.orders import Told
 from dspy_session_slack.reception import Reception
 from dspy_session_slack.request import Answer, Request
+from dspy_session_slack.saying import parts
 from dspy_session_slack.scopes import Features
 from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.sockets import check_sockets, connected
-from dspy_session_slack.split import to_messages
 from dspy_session_slack.streaming import SlackStream, Streams, checked_streams
 from dspy_session_slack.transports import Asked, app_token_of
 from dspy_session_slack.web_client import keeping_connections, web_client
@@ -202,8 +202,8 @@ class Slack:
         return EDIT_SECONDS
 
     def parts(self, text: str) -> Sequence[str]:
-        """Markdown as the texts of messages, in Slack's mrkdwn."""
-        return to_messages(text)
+        """Markdown in as many messages as it needs."""
+        return parts(text)
 
     async def begin(self, inbound: Event, part: str, buttons: Sequence[Button] = ()) -> str:
         """Post a message in answer to ``inbound``; its id.

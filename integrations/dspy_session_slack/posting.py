@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import ClientError
@@ -16,20 +16,17 @@ from dspy_session_chat.action import Event
 from dspy_session_chat.markup.overflow import FILE_NAME, NOTICE
 from dspy_session_chat.platform import Post, Posted, PostedInPartError
 from dspy_session_chat.reply import Button, ReplyFile
-from dspy_session_slack.answer import answer_texts
-from dspy_session_slack.buttons import with_buttons
+from dspy_session_slack.answer import answer_parts
+from dspy_session_slack.harmless import ids_in
 from dspy_session_slack.key import is_dm, message_id, place_of_message
 from dspy_session_slack.refusals import error_code, refusal_to_post
 from dspy_session_slack.responding import RESPONSES, address_of, respond
-from dspy_session_slack.split import to_messages
+from dspy_session_slack.saying import MARKDOWN, parts, sayings, unsupported
 from dspy_session_slack.stopping import stop_stream
 from dspy_session_slack.threads import Threads
 from dspy_session_slack.uploads import show, upload
 
 _log = logging.getLogger(__name__)
-
-NOTHING_YET = "…"
-"""Stands in a message that has nothing to say yet: Slack takes none that is empty."""
 
 GONE = frozenset({"cant_update_message", "edit_window_closed", "message_not_found"})
 """Refusals of an edit after which the words are better posted anew than lost."""
@@ -37,7 +34,8 @@ GONE = frozenset({"cant_update_message", "edit_window_closed", "message_not_foun
 STREAMING = "streaming_state_conflict"
 """A message that is being streamed is not edited."""
 
-BAD_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format"})
+BAD_BLOCKS = frozenset({"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
+"""Refusals of how something is said, not of what."""
 
 # What a text says must not notify anybody, and no address in it be fetched: the same for posts and edits.
 HARMLESS: dict[str, Any] = {"parse": "none", "link_names": False, "unfurl_links": False, "unfurl_media": False}
@@ -49,11 +47,19 @@ class Posting:
     Args:
         client: Calls Slack.
         threads: Hears in which threads the bot has written.
+        names: What people call users and channels, by id, as far as that is known.
     """
 
-    def __init__(self, client: AsyncWebClient, threads: Threads) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        threads: Threads,
+        names: Callable[[Iterable[str]], Mapping[str, str]] = lambda _: {},
+    ) -> None:
         self._client = client
         self._threads = threads
+        self._names = names
+        self._lacks: set[str] = set()  # types of blocks that Slack does not know there
 
     async def post(self, post: Post) -> Posted:
         """Post an answer, or make right what is shown of it.
@@ -78,7 +84,7 @@ class Posting:
 
     async def _post_to_all(self, post: Post) -> Posted:
         channel, thread = _place(post.inbound)
-        texts = answer_texts(post.reply)
+        texts = answer_parts(post.reply)
         rest = texts[max(1, post.most) :]
         try:
             uploaded = await upload(self._client, _files(post, whole=bool(rest)), channel)
@@ -86,7 +92,7 @@ class Posting:
             raise
         except PlatformError as error:
             _log.warning("An answer goes without its files: %s", error)
-            texts, rest, uploaded = answer_texts(post.reply, _lacking(post.reply.files)), [], []
+            texts, rest, uploaded = answer_parts(post.reply, _lacking(post.reply.files)), [], []
         ids: list[str] = []
         try:
             async for message in self._show(post, texts[: len(texts) - len(rest)]):
@@ -98,7 +104,7 @@ class Posting:
                 await show(self._client, uploaded, channel, thread, NOTICE if rest else "")
             except PlatformError as error:
                 _log.warning("The files of an answer were not posted: %s", error)
-                said_instead = [*rest, *to_messages(_lacking(post.reply.files))]
+                said_instead = [*rest, *parts(_lacking(post.reply.files))]
                 ids += [await self.begin(post.inbound, text) for text in said_instead]
         return Posted(tuple(ids))
 
@@ -110,7 +116,7 @@ class Posting:
         """
         channel, thread = _place(inbound)
         try:
-            answer = await _said(self._client.chat_postMessage, part, buttons, channel=channel, thread_ts=thread)
+            answer = await self._said(self._client.chat_postMessage, part, buttons, channel=channel, thread_ts=thread)
         except (SlackApiError, ClientError, OSError) as error:
             raise refusal_to_post(error, channel) from None
         if thread is not None:
@@ -155,13 +161,13 @@ class Posting:
     async def _edit(self, message: str, text: str, buttons: Sequence[Button]) -> None:
         channel, ts = place_of_message(message)
         try:
-            await _said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
+            await self._said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
         except SlackApiError as error:
             if error_code(error) != STREAMING:
                 raise
             # Whoever streamed it did not come to the end.
             await stop_stream(self._client, channel, ts)
-            await _said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
+            await self._said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
 
     async def _delete(self, message: str) -> None:
         channel, ts = place_of_message(message)
@@ -180,11 +186,11 @@ class Posting:
             return Posted(())
         channel, thread = _place(post.inbound)
         where = {"channel": channel, "thread_ts": thread, "user": post.inbound.author.id}
-        texts = answer_texts(post.reply, _lacking(post.reply.files))
+        texts = answer_parts(post.reply, _lacking(post.reply.files))
         for number, text in enumerate(texts):
             buttons = post.reply.buttons if number == len(texts) - 1 else ()
             try:
-                await _said(self._client.chat_postEphemeral, text, buttons, **where)
+                await self._said(self._client.chat_postEphemeral, text, buttons, **where)
             except (SlackApiError, ClientError, OSError) as error:
                 raise refusal_to_post(error, channel) from None
         return Posted(())
@@ -192,32 +198,38 @@ class Posting:
     async def _respond(self, post: Post) -> bool:
         """Answer a command at the address that came with it; False if none did, or Slack takes nothing there."""
         address = address_of(post.inbound)
-        texts = answer_texts(post.reply, _lacking(post.reply.files)) if address else []
+        texts = answer_parts(post.reply, _lacking(post.reply.files)) if address else []
         if not 0 < len(texts) <= RESPONSES:
             return False
         for number, text in enumerate(texts):
             buttons = post.reply.buttons if number == len(texts) - 1 else ()
-            if not await respond(self._client, address, text, with_buttons(text, buttons)):
+            # Slack takes fewer kinds of blocks there, and tells less of what it does not.
+            saying = next(each for each in sayings(text, buttons, self._names(ids_in(text)), (MARKDOWN,)))
+            if not await respond(self._client, address, saying.text, saying.blocks):
                 return False
         return True
 
-
-async def _said(
-    say: Callable[..., Awaitable[AsyncSlackResponse]], text: str, buttons: Sequence[Button], **where: str | None
-) -> AsyncSlackResponse:
-    """Call one of Slack's methods that say something."""
-    text = text if text.strip() else NOTHING_YET
-    blocks = with_buttons(text, buttons)
-    if blocks:
-        try:
-            return await say(text=text, blocks=blocks, **HARMLESS, **where)
-        except SlackApiError as error:
-            if error_code(error) not in BAD_BLOCKS:
-                raise
-            # An answer must not be lost for its buttons.
-            _log.warning("A message goes without its buttons: Slack does not take them (%s)", error_code(error))
-    # No blocks have to be said to be none: an edit would leave those that are there, and the old words in them.
-    return await say(text=text, blocks=[], **HARMLESS, **where)
+    async def _said(
+        self,
+        say: Callable[..., Awaitable[AsyncSlackResponse]],
+        part: str,
+        buttons: Sequence[Button],
+        **where: str | None,
+    ) -> AsyncSlackResponse:
+        """Call one of Slack's methods that say something, in the best way that Slack takes."""
+        refusal: SlackApiError | None = None
+        for saying in sayings(part, buttons, self._names(ids_in(part)), self._lacks):
+            try:
+                # No blocks have to be said to be none: an edit would leave those that are there.
+                return await say(text=saying.text, blocks=saying.blocks, **HARMLESS, **where)
+            except SlackApiError as error:
+                if error_code(error) not in BAD_BLOCKS:
+                    raise
+                self._lacks |= unsupported(error.response.data if isinstance(error.response.data, dict) else {})
+                _log.warning("Slack does not take a message as it is (%s): it goes in a plainer way", error_code(error))
+                refusal = error
+        assert refusal is not None
+        raise refusal
 
 
 def _place(inbound: Event) -> tuple[str, str | None]:

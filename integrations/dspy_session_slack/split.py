@@ -1,4 +1,4 @@
-"""Messages that Slack takes, from an answer of any length: broken between paragraphs, else lines, else words."""
+"""Markdown of any length in Slack's own markup, in sections: broken between paragraphs, else lines, else words."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TypeVar
 from dspy_session_slack.mrkdwn import Block, to_blocks
 
 LIMIT = 3_000
-"""Characters of one message: what fits into one section, the block that the words of a message with buttons stand in.
-Without buttons 4,000 would do, but a message that is being written has a button until it is done."""
+"""Characters of one section."""
 
 T = TypeVar("T")
 
@@ -19,7 +18,7 @@ QUOTE = "> "
 
 
 def to_messages(markdown: str, limit: int = LIMIT) -> list[str]:
-    """``markdown`` as the texts of Slack messages, in order; none for an empty answer.
+    """``markdown`` as the texts of sections, in order; none for an empty answer.
 
     Args:
         markdown: The answer.

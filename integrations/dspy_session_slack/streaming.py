@@ -20,6 +20,7 @@ from dspy_session_chat.shown import EditedStream, disowned, ended
 from dspy_session_slack.buttons import actions
 from dspy_session_slack.key import is_dm, message_id
 from dspy_session_slack.refusals import error_code, is_passing
+from dspy_session_slack.saying import LIMIT
 from dspy_session_slack.settled import parted, settled
 from dspy_session_slack.stopping import OVER, STOPPED, stop_stream
 
@@ -35,7 +36,7 @@ PACE = 1.0
 OLD = 240.0
 """Seconds after which an answer goes on in another stream: Slack ends one after about five minutes, whatever comes."""
 
-LONG = 8_000
+LONG = LIMIT
 """Characters after which it does: what a message of ours holds."""
 
 TASK = 256

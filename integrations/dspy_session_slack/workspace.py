@@ -53,7 +53,7 @@ class Workspace:
             client=client,
             threads=threads,
             directory=directory,
-            posting=Posting(client, threads),
+            posting=Posting(client, threads, directory.known),
             looking_back=LookingBack(client, directory),
             downloader=downloader(client),
             panel=Panel(bot, client, directory),

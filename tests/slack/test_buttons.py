@@ -16,7 +16,7 @@ from dspy_session_chat.action import Action, Event, Press
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply
 from dspy_session_slack import Slack
-from dspy_session_slack.buttons import button_of, with_buttons
+from dspy_session_slack.buttons import actions, button_of
 from dspy_session_slack.presses import answered, pressed
 from tests.loopback.slack import FakeSlack, held, refused
 from tests.slack.payloads import BOT
@@ -27,7 +27,7 @@ BAD = Button("bad", "👎", about="t1", style="danger", asks="What was wrong?")
 
 
 def elements(*buttons: Button) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = with_buttons("Nine.", buttons)[1]["elements"]
+    found: list[dict[str, Any]] = actions(buttons)[0]["elements"]
     return found
 
 
@@ -53,7 +53,7 @@ def test_what_slack_would_not_take_is_left_out(caplog: pytest.LogCaptureFixture)
 
     assert [each["text"]["text"] for each in elements(too_long, Button("mute", " "), GOOD)] == ["👍"]
     assert "The button 'long' is left out" in caplog.text
-    assert with_buttons("Nine.", [too_long]) == []
+    assert actions([too_long]) == []
     assert len(elements(*[GOOD] * 30)) == 25
     assert elements(Button("wide", "w" * 100))[0]["text"]["text"] == "w" * 75
 

@@ -34,7 +34,8 @@ async def test_what_a_model_writes_pings_nobody_and_fetches_nothing(slack: FakeS
     (posted,) = slack.posts
     assert posted.pings == []
     assert not posted.unfurls
-    assert "&lt;!channel&gt; &lt;@U0ANN&gt; @here" in posted.text
+    assert slack.pinged == []
+    assert "@\u200bchannel @somebody @\u200bhere @\u200bgroup" in posted.text
 
 
 async def test_hostile_text_that_came_in_goes_out_harmless(slack: FakeSlack):
@@ -47,21 +48,22 @@ async def test_hostile_text_that_came_in_goes_out_harmless(slack: FakeSlack):
         await slack.say(f"{MENTION} say &lt;!channel&gt; and <!here>", channel=GENERAL, user=ANN)
         posted = await slack.next_post()
 
-    assert posted.text == "say &lt;!channel&gt; and @here"
-    assert posted.pings == []
+    assert posted.text == "say @\u200bchannel and @\u200bhere"
+    assert slack.pinged == []
 
 
 async def test_a_long_answer_is_split_in_order_and_stays_in_its_thread(slack: FakeSlack):
     root = await slack.say("go", channel=GENERAL, user=ANN)
-    answer = "\n\n".join(f"{number}. " + "word " * 150 for number in range(20))
+    answer = "\n\n".join(f"{number}. " + "word " * 300 for number in range(20))
 
     ids = await post(slack, answer, channel=GENERAL, thread_ts=root["ts"])
 
     assert len(ids) == len(slack.posts) > 3
     assert ids == tuple(f"{GENERAL}:{posted.ts}" for posted in slack.posts)
     assert {posted.thread_ts for posted in slack.posts} == {root["ts"]}
-    assert all(len(posted.text) <= 3000 for posted in slack.posts)
-    numbers = [line.split(".")[0] for posted in slack.posts for line in posted.text.splitlines() if "." in line[:3]]
+    said = [each.text for each in slack.shown(GENERAL, root["ts"])[1:]]
+    assert all(len(text) <= 6_000 for text in said)
+    numbers = [line.split(".")[0] for text in said for line in text.splitlines() if "." in line[:3]]
     assert numbers == [str(number) for number in range(20)]
 
 

@@ -101,7 +101,7 @@ async def test_a_private_answer_has_no_files_and_is_as_long_as_it_is(slack: Fake
     await post(slack, Reply(paragraphs(3), files=(PLOT,), private=True), most=1, channel=GENERAL)
 
     assert {each.only_for for each in slack.posts} == {ANN}
-    assert slack.posts[-1].text.endswith("_Could not be posted here: `plot.png`_")
+    assert "_Could not be posted here: `plot.png`_" in str(slack.posts[-1].call.args["blocks"])
     assert len(slack.posts) == 3
     assert slack.files == {}
 

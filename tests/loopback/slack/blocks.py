@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ Block = dict[str, Any]
 MOST_BLOCKS = 50
 ALL_BLOCKS = 13_200
 MOST_BUTTONS = 25
+MOST_CONTEXT = 5
 SECTION_TEXT = 3_000
 MARKDOWN = 12_000
 BUTTON_TEXT = 75
@@ -92,13 +94,20 @@ def words_of(blocks: list[Block]) -> Iterator[tuple[str, bool]]:
 
 def seen_text(blocks: list[Block]) -> str:
     """The words in blocks, one paragraph for each."""
-    return "\n\n".join(words for words, _ in words_of(blocks))
+    # As if all of it were written in Slack's own markup, where these three are escaped.
+    return "\n\n".join(html.escape(words, quote=False) if raw else words for words, raw in words_of(blocks))
 
 
 def seen_buttons(blocks: list[Block]) -> Iterator[SeenButton]:
     for block in blocks:
-        for element in block["elements"] if block["type"] == "actions" else ():
-            yield SeenButton(element["text"]["text"], element.get("style", ""), element)
+        for element in block["elements"] if block["type"] in ("actions", "context_actions") else ():
+            if element["type"] != "feedback_buttons":
+                yield SeenButton(element["text"]["text"], element.get("style", ""), element)
+                continue
+            for name in ("positive_button", "negative_button"):
+                chosen = element[name]
+                pressed = {"type": "feedback_buttons", "action_id": element["action_id"], "value": chosen["value"]}
+                yield SeenButton(chosen["text"]["text"], "", pressed | {"text": chosen["text"]})
 
 
 def _check(block: Block, where: str) -> None:
@@ -110,19 +119,36 @@ def _check(block: Block, where: str) -> None:
                 raise _invalid(f"unknown field {where}")
             _limit(block["text"], MARKDOWN, where)
         case "actions":
-            elements = block["elements"]
-            if not 1 <= len(elements) <= MOST_BUTTONS:
-                raise _invalid(f"no more than {MOST_BUTTONS} items allowed {where}")
-            if len({element["action_id"] for element in elements}) < len(elements):
-                raise _invalid(f"`action_id` already exists {where}")
-            for element in elements:
-                _limit(element["text"]["text"], BUTTON_TEXT, where)
-                _limit(element["value"], BUTTON_VALUE, where)
-                _limit(element["action_id"], ACTION_ID, where)
-                if element["text"]["type"] != "plain_text" or element.get("style") not in (None, "primary", "danger"):
-                    raise _invalid(f"unsupported button {where}")
+            _check_buttons(block["elements"], where)
+        case "context_actions":
+            if not 1 <= len(block["elements"]) <= MOST_CONTEXT:
+                raise _invalid(f"no more than {MOST_CONTEXT} items allowed {where}")
+            for element in block["elements"]:
+                _check_feedback(element, where)
         case other:
             raise _invalid(f"unsupported type: {other} {where}")
+
+
+def _check_buttons(elements: list[dict[str, Any]], where: str) -> None:
+    if not 1 <= len(elements) <= MOST_BUTTONS:
+        raise _invalid(f"no more than {MOST_BUTTONS} items allowed {where}")
+    if len({element["action_id"] for element in elements}) < len(elements):
+        raise _invalid(f"`action_id` already exists {where}")
+    for element in elements:
+        _limit(element["text"]["text"], BUTTON_TEXT, where)
+        _limit(element["value"], BUTTON_VALUE, where)
+        _limit(element["action_id"], ACTION_ID, where)
+        if element["text"]["type"] != "plain_text" or element.get("style") not in (None, "primary", "danger"):
+            raise _invalid(f"unsupported button {where}")
+
+
+def _check_feedback(element: dict[str, Any], where: str) -> None:
+    if set(element) != {"type", "action_id", "positive_button", "negative_button"}:
+        raise _invalid(f"unsupported element {where}")
+    for button in (element["positive_button"], element["negative_button"]):
+        _limit(button["text"]["text"], BUTTON_TEXT, where)
+        _limit(button["value"], BUTTON_VALUE, where)
+        _limit(button["accessibility_label"], BUTTON_TEXT, where)
 
 
 def _limit(text: str, most: int, where: str) -> None:

@@ -38,7 +38,7 @@ def server_error(status: int = 503) -> Fault:
     return Fault(status, "<html><body>upstream error</body></html>")
 
 
-def refused(error: str, **details: str) -> Fault:
+def refused(error: str, **details: Any) -> Fault:
     """Slack answers, and says no."""
     return Fault(200, {"ok": False, "error": error, **details})
 
