@@ -101,6 +101,15 @@ RULES = (
     Rule(ACCESS, "deny_roles", list, "ID", "A role that may not.", "--deny-role"),
     Rule(ACCESS, "allow_channels", list, "ID", "A channel where it talks; nowhere else.", "--allow-channel"),
     Rule(ACCESS, "deny_channels", list, "ID", "A channel where it does not.", "--deny-channel"),
+    Rule(
+        ACCESS,
+        "allow_workspaces",
+        list,
+        "ID",
+        "A workspace or server where it talks; nowhere else. 'dms' for Discord's DMs.",
+        "--allow-workspace",
+    ),
+    Rule(ACCESS, "deny_workspaces", list, "ID", "A workspace or server where it does not.", "--deny-workspace"),
 )
 """What needs more than a word, such as prices or what single channels are like, is code: a ``Bot`` of one's own."""
 

@@ -108,6 +108,7 @@ class Action:
         channel_name: The channel's name as people see it; empty in a DM.
         reply_to: Where an answer goes, in the platform's own words (JSON values only), read by that platform alone.
         direct: True in a DM.
+        place: Where it was done, once ``key`` is a conversation that is more than that or another one; else None.
     """
 
     key: ConversationKey
@@ -118,6 +119,12 @@ class Action:
     channel_name: str = ""
     reply_to: dict[str, Any] = field(default_factory=dict)
     direct: bool = False
+    place: ConversationKey | None = None
+
+    @property
+    def where(self) -> ConversationKey:
+        """Where it was done, whatever conversation it belongs to."""
+        return self.place or self.key
 
     @property
     def user(self) -> str:
@@ -127,7 +134,8 @@ class Action:
     def to_json(self) -> dict[str, Any]:
         """The action as JSON values, read back equal by ``event_from_json``."""
         kind = next(kind for kind, deed in _DEEDS.items() if type(self.deed) is deed)
-        return {**asdict(self), "key": str(self.key), "sent_at": self.sent_at.isoformat(), "kind": kind}
+        keys = {"key": str(self.key), "place": None if self.place is None else str(self.place)}
+        return {**asdict(self), **keys, "sent_at": self.sent_at.isoformat(), "kind": kind}
 
 
 Event: TypeAlias = Inbound | Action
@@ -157,6 +165,7 @@ def event_from_json(written: Mapping[str, Any]) -> Event:
             channel_name=fields.get("channel_name", ""),
             reply_to=fields.get("reply_to", {}),
             direct=bool(fields.get("direct", False)),
+            place=ConversationKey.parse(fields["place"]) if fields.get("place") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SessionError(f"a waiting event is damaged: {error!r:.200}") from error

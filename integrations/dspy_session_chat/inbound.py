@@ -87,6 +87,7 @@ class Inbound:
             people cannot reply to a message but in a thread.
         viewing: The name of the channel that its author looks at while they talk to the bot beside it; empty where the
             platform does not tell.
+        place: Where it was written, once ``key`` is a conversation that is more than that or another one; else None.
     """
 
     key: ConversationKey
@@ -101,6 +102,12 @@ class Inbound:
     mentions_others: bool = False
     replies_to: str | None = None
     viewing: str = ""
+    place: ConversationKey | None = None
+
+    @property
+    def where(self) -> ConversationKey:
+        """Where it was written, whatever conversation it belongs to."""
+        return self.place or self.key
 
     @property
     def user(self) -> str:
@@ -110,7 +117,8 @@ class Inbound:
     def to_json(self) -> dict[str, Any]:
         """The message as JSON values, read back equal by ``from_json``."""
         nested = {"author": values_of(self.author), "attachments": [values_of(file) for file in self.attachments]}
-        return {**values_of(self), **nested, "key": str(self.key), "sent_at": self.sent_at.isoformat()}
+        keys = {"key": str(self.key), "place": None if self.place is None else str(self.place)}
+        return {**values_of(self), **nested, **keys, "sent_at": self.sent_at.isoformat()}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Inbound:
@@ -122,6 +130,7 @@ class Inbound:
         fields = known_fields(cls, written)
         try:
             fields["key"] = ConversationKey.parse(fields["key"])
+            fields["place"] = ConversationKey.parse(fields["place"]) if fields.get("place") else None
             fields["sent_at"] = datetime.fromisoformat(fields["sent_at"])
             fields["author"] = Author.from_json(fields["author"])
             files = (known_fields(Attachment, attachment) for attachment in fields.get("attachments", ()))

@@ -95,4 +95,4 @@ def _only(keys: Iterable[str], place: ConversationKey) -> str | None:
 
 def _moved(waiting: Waiting, key: str) -> Waiting:
     """An event in another conversation."""
-    return replace(waiting, event=replace(waiting.event, key=ConversationKey.parse(key)))
+    return replace(waiting, event=replace(waiting.event, key=ConversationKey.parse(key), place=waiting.place))

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from dspy_session import ConfigurationError
 from dspy_session.conversation import ConversationKey
-from dspy_session_chat import Author, Inbound
+from dspy_session_chat import Author, Inbound, Limits, Manners
 from dspy_session_chat.action import Action, Command
 from dspy_session_chat.rules.access import NOT_HERE, NOT_YOU, Access
+from dspy_session_chat.rules.limits import rated
+from dspy_session_chat.rules.manners import scoped
 
 
 def said(
@@ -53,6 +55,45 @@ def test_the_id_that_a_user_is_forgotten_by_is_one_to_name_them_by() -> None:
     for event in (said(), said("1", platform="discord", workspace="9", home=""), said("a b:c", platform="place")):
         assert Access(admins=[event.user]).is_admin(event)
         assert not Access(admins=[event.user]).is_admin(said("other", platform=event.key.platform))
+
+
+@pytest.mark.parametrize(
+    ("access", "allowed"),
+    [
+        ({"allow_workspaces": ["T1"]}, ["T1"]),
+        ({"allow_workspaces": ["slack:T1"]}, ["T1"]),
+        ({"allow_workspaces": ["discord:T1", "dms"]}, [""]),
+        ({"deny_workspaces": ["T1"]}, ["T2", ""]),
+        ({"deny_workspaces": ["slack:dms"]}, ["T1", "T2"]),
+        ({"allow_workspaces": ["T1", "T2"], "deny_workspaces": ["T2"]}, ["T1"]),
+        ({"allow_workspaces": ["T2"], "deny_channels": ["C1"]}, []),
+    ],
+)
+def test_workspaces_are_allowed_and_denied(access: dict[str, Any], allowed: list[str]) -> None:
+    rules = Access(**access)
+    denials = {workspace: rules.denial(said(workspace=workspace)) for workspace in ("T1", "T2", "")}
+    assert [workspace for workspace, denial in denials.items() if denial is None] == allowed
+    assert set(denials.values()) - {None} == {NOT_HERE}
+
+
+@pytest.mark.parametrize("scope", ["thread", "channel", "user", "user-in-channel", "reply-chain"])
+def test_where_somebody_writes_counts_whatever_one_conversation_is(scope: Any) -> None:
+    message = scoped(said("1", platform="discord", workspace="9", home=""), Manners(scope=scope))
+    again = Inbound.from_json(message.to_json())
+    assert again == message
+    for access in (
+        Access(allow_channels=["C1"], allow_workspaces=["9"], allow_users=["discord:9:1"]),
+        Access(deny_channels=["C2"], deny_workspaces=["8", "dms"]),
+    ):
+        assert access.denial(again) is None
+    for access in (
+        Access(deny_channels=["discord:9:C1"]),
+        Access(allow_workspaces=["8"]),
+        Access(allow_channels=["C"]),
+    ):
+        assert access.denial(again) == NOT_HERE
+    charged = [charge.account for charge in rated(Limits(per_channel="1/m", per_workspace="1/m"), again)]
+    assert charged == ["per_channel:discord:9:C1", "per_workspace:discord:9"]
 
 
 def test_discords_ids_may_be_numbers() -> None:

@@ -18,6 +18,8 @@ workspace: ``"slack:U1"``, ``"slack:T1:U1"``."""
 _PLATFORM = re.compile("[a-z][a-z0-9_-]*")
 _ID = re.compile(r"[^\s:<>#@&\ud800-\udfff]+")
 
+DMS = "dms"
+"""Stands for the workspace of what belongs to none."""
 NOT_YOU = "Sorry, I may not talk with you. Ask whoever runs me to change that."
 NOT_HERE = "Sorry, I may not talk here. Ask whoever runs me to change that, or try another channel."
 
@@ -37,6 +39,9 @@ class Access:
         deny_roles: Roles whose members may not, whatever else is said.
         allow_channels: The only channels where anybody may.
         deny_channels: Channels where nobody may.
+        allow_workspaces: The only workspaces or servers where anybody may; ``"dms"`` for DMs that belong to none, as
+            Discord's do.
+        deny_workspaces: Workspaces or servers where nobody may, likewise.
         admins: Users who may give an admin's commands; nobody if empty.
         bots: Other bots that are answered; the others get no answer, not even why.
 
@@ -50,6 +55,8 @@ class Access:
     deny_roles: Ids = ()
     allow_channels: Ids = ()
     deny_channels: Ids = ()
+    allow_workspaces: Ids = ()
+    deny_workspaces: Ids = ()
     admins: Ids = ()
     bots: Ids = ()
 
@@ -74,10 +81,13 @@ class Access:
     def _denial(self, event: Event, *, is_named: bool) -> str | None:
         if self._is_denied(event):
             return NOT_YOU
-        if _names(self.deny_channels, event.key, event.key.workspace, event.key.channel):
-            return NOT_HERE
-        if self.allow_channels and not _names(self.allow_channels, event.key, event.key.workspace, event.key.channel):
-            return NOT_HERE
+        where = event.where
+        for allowed, denied, of, platform_id in (
+            (self.allow_workspaces, self.deny_workspaces, "", where.workspace or DMS),
+            (self.allow_channels, self.deny_channels, where.workspace, where.channel),
+        ):
+            if _names(denied, where, of, platform_id) or (allowed and not _names(allowed, where, of, platform_id)):
+                return NOT_HERE
         return None if is_named else NOT_YOU
 
     def _is_denied(self, event: Event) -> bool:
@@ -86,11 +96,11 @@ class Access:
     def _is_user(self, event: Event, ids: Ids) -> bool:
         # Where an id is unique everywhere somebody may also be written as of the workspace that they write in.
         workspace = event.author.workspace
-        workspaces = [workspace] if workspace else ["", event.key.workspace]
+        workspaces = [workspace] if workspace else ["", event.where.workspace]
         return any(_names(ids, event.key, each, event.author.id) for each in workspaces)
 
     def _has_role(self, event: Event, ids: Ids) -> bool:
-        return any(_names(ids, event.key, event.key.workspace, role) for role in event.author.roles)
+        return any(_names(ids, event.where, event.where.workspace, role) for role in event.author.roles)
 
 
 def _names(ids: Ids, key: ConversationKey, workspace: str, platform_id: str) -> bool:

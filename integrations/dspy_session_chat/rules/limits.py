@@ -184,7 +184,7 @@ def charges(limits: Limits, event: Event, expected: Spending, at: float) -> tupl
 
 def rated(limits: Limits, event: Event) -> tuple[Charge, ...]:
     """What is to be counted of rates for whatever people ask: a message, a command, a button."""
-    key, user = event.key, event.user
+    key, user = event.where, event.user
     workspace = f"{key.platform}:{quote(key.workspace, safe='')}"
     subjects = {
         "per_user": user,

@@ -144,22 +144,24 @@ def is_chained(event: Event, manners: Manners) -> bool:
 
 
 def scoped(event: E, manners: Manners) -> E:
-    """An event with the key of the conversation that it belongs to under ``manners``."""
+    """An event with the key of the conversation that it belongs to under ``manners``, and its place besides."""
+    key = _conversation(event, manners)
+    return event if key == event.key else replace(event, key=key, place=event.where)
+
+
+def _conversation(event: Event, manners: Manners) -> ConversationKey:
     key = event.key
     place = ConversationKey(key.platform, key.workspace, key.channel)
     if manners.scope in ("user", "user-in-channel") and not event.author.id:
-        return event  # whose it is the platform does not tell: the message that it is about does
+        return key  # whose it is the platform does not tell: the message that it is about does
     if manners.scope == "user":
         # A DM has no workspace on some platforms, and is the same user's all the same.
-        workspace = event.author.workspace
-        return replace(event, key=ConversationKey(key.platform, workspace, "", user=event.author.id))
+        return ConversationKey(key.platform, event.author.workspace, "", user=event.author.id)
     if manners.scope == "user-in-channel":
-        return replace(event, key=replace(place, user=event.author.id))
+        return replace(place, user=event.author.id)
     if manners.scope == "channel" or (is_direct(event) and manners.dms == "whole"):
-        return replace(event, key=place)
-    if is_chained(event, manners):
-        return replace(event, key=replace(place, thread=event.event_id))
-    return event
+        return place
+    return replace(place, thread=event.event_id) if is_chained(event, manners) else key
 
 
 def may_be_of(key: ConversationKey, place: ConversationKey) -> bool:
