@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 PACE_SECONDS = 0.05
 """Least time between two views of a growing answer: a model may send hundreds of pieces a second."""
@@ -24,6 +24,16 @@ class LiveAnswer:
         self._status = ""
         self._changed = False
         self._due: asyncio.TimerHandle | None = None
+
+    @property
+    def message_ids(self) -> tuple[str, ...]:
+        """None: what grows on the page is no message yet, and goes when it is posted."""
+        return ()
+
+    async def disown(self, known: Sequence[str]) -> None:
+        """Show nothing of it any more: the answer is begun anew."""
+        self._text = self._status = ""
+        self._change()
 
     async def status(self, text: str) -> None:
         """Say what the agent is doing."""

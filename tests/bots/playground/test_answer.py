@@ -46,3 +46,18 @@ async def test_nothing_is_shown_after_the_end():
 
 async def test_an_answer_that_never_began_ends_well():
     LiveAnswer(lambda text, status: None).close()
+
+
+async def test_an_answer_that_is_begun_anew_is_shown_no_more():
+    views: list[tuple[str, str]] = []
+    shown = asyncio.Event()
+
+    def show(text: str, status: str) -> None:
+        views.append((text, status))
+        shown.set()
+
+    answer = LiveAnswer(show)
+    await answer.append("half an ans")
+    await answer.disown([])
+    await next_view(shown)
+    assert (views, answer.message_ids) == ([("half an ans", ""), ("", "")], ())
