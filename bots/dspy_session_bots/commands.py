@@ -168,6 +168,7 @@ def chat(
         "dspy-bots run support.py:agent --slack --discord --store sqlite:///bot.db --lm openai/gpt-5.4-mini",
         "dspy-bots run support.py:agent --slack --busy merge --per-user 20/m --tokens-a-day 2000000 --admin U0123ABC",
         "dspy-bots run support.py:agent --slack --webhook https://example.com/turns",
+        "dspy-bots run support.py:agent --slack-http 127.0.0.1:3000",
         "dspy-bots run support.py:bot",
     ),
 )
@@ -179,6 +180,15 @@ def run(
     slack: Annotated[
         bool, typer.Option("--slack", help="In Slack: needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN.")
     ] = False,
+    slack_http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST]:PORT",
+            help="In Slack over HTTP, listening there: needs SLACK_SIGNING_SECRET and SLACK_BOT_TOKEN, or where many "
+            "workspaces install the app SLACK_CLIENT_ID and SLACK_CLIENT_SECRET.",
+            show_default=False,
+        ),
+    ] = None,
     discord: Annotated[bool, typer.Option("--discord", help="In Discord: needs DISCORD_TOKEN.")] = False,
     playground: Annotated[
         bool, typer.Option("--playground", help="On a page of this machine alone: needs no token.")
@@ -244,11 +254,15 @@ def run(
             raise Misused(f"{target} is a Bot, which says this itself: leave out {' and '.join(superfluous)}", "run")
         bot, said = found, target
     else:
-        if not (slack or discord or playground):
+        if slack and slack_http is not None:
+            raise Misused("Slack reaches the bot in one way: --slack over a socket, or --slack-http over HTTP", "run")
+        if not (slack or slack_http is not None or discord or playground):
             raise Misused("say where the bot shall be: --slack, --discord, --playground, or several of them", "run")
         if port is not None and not playground:
             raise Misused("--port is that of the page: add --playground", "run")
-        places, sinks = platforms_and_sinks(settings, slack=slack, discord=discord, webhooks=webhook or ())
+        places, sinks = platforms_and_sinks(
+            settings, slack=slack, slack_http=slack_http, discord=discord, webhooks=webhook or ()
+        )
         manners, limits, access = rules_of(rules)
         agent = ready(found, lm, input_field, output_field)
         channels = channel_agents(channel or ())

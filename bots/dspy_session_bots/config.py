@@ -21,6 +21,8 @@ class Settings(BaseSettings):
         slack_bot_token: Slack's bot token, ``xoxb-…``.
         slack_app_token: Slack's app-level token, ``xapp-…``.
         slack_signing_secret: What Slack signs its requests with, where it reaches the bot over HTTP.
+        slack_client_id: The app's client id, where many workspaces install it.
+        slack_client_secret: Its client secret, likewise.
         slack_api_url: Where Slack's Web API is, for GovSlack or a gateway of one's own.
         discord_token: Discord's bot token.
         webhook_secret: The signing key that a webhook's receiver knows, ``whsec_…``; several, with spaces between
@@ -35,6 +37,8 @@ class Settings(BaseSettings):
     slack_bot_token: SecretStr | None = None
     slack_app_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None
+    slack_client_id: str | None = None
+    slack_client_secret: SecretStr | None = None
     slack_api_url: HttpUrl | None = None
     discord_token: SecretStr | None = None
     webhook_secret: SecretStr | None = None

@@ -20,14 +20,23 @@ if TYPE_CHECKING:
 
 SLACK_BOT_TOKEN = "SLACK_BOT_TOKEN (xoxb-…, OAuth & Permissions)"  # noqa: S105
 SLACK_APP_TOKEN = "SLACK_APP_TOKEN (xapp-…, Basic Information)"  # noqa: S105
+SLACK_SIGNING_SECRET = "SLACK_SIGNING_SECRET (Basic Information)"  # noqa: S105
+SLACK_CLIENT_SECRET = "SLACK_CLIENT_SECRET (Basic Information)"  # noqa: S105
 DISCORD_TOKEN = "DISCORD_TOKEN (https://discord.com/developers/applications → your app → Bot → Reset Token)"  # noqa: S105
 WEBHOOK_SECRET = "WEBHOOK_SECRET (whsec_…, which the receiver knows too; dspy-bots webhooks listen makes one)"  # noqa: S105
 
 
 def platforms_and_sinks(
-    settings: Settings, *, slack: bool, discord: bool, webhooks: Sequence[str]
+    settings: Settings, *, slack: bool, slack_http: str | None = None, discord: bool, webhooks: Sequence[str]
 ) -> tuple[list[Platform], list[Sink]]:
     """The platforms that were asked for, and a webhook for each URL.
+
+    Args:
+        settings: The secrets.
+        slack: Whether Slack was, over a socket.
+        slack_http: Where to listen for Slack's requests, if it was over HTTP.
+        discord: Whether Discord was.
+        webhooks: The URLs.
 
     Raises:
         ConfigurationError: Secrets are missing, each is named; or an extra is, or a URL or the webhooks' key will not
@@ -38,6 +47,8 @@ def platforms_and_sinks(
     needed: dict[str, dict[str, SecretStr | None]] = {}
     if slack:
         needed["--slack"] = {SLACK_BOT_TOKEN: bot_token, SLACK_APP_TOKEN: app_token}
+    if slack_http is not None:
+        needed["--slack-http"] = _needed_over_http(settings)
     if discord:
         needed["--discord"] = {DISCORD_TOKEN: settings.discord_token}
     if webhooks:
@@ -48,6 +59,8 @@ def platforms_and_sinks(
     platforms: list[Platform] = []
     if slack and bot_token is not None and app_token is not None:
         platforms.append(_slack(bot_token.get_secret_value(), app_token.get_secret_value(), settings))
+    if slack_http is not None:
+        platforms.append(_slack_over_http(slack_http, settings))
     if discord and settings.discord_token is not None:
         platforms.append(_discord(settings.discord_token.get_secret_value()))
     sinks = [] if settings.webhook_secret is None else _webhooks(webhooks, settings.webhook_secret.get_secret_value())
@@ -86,6 +99,30 @@ def _slack(bot_token: str, app_token: str, settings: Settings) -> Platform:
         from dspy_session_slack.sign_in import check_tokens
     check_tokens(bot_token, app_token)  # it would be noticed when the bot signs in: too late for who starts it
     return Slack(bot_token=bot_token, app_token=app_token, client=slack_client(settings))
+
+
+def _needed_over_http(settings: Settings) -> dict[str, SecretStr | None]:
+    needed: dict[str, SecretStr | None] = {SLACK_SIGNING_SECRET: settings.slack_signing_secret}
+    if settings.slack_client_id is None or settings.slack_bot_token is not None:
+        return needed | {SLACK_BOT_TOKEN: settings.slack_bot_token}
+    return needed | {SLACK_CLIENT_SECRET: settings.slack_client_secret}
+
+
+def _slack_over_http(listen: str, settings: Settings) -> Platform:
+    with needs_extra("slack", "--slack-http"):
+        from dspy_session_slack import OAuth, Slack
+        from dspy_session_slack.sign_in import check_tokens
+    secret, bot_token = _revealed(settings.slack_signing_secret), _revealed(settings.slack_bot_token)
+    client = slack_client(settings)
+    if bot_token is not None:
+        check_tokens(bot_token, None, over_http=True)
+        return Slack(bot_token=bot_token, signing_secret=secret, listen=listen, client=client)
+    oauth = OAuth(client_id=settings.slack_client_id, client_secret=_revealed(settings.slack_client_secret))
+    return Slack(signing_secret=secret, listen=listen, client=client, oauth=oauth)
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def slack_client(settings: Settings) -> AsyncWebClient | None:

@@ -101,6 +101,11 @@ CASES: dict[str, tuple[Line, int, str]] = {
         2,
         r"say where the bot shall be: --slack, --discord, .* \(see dspy-bots run --help\)",
     ),
+    "slack in two ways": (
+        start("run", "echo.py:echo", "--slack", "--slack-http", ":3000", **SLACK),
+        2,
+        r"in one way: --slack over a socket, or --slack-http over HTTP \(see dspy-bots run --help\)",
+    ),
     "a port without a page": (
         start("run", "echo.py:echo", "--slack", "--port", "8000", **SLACK),
         2,

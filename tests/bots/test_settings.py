@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from dspy_session import ConfigurationError
+from dspy_session.errors import PlatformError
 from dspy_session_bots.config import Settings, read_settings
 from dspy_session_bots.demo import has_browser
 from dspy_session_bots.serving import platforms_and_sinks
@@ -27,7 +28,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory, and an environment that is as it was afterwards."""
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
-    for name in (*TOKENS, "SLACK_API_URL", "WEBHOOK_SECRET"):
+    over_http = ("SLACK_SIGNING_SECRET", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
+    for name in (*TOKENS, *over_http, "SLACK_API_URL", "WEBHOOK_SECRET"):
         os.environ.pop(name, None)
     yield tmp_path
     os.environ.clear()
@@ -70,6 +72,27 @@ def test_platforms_that_were_asked_for(folder: Path) -> None:
     platforms, sinks = platforms_and_sinks(settings, slack=True, discord=True, webhooks=[])
     assert ([type(each) for each in platforms], sinks) == ([Slack, Discord], [])
     assert platforms_and_sinks(settings, slack=False, discord=False, webhooks=[]) == ([], [])
+
+
+def test_slack_over_http_is_for_one_workspace_or_for_many(folder: Path) -> None:
+    def asked() -> None:
+        (platform,), _ = platforms_and_sinks(
+            read_settings(None), slack=False, slack_http="127.0.0.1:3000", discord=False, webhooks=[]
+        )
+        assert isinstance(platform, Slack)
+
+    with pytest.raises(ConfigurationError, match=r"--slack-http needs SLACK_SIGNING_SECRET .* and SLACK_BOT_TOKEN"):
+        asked()
+    os.environ.update(SLACK_SIGNING_SECRET="0123", SLACK_CLIENT_ID="1.2")
+    with pytest.raises(ConfigurationError, match=r"--slack-http needs SLACK_CLIENT_SECRET"):
+        asked()
+    os.environ["SLACK_CLIENT_SECRET"] = "hush"
+    asked()
+    os.environ["SLACK_BOT_TOKEN"] = "xapp-1"
+    with pytest.raises(PlatformError, match="that is no Slack bot token"):
+        asked()
+    os.environ["SLACK_BOT_TOKEN"] = "xoxb-1"
+    asked()
 
 
 def test_a_webhook_for_each_address(folder: Path) -> None:
