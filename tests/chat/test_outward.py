@@ -209,6 +209,7 @@ def test_without_links_nothing_changes(text: str) -> None:
     assume(not any(token.type in {"link_open", "image", "html_inline", "html_block", "code_block"} for token in tokens))
     assume("<" not in text)
     assume(not re.search(r"://[^\s/]*@", text))
+    assume(not re.search(r"://\S*`", text))  # what follows such an address is no code to those who link it
     assert outward(text) == text
 
 
