@@ -38,6 +38,13 @@ def setup(
         str | None,
         typer.Option(metavar="ID", help="Look at this channel: the bot shall talk there.", show_default=False),
     ] = None,
+    threads: Annotated[
+        bool,
+        typer.Option(
+            "--threads/--no-threads",
+            help='Mentions open threads, or are replied to in place: Discord(threads="reply").',
+        ),
+    ] = True,
     as_json: JsonOption = False,
     env_file: EnvFileOption = None,
 ) -> None:
@@ -65,7 +72,7 @@ def setup(
         from dspy_session_discord.checking import check
     token = read_settings(env_file).discord_token
     secret = None if token is None else token.get_secret_value()
-    found = asyncio.run(check(secret, server=server_id, channel=channel_id, options=proxied()))
+    found = asyncio.run(check(secret, server=server_id, channel=channel_id, threads=threads, options=proxied()))
     findings, console = list(found.findings), screen()
     if found.invite and as_json:
         findings.append(Finding("invite link", holds=None, says=found.invite))

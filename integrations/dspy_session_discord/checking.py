@@ -57,6 +57,7 @@ async def check(
     *,
     server: int | None = None,
     channel: int | None = None,
+    threads: bool = True,
     options: Mapping[str, Any] | None = None,
 ) -> Found:
     """Look over how a bot is set up.
@@ -65,6 +66,7 @@ async def check(
         token: Its token, if there is one.
         server: The server to look at; else all, as far as they are not too many.
         channel: The channel to look at, where the bot shall talk; else all of the server.
+        threads: Whether a mention opens a thread; else it is replied to in place, ``Discord(threads="reply")``.
         options: Options of ``discord.Client``: ``proxy``, ``connector``, …
     """
     if not token:
@@ -84,10 +86,10 @@ async def check(
         assert me is not None, "it is logged in"
         findings = [Finding(TOKEN, holds=True, says=f"{me.name} ({me.id})"), *_check_application(application)]
         try:
-            findings += [each async for each in _check_servers(client, server, channel)]
+            findings += [each async for each in _check_servers(client, server, channel, threads=threads)]
         except _FAILURES as error:
             findings.append(Finding("servers", holds=False, says=f"Discord does not tell of them: {explain(error)}"))
-        return Found(findings, invite(application.id, server))
+        return Found(findings, invite(application.id, server, threads=threads))
 
 
 def _no_token(says: str) -> Finding:
@@ -144,10 +146,12 @@ def _check_application(application: discord.AppInfo) -> Iterator[Finding]:
         )
 
 
-async def _check_servers(client: discord.Client, server: int | None, channel: int | None) -> AsyncIterator[Finding]:
+async def _check_servers(
+    client: discord.Client, server: int | None, channel: int | None, *, threads: bool
+) -> AsyncIterator[Finding]:
     """What the bot may in its servers, in one of them, or in one channel."""
     if channel is not None:
-        yield await _check_channel(client, channel)
+        yield await _check_channel(client, channel, threads=threads)
         return
     servers = [guild.id async for guild in client.fetch_guilds(limit=None, with_counts=False)]
     if server is not None and server not in servers:
@@ -156,21 +160,21 @@ async def _check_servers(client: discord.Client, server: int | None, channel: in
         yield Finding("servers", holds=False, says="the bot is in none yet", mend=_INVITE)
     else:
         for each in servers[:MOST_SERVERS] if server is None else [server]:
-            async for finding in _check_server(client, each):
+            async for finding in _check_server(client, each, threads=threads):
                 yield finding
     if server is None and len(servers) > MOST_SERVERS:
         says = f"{len(servers) - MOST_SERVERS} more are not looked at, unless you name one"
         yield Finding("further servers", holds=None, says=says)
 
 
-async def _check_server(client: discord.Client, server: int) -> AsyncIterator[Finding]:
+async def _check_server(client: discord.Client, server: int, *, threads: bool) -> AsyncIterator[Finding]:
     guild = await client.fetch_guild(server, with_counts=False)
-    me, spots = await _spots(client, guild)
-    for finding in survey(guild.name, me.guild_permissions, list(spots.values())):
+    me, spots = await _spots(client, guild, threads=threads)
+    for finding in survey(guild.name, me.guild_permissions, list(spots.values()), threads=threads):
         yield finding
 
 
-async def _check_channel(client: discord.Client, channel: int) -> Finding:
+async def _check_channel(client: discord.Client, channel: int, *, threads: bool) -> Finding:
     what = f"channel {channel}"
     try:
         found = await client.fetch_channel(channel)
@@ -181,18 +185,22 @@ async def _check_channel(client: discord.Client, channel: int) -> Finding:
     if isinstance(found, discord.abc.PrivateChannel):
         return Finding(what, holds=True, says="a direct message, where nothing has to be allowed")
     guild = await client.fetch_guild(found.guild.id, with_counts=False)
-    _, spots = await _spots(client, guild)
+    _, spots = await _spots(client, guild, threads=threads)
     spot = spots.get(found.parent_id if isinstance(found, discord.Thread) else channel)
     if spot is None:
         return Finding(what, holds=False, says="people do not write there", mend=_COPY_ID)
     return closely(guild.name, spot)
 
 
-async def _spots(client: discord.Client, guild: discord.Guild) -> tuple[discord.Member, dict[int, Spot]]:
+async def _spots(
+    client: discord.Client, guild: discord.Guild, *, threads: bool
+) -> tuple[discord.Member, dict[int, Spot]]:
     """The bot as a member of a server, and the channels where people write, by their ids."""
     assert client.user is not None, "it is logged in"
     me = await guild.fetch_member(client.user.id)
     channels = await guild.fetch_channels()
     return me, {
-        each.id: Spot(each.name, each.type, each.permissions_for(me)) for each in channels if each.type in PLACES
+        each.id: Spot(each.name, each.type, each.permissions_for(me), threads)
+        for each in channels
+        if each.type in PLACES
     }

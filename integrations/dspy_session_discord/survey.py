@@ -22,16 +22,18 @@ class Spot:
         name: What it is called.
         kind: Its kind.
         may: What the bot may do there.
+        threads: Whether a mention opens a thread there.
     """
 
     name: str
     kind: discord.ChannelType
     may: discord.Permissions
+    threads: bool = True
 
     @property
     def lacks(self) -> list[Wanted]:
         """What the bot lacks there."""
-        return lacking(self.may, self.kind)
+        return lacking(self.may, self.kind, threads=self.threads)
 
     @property
     def is_seen(self) -> bool:
@@ -45,7 +47,7 @@ class Spot:
         return self.is_seen and answers not in self.lacks
 
 
-def survey(server: str, may: discord.Permissions, spots: Sequence[Spot]) -> Iterator[Finding]:
+def survey(server: str, may: discord.Permissions, spots: Sequence[Spot], *, threads: bool = True) -> Iterator[Finding]:
     """What there is to say of a server.
 
     A channel that the bot does not see, or where it may not write, is most often meant so. Where it can talk and lacks
@@ -55,10 +57,11 @@ def survey(server: str, may: discord.Permissions, spots: Sequence[Spot]) -> Iter
         server: Its name.
         may: What the bot's roles may in it.
         spots: Its channels.
+        threads: Whether a mention opens a thread.
     """
     if may.administrator:
         yield Finding(server, holds=None, says="the bot is an administrator there: that is far more than it needs")
-    elif lacks := lacking(may):
+    elif lacks := lacking(may, threads=threads):
         mend = f"In {server}, on the page Server Settings, Roles, choose the bot's role, and switch on {listed(lacks)}."
         yield Finding(server, holds=False, says=f"the bot's role lacks {listed(lacks)}", mend=mend)
     good = [spot for spot in spots if not spot.lacks]

@@ -41,33 +41,44 @@ class Wanted:
 VIEW = Wanted("view_channel", "View Channels", "see what is written")
 SEND = Wanted("send_messages", "Send Messages", "answer, and open posts in forums")
 SEND_IN_THREADS = Wanted("send_messages_in_threads", "Send Messages in Threads", "answer in threads", _TEXT | _FORUM)
+OPEN_THREADS = Wanted("create_public_threads", "Create Public Threads", "open a thread for each question", _TEXT)
 CONNECT = Wanted("connect", "Connect", "see what is written in voice channels", _VOICE, is_asked_for=False)
 
 WANTED = (
     VIEW,
     SEND,
     SEND_IN_THREADS,
-    Wanted("create_public_threads", "Create Public Threads", "open a thread for each question", _TEXT),
+    OPEN_THREADS,
     Wanted("attach_files", "Attach Files", "send files, and answers too long for messages"),
     Wanted("read_message_history", "Read Message History", "reply to a message, and read what it missed"),
     CONNECT,
 )
 
 
-def invited() -> discord.Permissions:
+def wanted(*, threads: bool = True) -> list[Wanted]:
+    """What the bot needs.
+
+    Args:
+        threads: Whether a mention opens a thread; else it is replied to in place, ``Discord(threads="reply")``.
+    """
+    return [each for each in WANTED if threads or each is not OPEN_THREADS]
+
+
+def invited(*, threads: bool = True) -> discord.Permissions:
     """What the link that invites the bot asks for."""
-    return discord.Permissions(**{wanted.flag: True for wanted in WANTED if wanted.is_asked_for})
+    return discord.Permissions(**{each.flag: True for each in wanted(threads=threads) if each.is_asked_for})
 
 
-def lacking(may: discord.Permissions, kind: discord.ChannelType | None = None) -> list[Wanted]:
+def lacking(may: discord.Permissions, kind: discord.ChannelType | None = None, *, threads: bool = True) -> list[Wanted]:
     """What the bot lacks.
 
     Args:
         may: What it may do.
         kind: The kind of channel; None for a server as a whole.
+        threads: Whether a mention opens a thread.
     """
-    wanted = [each for each in WANTED if (each.is_asked_for if kind is None else kind in each.kinds)]
-    return [each for each in wanted if not each.is_in(may)]
+    needed = [each for each in wanted(threads=threads) if (each.is_asked_for if kind is None else kind in each.kinds)]
+    return [each for each in needed if not each.is_in(may)]
 
 
 def listed(permissions: Iterable[Wanted]) -> str:

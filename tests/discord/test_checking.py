@@ -16,7 +16,7 @@ from tests.loopback.discord.faults import Fault
 from tests.loopback.discord.world import ChannelType
 
 
-async def looked_over(fake: FakeDiscord, token: str | None = None, **where: int) -> Found:
+async def looked_over(fake: FakeDiscord, token: str | None = None, **where: Any) -> Found:
     found = await check(token or fake.token, options={"connector": fake.connector()}, **where)
     assert not any("\n" in each.says + each.mend for each in found.findings)
     assert all(bool(each.mend) or "Discord does not tell" in each.says for each in amiss(found))
@@ -65,6 +65,9 @@ async def test_what_a_channel_lacks(fake: FakeDiscord, place: Place) -> None:
     for where in ({}, {"server": place.guild.id}, {"channel": place.general.id}, {"channel": thread.id}):
         found = await looked_over(fake, **where)
         assert amiss(found) == [lacks]
+    in_place = await looked_over(fake, channel=place.general.id, threads=False)
+    assert amiss(in_place)[0].says == "lacks Attach Files"
+    assert in_place.invite == invite(fake.bot.id, threads=False)
     assert (await looked_over(fake, server=place.guild.id)).invite == invite(fake.bot.id, place.guild.id)
 
 

@@ -104,6 +104,16 @@ def test_what_may_be_meant_so_and_what_was_forgotten() -> None:
     ]
 
 
+def test_a_bot_that_replies_in_place_opens_no_threads() -> None:
+    assert invited().value - invited(threads=False).value == 1 << 35
+    assert f"permissions={invited(threads=False).value}&" in invite(123, threads=False)
+    may = without("create_public_threads")
+    here = Spot("general", ChannelType.text, may, threads=False)
+    assert [each.says for each in survey("Acme", may, [here], threads=False)] == [
+        "the bot has all that it needs in #general"
+    ]
+
+
 def test_a_server_where_it_can_talk_nowhere() -> None:
     nowhere = (False, "Acme", "there is no channel where the bot can answer")
     assert said(ALL) == [nowhere]
