@@ -1,4 +1,4 @@
-"""Running ``dspy-bots`` as a program: alone, talked to while it runs, or many command lines in one process."""
+"""Running ``dspy-bots`` as a program: to its end, or talked to while it runs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dspy_session_bots.model import PROVIDERS
 from dspy_session_bots.rules import PREFIX
+from tests.bots.program import PROGRAM, Forked, Program, fork, open_program
 
-PROGRAM = Path(sys.executable).with_name("dspy-bots")
+LINES = Path(__file__).with_name("lines.py")
 PATIENCE = 30.0
+Running = asyncio.subprocess.Process | Program
+"""The program, started anew or forked."""
 
 _OURS = {
     *PROVIDERS,
@@ -47,9 +51,9 @@ class Result:
         return self.err.removeprefix("dspy-bots: ").rstrip("\n")
 
 
-async def dspy_bots(*arguments: str, folder: Path, said: str = "", **variables: str) -> Result:
+async def dspy_bots(*arguments: str, folder: Path, said: str = "", anew: bool = False, **variables: str) -> Result:
     """Run the program to its end."""
-    async with started(*arguments, folder=folder, **variables) as process:
+    async with started(*arguments, folder=folder, anew=anew, **variables) as process:
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate(said.encode())
     assert process.returncode is not None
@@ -57,17 +61,23 @@ async def dspy_bots(*arguments: str, folder: Path, said: str = "", **variables: 
 
 
 @contextlib.asynccontextmanager
-async def started(*arguments: str, folder: Path, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The program while it runs; it is killed when the block is left before it has ended."""
-    process = await asyncio.create_subprocess_exec(
-        PROGRAM,
-        *arguments,
-        cwd=folder,
-        env=environment(**variables),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+async def started(*arguments: str, folder: Path, anew: bool = False, **variables: str) -> AsyncIterator[Running]:
+    """The program while it runs; it is killed when the block is left before it has ended.
+
+    Args:
+        arguments: Its command line.
+        folder: Where it runs.
+        anew: Whether an interpreter of its own imports everything, as when people start it: that takes two seconds.
+        variables: What its environment has besides.
+    """
+    variables = environment(**variables)
+    process: Running
+    if anew:
+        process = await asyncio.create_subprocess_exec(
+            PROGRAM, *arguments, cwd=folder, env=variables, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+    else:
+        process = await open_program(arguments, folder, variables)
     try:
         yield process
     finally:
@@ -76,7 +86,7 @@ async def started(*arguments: str, folder: Path, **variables: str) -> AsyncItera
             await process.communicate()
 
 
-async def until(process: asyncio.subprocess.Process, text: str) -> str:
+async def until(process: Running, text: str) -> str:
     """What the program writes on stdout, up to the line with ``text``."""
     assert process.stdout is not None
     lines = ""
@@ -92,13 +102,13 @@ async def until(process: asyncio.subprocess.Process, text: str) -> str:
     return lines
 
 
-async def interrupted(process: asyncio.subprocess.Process) -> Result:
+async def interrupted(process: Running) -> Result:
     """Ctrl-C, and what comes of it."""
     process.send_signal(signal.SIGINT)
     return await ended(process)
 
 
-async def ended(process: asyncio.subprocess.Process) -> Result:
+async def ended(process: Running) -> Result:
     """Wait for the program to end."""
     async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
@@ -123,44 +133,25 @@ class Line:
     missing: Sequence[str] = ()
 
 
-_DRIVER = """
-import contextlib, io, json, os, sys
-from dspy_session_bots.cli import run
+def run_lines(lines: Sequence[Line], folder: Path, *, anew: bool = False) -> list[Result]:
+    """Run many command lines one after the other in one process.
 
-results = []
-for line in json.load(sys.stdin):
-    environ, modules = dict(os.environ), dict(sys.modules)
-    os.environ.update(line["variables"])
-    for name in [name for name in modules if name.partition(".")[0] in line["missing"]]:
-        del sys.modules[name]
-    sys.modules.update(dict.fromkeys(name for name in line["missing"] if not name.startswith("dspy_session")))
-    stdin, sys.stdin = sys.stdin, io.StringIO(line["said"])
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = run(line["arguments"])
-    results.append([code, out.getvalue(), err.getvalue()])
-    sys.stdin = stdin
-    for name in line["missing"]:
-        sys.modules.pop(name, None)
-    sys.modules.update(modules)
-    os.environ.clear()
-    os.environ.update(environ)
-json.dump(results, sys.stdout)
-"""
-
-
-def run_lines(lines: Sequence[Line], folder: Path) -> list[Result]:
-    """Run many command lines one after the other in one process: starting one for each would take a second each."""
-    child = subprocess.run(
-        [sys.executable, "-c", _DRIVER],
-        input=json.dumps([vars(line) for line in lines]),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment(),
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr
-    results: list[Any] = json.loads(child.stdout)
-    return [Result(*result) for result in results]
+    Args:
+        lines: The command lines.
+        folder: Where they run.
+        anew: Whether an interpreter of its own imports everything: for what is looked at while something is imported.
+    """
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        said.write(json.dumps([vars(line) for line in lines]).encode())
+        said.seek(0)
+        if anew:
+            command = [sys.executable, "-P", str(LINES)]
+            code = subprocess.run(
+                command, stdin=said, stdout=out, stderr=err, cwd=folder, env=environment(), check=False
+            ).returncode
+        else:
+            code = Forked(fork(None, folder, environment(), [file.fileno() for file in (said, out, err)])).ended()
+        out.seek(0)
+        err.seek(0)
+        assert code == 0, err.read().decode()
+        return [Result(*result) for result in json.loads(out.read())]

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.bots.command_line import PATIENCE, PROGRAM, Result, dspy_bots, environment
+from tests.bots.command_line import PATIENCE, Result, dspy_bots, environment
+from tests.bots.program import Forked, fork
 from tests.loopback.openai_server import open_model_server
 from tests.stub_lm import Answer, Prompt, StubModel
 
@@ -93,7 +94,7 @@ class Keyboard:
     """A terminal with ``dspy-bots`` in it."""
 
     def __init__(self, terminal: int) -> None:
-        self.process: asyncio.subprocess.Process
+        self.process: Forked
         self.screen = ""
         self._terminal = terminal
         self._changed = asyncio.Condition()
@@ -135,15 +136,7 @@ class Keyboard:
 async def keyboard(*arguments: str, folder: Path, **variables: str) -> AsyncIterator[Keyboard]:
     ours, theirs = pty.openpty()
     seen = Keyboard(ours)
-    seen.process = await asyncio.create_subprocess_exec(
-        PROGRAM,
-        *arguments,
-        cwd=folder,
-        env=environment(TERM="dumb", **variables),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    seen.process = Forked(fork(arguments, folder, environment(TERM="dumb", **variables), [theirs] * 3))
     os.close(theirs)
     reading = asyncio.create_task(seen.read())
     try:

@@ -75,6 +75,6 @@ async def test_with_a_rival_beside_us(tmp_path: Path) -> None:
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: dspy-session\nVersion: 0.1.2\n", encoding="utf-8")
     variables = {"PYTHONPATH": str(installed.parent)}
-    result = await dspy_bots("chat", "echo", folder=tmp_path, said="hello\n", **variables)
+    result = await dspy_bots("chat", "echo", folder=tmp_path, said="hello\n", anew=True, **variables)
     assert (result.code, result.out) == (0, "hello\n")
     assert result.complaint.startswith("warning: dspy-session 0.1.2 is installed beside dspy-session-kit")

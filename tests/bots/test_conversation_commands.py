@@ -14,8 +14,9 @@ import pytest
 from dspy_session import read_examples
 from dspy_session.conversation import Conversations
 from dspy_session.stores import SealingKey
-from tests.bots.command_line import PROGRAM, Line, Result, dspy_bots, environment, run_lines
+from tests.bots.command_line import Line, Result, dspy_bots, environment, run_lines
 from tests.bots.kept import DISCORD, SLACK, Writer, fill, rate
+from tests.bots.program import PROGRAM
 
 
 def lines(result: Result) -> list[Any]:
@@ -128,8 +129,8 @@ def test_rated_conversations_become_a_training_set(tmp_path: Path) -> None:
     assert (first["inputs"], first["outputs"], first["score"]) == ({"message": "one"}, {"reply": "one after 0"}, 0.5)
     assert [each.get("signal") for each in first["feedback"]] == [None, None, "retried"]
     assert last["history"]["messages"][0] == {"message": "one", "reply": "one after 0"}
-    assert best.out == "trainset.jsonl: 1 example of 3 conversations\n"
     assert others.out == ""
+    assert best.out == "trainset.jsonl: 1 example of 3 conversations\n"
     [example] = read_examples(tmp_path / "trainset.jsonl")
     assert example.inputs().keys() == ["message", "history"]
     assert (example.message, example.labels().toDict()) == ("four", {"reply": "better"})

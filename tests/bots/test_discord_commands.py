@@ -55,7 +55,7 @@ def results(fake: FakeDiscord, tmp_path_factory: pytest.TempPathFactory) -> Resu
                 Line(setup, variables={**there, "HTTPS_PROXY": "http://127.0.0.1:9"}),
                 Line(setup, variables={**there, "HTTPS_PROXY": "ann:hunter2@proxy.example:3128"}),
             ]
-            return await asyncio.to_thread(run_lines, lines, folder)
+            return await asyncio.to_thread(run_lines, lines, folder, anew=True)
 
     names = ["without a token", "refused", "without the extra", "looked over", "for programs", "no network", "no proxy"]
     with pytest.MonkeyPatch.context() as environment:
