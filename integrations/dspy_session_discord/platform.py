@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,14 +25,14 @@ from dspy_session_chat.rules.manners import Manners
 from dspy_session_discord.before import said_before
 from dspy_session_discord.budget import Budget
 from dspy_session_discord.catching_up import CatchingUp
-from dspy_session_discord.client import borrowed, made
-from dspy_session_discord.connection import ClientLostError, stay_connected
+from dspy_session_discord.client import Clients
+from dspy_session_discord.connection import ClientLostError
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.hearing import Hearing, Listeners
 from dspy_session_discord.joining import joined, together
 from dspy_session_discord.key import PLATFORM
 from dspy_session_discord.markup import split
-from dspy_session_discord.offering import Lists, Offering
+from dspy_session_discord.offering import Lists, Offered, Offering
 from dspy_session_discord.opening import open_thread
 from dspy_session_discord.place import REMEMBERED, Place, Places, beneath, open_for_more
 from dspy_session_discord.posting import change, deliver, fresh_nonce, send
@@ -50,9 +50,6 @@ _log = logging.getLogger(__name__)
 
 TYPING_SECONDS = 8.0
 """How often the typing indicator is renewed; Discord shows it for 10 seconds."""
-
-LOGIN_SECONDS = 30.0
-"""How long an answer waits for the client to log in."""
 
 EDIT_SECONDS = 1.2
 """Discord takes about 5 edits in 5 seconds in a channel. At this pace four go to the growing answer, and one is left
@@ -124,23 +121,20 @@ class Discord:
             raise ConfigurationError("client_options are for a client that the kit makes; set them on your bot instead")
         if bot is not None and shards is not None:
             raise ConfigurationError("shards are for a client that the kit makes; your bot has its own")
-        self._token = token
         self._bot = bot
-        self._client_options = {"activity": presence(activity), **(client_options or {})}
         self._downloader = Downloader(FILE_HOSTS) if downloader is None else downloader
-        self._spread = checked_spread(shards)
         self._catch_up = None if catch_up is None else seconds_of(catch_up)
         self._offering = Offering(commands)
         self._hearing: Hearing | None = None
         self._now = now
         self._conversations: Conversations | None = None
         self._budget = Budget()
+        options = {"activity": presence(activity), **(client_options or {})}
+        self._clients = Clients(token, bot, options, checked_spread(shards), self._budget)
         self._reaching = Reaching()
         self._unsure: LRUCache[str, Written] = LRUCache(REMEMBERED)  # messages that may have arrived, by event
         self._places = Places()
         self._whereabouts = Whereabouts(Threads.of(threads))
-        self._client: discord.Client | None = None
-        self._logged_in: asyncio.Event | None = None  # while running
 
     def __repr__(self) -> str:
         return "Discord(token=…)" if self._bot is None else f"Discord(bot={type(self._bot).__name__})"
@@ -169,25 +163,15 @@ class Discord:
             PlatformError: There is no token, Discord refuses it or the intents, or cannot be reached at the start.
             ConfigurationError: It is running already, or the client to use was closed.
         """
-        if self._logged_in is not None:
-            raise ConfigurationError("this Discord platform is running already; make one per bot")
-        logged_in = self._logged_in = asyncio.Event()
-        try:
-            while True:
-                try:
-                    await self._run(receive, logged_in)
-                except ClientLostError:
-                    if self._bot is not None:
-                        raise
-        finally:
-            self._client = self._logged_in = self._hearing = None
-            logged_in.set()  # answers that still wait learn that they wait in vain
+        with self._offering.beside(self._bot) as offered:
+            await self._clients.run(lambda client, logged_in: self._listening(receive, offered, client, logged_in))
 
-    async def _run(self, receive: Receive, logged_in: asyncio.Event) -> None:
-        """Be there with one client."""
+    @asynccontextmanager
+    async def _listening(
+        self, receive: Receive, offered: Offered, client: discord.Client, logged_in: asyncio.Event
+    ) -> AsyncIterator[None]:
+        """Hear through ``client``."""
         async with AsyncExitStack() as opened:
-            offered = opened.enter_context(self._offering.beside(self._bot))
-            client = self._client = await opened.enter_async_context(self._ready_client())
             hearing = self._hearing = Hearing(receive, client, offered)
             opened.push_async_callback(hearing.aclose)
             ears: list[Listeners] = [{"on_connect": logged_in.set}, hearing.listeners]
@@ -202,10 +186,12 @@ class Discord:
                 logged_in.set()
             await opened.enter_async_context(self._offering.listed(offered, client, logged_in))
             try:
-                await self._stay(client)
+                yield
             except ClientLostError:
                 await hearing.finished()
                 raise
+            finally:
+                self._hearing = None
 
     async def post(self, post: Post) -> Posted:
         """Post an answer; the thread that it belongs in is opened when it is not there yet.
@@ -227,10 +213,11 @@ class Discord:
         except PlatformUnavailableError as error:
             raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
         except PlatformError as error:
-            raise await self._whereabouts.unposted(self._client, post.inbound, place, error) from error.__cause__
+            client = self._clients.current
+            raise await self._whereabouts.unposted(client, post.inbound, place, error) from error.__cause__
         self._places.forget(post.inbound.event_id)
         self._unsure.pop(post.inbound.event_id, None)
-        if (client := self._client) is None:
+        if (client := self._clients.current) is None:
             return Posted(tuple(ids))
         await self._whereabouts.is_posted(client, post, place)
         if Ticket.of(post.inbound.reply_to) is not None and post.turn_id and not post.reply.private:
@@ -324,28 +311,10 @@ class Discord:
             task.cancel()
             await asyncio.wait([task])
 
-    def _ready_client(self) -> AbstractAsyncContextManager[discord.Client]:
-        """The client to use; logged in, unless its owner does that."""
-        if self._bot is None:
-            return made(self._token, self._client_options, self._budget, self._spread)
-        return borrowed(self._bot, self._token)
-
-    async def _stay(self, client: discord.Client) -> None:
-        if self._bot is not None and self._token is None:
-            await asyncio.Event().wait()  # its owner connects it
-        await stay_connected(client)
-
     async def _usable_client(self) -> discord.Client:
-        """The client, logged in; an answer left over from the last run may come before it is."""
-        if self._logged_in is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOGIN_SECONDS):
-                    await self._logged_in.wait()
+        """The client, while Discord may be asked."""
         self._reaching.see_that_it_may(asyncio.get_running_loop().time())
-        client = self._client
-        if client is None or client.user is None or client.is_closed():
-            raise PlatformUnavailableError("Discord is not connected, so the answer was not posted")
-        return client
+        return await self._clients.usable()
 
     async def _find(self, inbound: Event, *, interim: bool = False) -> Place:
         """Where the answer to ``inbound`` goes.

@@ -43,6 +43,7 @@ class Reaching:
             PlatformError: Discord refused or could not be reached.
         """
         loop = asyncio.get_running_loop()
+        self.see_that_it_may(loop.time())
         try:
             async with asyncio.timeout(SECONDS):
                 yield

@@ -40,6 +40,7 @@ ONE_PERSON_ALONE = (
 _MENDS = {
     10003: "the channel or thread is gone",
     10008: "the message is gone",
+    40067: "the forum wants a tag for each post",
     50001: "the bot cannot see the channel: give its role View Channel there",
     10015: ONE_PERSON_ALONE,
     50027: ONE_PERSON_ALONE,
@@ -91,11 +92,13 @@ def refused_to_post(error: Exception, why: str = "") -> PlatformError:
         error: What was raised.
         why: The reason, where more is known than the error says.
     """
-    passing = not isinstance(error, discord.DiscordException) or (
-        isinstance(error, discord.HTTPException) and (error.status == 429 or error.status >= 500)
-    )
+    passing = not isinstance(error, discord.DiscordException) or _passes(error)
     kind = PlatformUnavailableError if passing else PlatformError
     return kind(f"Discord did not take the answer: {why or explain(error)}")
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, discord.HTTPException) and (error.status == 429 or error.status >= 500)
 
 
 def login_refused(error: Exception) -> PlatformError:
@@ -103,8 +106,11 @@ def login_refused(error: Exception) -> PlatformError:
     if isinstance(error, discord.LoginFailure):
         return PlatformError(REFUSED_TOKEN)
     if isinstance(error, discord.HTTPException):
-        return PlatformError(f"Discord did not let the bot log in: {explain(error)}")
-    return PlatformError(f"Cannot reach Discord: {explain(error)}. Check the network, the proxy and the firewall.")
+        kind = PlatformUnavailableError if _passes(error) else PlatformError
+        return kind(f"Discord did not let the bot log in: {explain(error)}")
+    return PlatformUnavailableError(
+        f"Cannot reach Discord: {explain(error)}. Check the network, the proxy and the firewall."
+    )
 
 
 def connection_refused(error: Exception) -> PlatformError:

@@ -9,7 +9,7 @@ import pytest
 from discord.ext import commands
 
 from dspy_session_chat import Bot
-from dspy_session_discord import Discord, Shards, connection, pace, starting
+from dspy_session_discord import Discord, Shards, client, connection, pace, starting
 from tests.chat.agents import Parrot, held
 from tests.discord.talk import HURRY, INTENTS, Echo, running
 from tests.loopback.discord import Channel, FakeDiscord, User
@@ -25,6 +25,7 @@ class LastingConnector(aiohttp.TCPConnector):
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for."""
+    monkeypatch.setattr(client, "AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(connection, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(starting, "BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr(pace, "LONGEST", 0.0)
@@ -71,6 +72,7 @@ async def test_one_process_hears_all_shards_and_loses_one(
         await gateway.forget_sessions(shard=1)
         await fake.until(lambda: gateway.identified == 3)
         assert await ask_everywhere(fake, rooms, ada) == told
+        fake.refuse("GET", "/users/@me", 503, "down")
         await gateway.say("{")
         await fake.until(lambda: gateway.identified == 5)
         assert await ask_everywhere(fake, rooms, ada) == told
@@ -78,6 +80,7 @@ async def test_one_process_hears_all_shards_and_loses_one(
 
     assert len(echo.received) == 12
     assert "was not understood, connecting anew" in caplog.text
+    assert "logs in again in 0 s: Discord did not let the bot log in: it answered 503 down" in caplog.text
 
 
 async def test_a_bot_with_shards_of_its_own_is_joined(fake: FakeDiscord, rooms: list[Channel], ada: User) -> None:
