@@ -13,7 +13,7 @@ from dspy_session_bots.console import log_to_terminal
 from dspy_session_bots.options import EnvFileOption, JsonOption, Misused, examples, group
 
 app = group(
-    "Set a Discord bot up for your agent.",
+    "Invite a Discord bot, and see what it lacks.",
     "dspy-bots discord setup",
     "dspy-bots discord setup --channel 1193847561029384756",
 )

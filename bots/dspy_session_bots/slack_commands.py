@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dspy_session_slack.scopes import Features
 
 app = group(
-    "Make a Slack app for your agent, and see that it is set up right.",
+    "Make a Slack app, and see what it lacks.",
     "dspy-bots slack manifest --name Support",
     "dspy-bots slack check",
 )
@@ -219,13 +219,14 @@ def _steps(setup: Setup, link: str) -> list[str]:
     talk = f"Write to @{setup.name} in Slack, or /invite @{setup.name} to a channel and mention it."
     if not setup.url:
         return [made, BOT.mend, APP.mend, "dspy-bots slack check", "dspy-bots run my_agents.py:agent --slack", talk]
-    look = f"Start the bot, and see that it is reached: dspy-bots slack check --http {setup.url}"
+    start = f"dspy-bots run my_agents.py:agent --slack-http 127.0.0.1:3000, behind what takes {setup.url} there."
+    look = f"dspy-bots slack check --http {setup.url}"
     verify = "On the page Event Subscriptions press Retry beside the Request URL, if it is not Verified yet."
     if not setup.features.workspaces:
-        return [made, BOT.mend, SIGNING.mend, look, verify, talk]
+        return [made, BOT.mend, SIGNING.mend, start, look, verify, talk]
     credentials = (
         "On the same page, copy Client ID and Client Secret. Set SLACK_CLIENT_ID and SLACK_CLIENT_SECRET to them."
     )
     public = "On the page Manage Distribution press Activate Public Distribution."
     people = f"Send people to {setup.url}{INSTALL_PATH}: there they install it."
-    return [made, SIGNING.mend, credentials, f"{look} --workspaces", verify, public, people]
+    return [made, SIGNING.mend, credentials, start, f"{look} --workspaces", verify, public, people]
