@@ -31,8 +31,17 @@ def harmless(markdown: str, names: Mapping[str, str] | None = None) -> str:
     >>> harmless("<@U1> and <@U2>, <!channel>!", {"U1": "Ann"}).replace(ZERO_WIDTH_SPACE, "_")
     '@Ann and @somebody, @_channel!'
     """
-    text = _MENTION.sub(lambda found: _read_out(found, names or {}), markdown)
+    text = read_out(markdown, names or {})
     return _PLAIN.sub(f"@{ZERO_WIDTH_SPACE}", _HALF.sub(f"<{ZERO_WIDTH_SPACE}", text))
+
+
+def read_out(text: str, names: Mapping[str, str]) -> str:
+    """``text`` with what would mention somebody as people say it; all else stays as it is.
+
+    >>> read_out("<@U1|ann> in <#C1> <3", {"C1": "general"})
+    '@ann in #general <3'
+    """
+    return _MENTION.sub(lambda found: _spoken(found, names), text)
 
 
 def ids_in(markdown: str) -> list[str]:
@@ -40,7 +49,7 @@ def ids_in(markdown: str) -> list[str]:
     return [found["id"] for found in _MENTION.finditer(markdown) if found["id"]]
 
 
-def _read_out(found: re.Match[str], names: Mapping[str, str]) -> str:
+def _spoken(found: re.Match[str], names: Mapping[str, str]) -> str:
     kind, label = found["kind"], (found["label"] or "").lstrip("@#")
     if kind:
         return f"{kind}{label or names.get(found['id']) or _NOBODY[kind]}"

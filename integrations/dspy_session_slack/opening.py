@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import Opened
+from dspy_session_slack.harmless import harmless
 from dspy_session_slack.home import Home
 from dspy_session_slack.key import PLATFORM
 from dspy_session_slack.mrkdwn import escape
@@ -39,7 +40,7 @@ async def open_thread(client: AsyncWebClient, threads: Threads, inbound: Event, 
         PlatformError: Slack refused it or could not be reached.
     """
     channel = inbound.reply_to["channel"]
-    text = escape(" ".join(title.split())[:TITLE]) or UNTITLED
+    text = escape(harmless(" ".join(title.split())[:TITLE])) or UNTITLED
     try:
         answer = await client.chat_postMessage(channel=channel, text=text, **HARMLESS)
     except (SlackApiError, ClientError, OSError) as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from dspy_session_slack.address import BotUser, is_id
 from dspy_session_slack.asking import NotAskedError, Question, asked
 from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.directory import Directory
+from dspy_session_slack.harmless import ids_in, read_out
 from dspy_session_slack.interactions import PATIENCE
 from dspy_session_slack.key import PLATFORM
 from dspy_session_slack.plaintext import mentions
@@ -117,13 +119,13 @@ class Orders:
         if isinstance(wanted, Ask):
             await self._ask(
                 Question(
-                    *(command.channel, None, author, wanted.text),
+                    *(command.channel, None, author, self._plain(wanted.text)),
                     channel_name=channel_name,
                     respond=command.respond,
                 )
             )
             return
-        await self._receive(self._action(command, author, wanted, channel_name))
+        await self._receive(self._action(command, author, replace(wanted, text=self._plain(wanted.text)), channel_name))
 
     def _action(self, command: Given, author: Author, wanted: Command, channel_name: str) -> Action:
         return Action(
@@ -171,6 +173,10 @@ class Orders:
             await self._tell(question.respond, str(error))
             return
         await self._receive(inbound)
+
+    def _plain(self, text: str) -> str:
+        """What was written after a command; where the app's settings ask for that, Slack marks mentions in it."""
+        return html.unescape(read_out(text, self._directory.known(ids_in(text))))
 
     def _author(self, user: str, handle: object) -> Author:
         name = self._directory.known([user]).get(user) or (handle if isinstance(handle, str) and handle else user)

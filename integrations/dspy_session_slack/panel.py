@@ -27,6 +27,7 @@ from dspy_session_chat.platform import Receive
 from dspy_session_slack.address import BotUser, is_id, is_time
 from dspy_session_slack.assistant import Assistant, Opening
 from dspy_session_slack.directory import Directory
+from dspy_session_slack.harmless import harmless
 from dspy_session_slack.key import inner_event, is_dm, message_id, place_of_message
 from dspy_session_slack.mrkdwn import escape
 from dspy_session_slack.posting import HARMLESS
@@ -112,7 +113,7 @@ class Panel:
                     self._untitled[channel, ts] = None
                     later(self._greet(channel, ts, thread.get("user_id"), context, assistant))
         elif kind == STOPPED:
-            await self._stop(event, receive)
+            await self._stop(event, receive, later)
         return body
 
     @asynccontextmanager
@@ -179,14 +180,14 @@ class Panel:
         _, ts = place_of_message(inbound.event_id)
         begun = (channel, thread) in self._untitled
         self._untitled.pop((channel, thread), None)
-        title = clean_line(inbound.text, TITLE)
+        title = clean_line(harmless(inbound.text), TITLE)
         if title and (begun or ts == thread):
             await self._call(
                 "assistant.threads.setTitle",
                 lambda: self._client.assistant_threads_setTitle(channel_id=channel, thread_ts=thread, title=title),
             )
 
-    async def _stop(self, event: Mapping[str, Any], receive: Receive) -> None:
+    async def _stop(self, event: Mapping[str, Any], receive: Receive, later: Later) -> None:
         """The button that Slack shows while an answer is streamed stops it."""
         channel, thread, user, at = (event.get(name) for name in ("channel", "thread_ts", "user", "event_ts"))
         if not (is_id(channel) and is_time(thread) and is_id(user) and is_time(at)):
@@ -204,6 +205,14 @@ class Panel:
                 reply_to=reply_to,
                 direct=is_dm(place),
             )
+        )
+        later(self._rest(channel, thread))
+
+    async def _rest(self, channel: str, thread: str) -> None:
+        """Say that the bot is no longer at work: Slack shows it for an hour else, whatever was stopped."""
+        session = {"channel_id": channel, "thread_ts": thread, "status": "active"}
+        await self._call(
+            "agents.sessions.setStatus", lambda: self._client.api_call("agents.sessions.setStatus", json=session)
         )
 
     async def _call(self, method: str, call: Callable[[], Awaitable[object]]) -> None:

@@ -12,7 +12,7 @@ _FENCE = "```"
 
 def shaped(markdown: str) -> str:
     """``markdown`` with tables that Slack takes: if there are more than one, each is a piece of code."""
-    found = table_spans(markdown)
+    found = table_spans(markdown) if "|" in markdown else []
     if len(found) <= MOST:
         return markdown
     lines = markdown.split("\n")

@@ -168,6 +168,7 @@ async def test_a_stop_is_handed_over_once_and_one_of_another_shape_not_at_all(ag
         said = await agents.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
         await agents.next_post()
         await agents.stop_agent(channel=GENERAL, thread_ts=said["ts"], user=ANN)
+        await agents.until(lambda: agents.view.sessions == {said["ts"]: "active"})
         await agents.send({"type": "agent_session_stopped", "channel": GENERAL, "thread_ts": 7, "user": ANN})
         await agents.settled()
 

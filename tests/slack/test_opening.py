@@ -24,7 +24,7 @@ async def test_a_thread_is_opened_beside_the_one_that_somebody_is_in(slack: Fake
         await slack.settled()
 
     title, reply, _ = slack.shown(channel, ts)
-    assert (title.text, reply.text) == ("Lunch &lt;!channel&gt; &amp; *dinner*", "go on")
+    assert (title.text, reply.text) == ("Lunch @\u200bchannel &amp; *dinner*", "go on")
     assert opened.link == f"https://loopback.slack.com/archives/{channel}/p{ts.replace('.', '')}"
     assert echo.received[-1].key == opened.key
     assert slack.called("conversations.replies") == []

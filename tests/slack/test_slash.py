@@ -116,16 +116,17 @@ def test_a_command_of_any_shape_means_something_or_is_none(body: dict[str, Any])
 
 async def test_a_question_is_said_in_the_channel_and_answered_in_its_thread(slack: FakeSlack):
     async with echoing(slack) as echo:
-        delivery = await slack.command("/ask", "are <you> there?\n<!channel>", channel=GENERAL, user=ANN)
+        asked = "are &lt;you&gt; there, <@U0BEN|ben>?\n<!channel>"
+        delivery = await slack.command("/ask", asked, channel=GENERAL, user=ANN)
         question, answer = await slack.next_post(), await slack.next_post()
         await slack.settled()
 
-    assert question.text == "*ann* asks:\n> are &lt;you&gt; there?\n> &lt;!channel&gt;"
+    assert question.text == "*ann* asks:\n> are &lt;you&gt; there, @ben?\n> @channel"
     assert (question.pings, question.unfurls, question.thread_ts) == ([], False, None)
     assert (answer.thread_ts, answer.channel) == (question.ts, GENERAL)
     (inbound,) = echo.received
     assert (inbound.text, inbound.addressed, inbound.channel_name) == (
-        *("are <you> there?\n<!channel>", "mention"),
+        *("are <you> there, @ben?\n@channel", "mention"),
         "general",
     )
     assert str(inbound.key) == f"slack:T0LOOPBACK:{GENERAL}:{question.ts}"

@@ -26,6 +26,7 @@ class View:
         said: Every status so far.
         prompts: What is suggested, by thread; by channel alone in the agent view.
         heading: What stands above that.
+        sessions: How far the app is, by thread.
     """
 
     titles: dict[str, str] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class View:
     said: list[str] = field(default_factory=list)
     prompts: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     heading: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
 
 
 def _place(slack: FakeSlack, call: Call) -> tuple[Channel, str]:
@@ -74,6 +76,17 @@ async def suggest(slack: FakeSlack, call: Call) -> dict[str, Any]:
     place = call.get("thread_ts") or channel.id
     slack.view.prompts[place], slack.view.heading[place] = prompts, call.get("title")
     return {}
+
+
+@method("agents.sessions.setStatus", "chat:write")
+async def set_session(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    _, thread = _place(slack, call)
+    if "assistant:write" not in slack.scopes["bot"]:
+        raise Refused("not_authorized")
+    if call["status"] not in ("active", "processing", "suspended", "closed"):
+        raise Refused("invalid_arguments")
+    slack.view.sessions[thread] = call["status"]
+    return {"status": call["status"]}
 
 
 def opened(channel: Channel, user: str, context: dict[str, Any] | None) -> dict[str, Any]:
