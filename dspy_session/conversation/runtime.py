@@ -152,6 +152,7 @@ class Runtime:
         self._handle = handle
         self._handles = handles
         self._places = asyncio.Semaphore(concurrency)
+        self._beginning = asyncio.Lock()
         self._poll = poll
         self._looking: asyncio.Task[None] | None = None
         self._working: dict[str, asyncio.Task[None]] = {}
@@ -247,6 +248,8 @@ class Runtime:
                 follows = False
                 while not self._stopping:
                     await place.take()
+                    async with self._beginning:  # one in each round of the loop: what comes in must not wait for many
+                        await asyncio.sleep(0)
                     work = await self._inbox.take(hold.lease)
                     if work is None:
                         return
