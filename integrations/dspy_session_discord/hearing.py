@@ -17,8 +17,9 @@ from dspy_session_discord.deeds import Reactions, deletions_of, edit_of
 from dspy_session_discord.insisting import Insisting
 from dspy_session_discord.interactions import Interactions
 from dspy_session_discord.offering import Offered
+from dspy_session_discord.refusal import UNREACHABLE, explain
 from dspy_session_discord.staying import stay_in
-from dspy_session_discord.translate import Ignored, translate
+from dspy_session_discord.translate import SPOKEN, Ignored, translate
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +85,23 @@ class Hearing:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _message(self, message: discord.Message, me: int) -> None:
+        if isinstance(message.channel, discord.PartialMessageable) and message.type in SPOKEN:
+            self._start(self._from_unknown_place(message, me), f"{message.id}-placed")
+        else:
+            self._placed_message(message, me)
+
+    async def _from_unknown_place(self, message: discord.Message, me: int) -> None:
+        """Ask where a message is: a thread that was archived when the client connected may be none that it knows."""
+        try:
+            channel = await self._client.fetch_channel(message.channel.id)
+        except (discord.DiscordException, *UNREACHABLE) as error:
+            _log.debug("it is not known where message %s is: %s", message.id, explain(error))
+        else:
+            if isinstance(channel, discord.Thread | discord.TextChannel | discord.VoiceChannel | discord.StageChannel):
+                message.channel = channel
+        self._guarded(self._placed_message)(message)
+
+    def _placed_message(self, message: discord.Message, me: int) -> None:
         translation = translate(message, me)
         if isinstance(translation, Ignored):
             _log.debug("message %s is ignored: %s", message.id, translation.value)

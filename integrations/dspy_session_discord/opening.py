@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import discord
 
 from dspy_session.errors import PlatformError
@@ -24,12 +26,16 @@ async def open_thread(client: discord.Client, beside: int, title: str) -> Opened
         discord.HTTPException: Discord does not open it.
     """
     channel = client.get_channel(beside) or await client.fetch_channel(beside)
+    tags: Sequence[discord.ForumTag] = ()
     if isinstance(channel, discord.Thread):
+        tags = channel.applied_tags  # of the post beside it, for a forum may want some
         channel = channel.parent or await client.fetch_channel(channel.parent_id)
     name = name_after(title)
     nobody = discord.AllowedMentions.none()
     if isinstance(channel, discord.ForumChannel):
-        opened = await channel.create_thread(name=name, content=name, allowed_mentions=nobody, suppress_embeds=True)
+        opened = await channel.create_thread(
+            name=name, content=name, applied_tags=tags, allowed_mentions=nobody, suppress_embeds=True
+        )
         thread = opened.thread
     elif isinstance(channel, discord.TextChannel):
         starter = await channel.send(

@@ -12,11 +12,12 @@ from typing import Any
 
 import discord
 
+from dspy_session_chat.markup.long_code import as_files
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import ReplyFile
 from dspy_session_discord.button import view_of
 from dspy_session_discord.layout import laid_out
-from dspy_session_discord.markup import MESSAGE_LIMIT, shorten
+from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten, sound
 from dspy_session_discord.place import Place
 from dspy_session_discord.response import UNKNOWN_MESSAGE, VOID
 from dspy_session_discord.written import Written, as_file
@@ -44,7 +45,8 @@ _NOBODY = discord.AllowedMentions.none()
 def written(post: Post) -> list[Written]:
     """The messages that ``post`` becomes; the last one has the buttons."""
     texts, whole = laid_out(post.reply, post.most)
-    files = [*post.reply.files, *([] if whole is None else [whole])]
+    long_code = as_files(sound(post.reply.text), MESSAGE_LIMIT, length) if whole is None else [whole]
+    files = [*post.reply.files, *long_code]
     bundles = [files[start : start + MOST_FILES] for start in range(0, len(files), MOST_FILES)]
     texts += [""] * (len(bundles) - 1 if texts else len(bundles))
     without = len(texts) - len(bundles)

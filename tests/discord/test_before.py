@@ -110,14 +110,17 @@ async def test_a_thread_is_opened_beside_the_conversation(fake: FakeDiscord, pla
 async def test_a_thread_beside_one_of_a_forum_is_a_post_there(fake: FakeDiscord, place: Place) -> None:
     keep, platform = Keep(), own(fake)
     forum = fake.channel(place.guild, "questions", ChannelType.FORUM)
+    forum.tags, forum.needs_tag = {7: "bells", 8: "pumps"}, True
     async with running(platform, keep, fake):
-        post = await fake.open_thread(await fake.say(forum, place.ada, "how?"), "how?", place.ada)
+        post = await fake.post(forum, place.ada, "how?", "how?")
+        post.tags = {8: "pumps"}
+        await fake.announce_thread("THREAD_UPDATE", post)
         await keep.next()
         await fake.say(post, place.ada, f"{fake.bot.mention} how?")
         opened = await platform.open_thread(await keep.next(), "Another way")
 
     thread = fake.channels[int(opened.key.thread or "")]
-    assert (thread.parent, thread.name) == (forum, "Another way")
+    assert (thread.parent, thread.name, thread.tags) == (forum, "Another way", {8: "pumps"})
     assert [message.content for message in thread.visible] == ["Another way"]
 
 

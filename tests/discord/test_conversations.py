@@ -115,6 +115,25 @@ async def test_a_thread_that_was_archived_is_still_the_bots(fake: FakeDiscord, p
     assert [inbound.addressed for inbound in echo.received] == ["mention", "thread"]
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+async def test_a_thread_that_the_client_has_not_heard_of_is_asked_for(
+    fake: FakeDiscord, place: Place, hidden: bool
+) -> None:
+    thread = await fake.open_thread(await fake.say(place.general, place.ada, "hi"), "of last year", fake.bot)
+    thread.archived = True
+    async with running(own(fake), keep := Keep(), fake):
+        if hidden:
+            fake.refuse("GET", f"/channels/{thread.id}", 403, {"message": "Missing Access", "code": 50001})
+        await fake.say(thread, place.ada, "still here?")
+        inbound = await keep.next()
+
+    if hidden:
+        assert (inbound.addressed, inbound.key.channel) == ("ambient", str(thread.id))
+    else:
+        assert (inbound.addressed, inbound.key.thread) == ("thread", str(thread.id))
+        assert (inbound.key.channel, inbound.channel_name) == (str(place.general.id), "general")
+
+
 @pytest.mark.parametrize("kind", [ChannelType.VOICE, ChannelType.TEXT])
 async def test_where_no_thread_can_be_opened_the_bot_replies_in_place(
     fake: FakeDiscord, place: Place, kind: ChannelType, caplog: pytest.LogCaptureFixture

@@ -22,6 +22,8 @@ Payload = dict[str, Any]
 
 ALL_PERMISSIONS = str((1 << 50) - 1 & ~Permission.ADMINISTRATOR)
 """All but the one that no overwrite takes away."""
+NEEDS_TAG = 1 << 4
+"""Channel flag: a post in this forum has a tag."""
 HAS_THREAD = 1 << 5
 """Message flag: a thread was started from it."""
 JOINED = "2026-01-01T00:00:00.000000+00:00"
@@ -98,6 +100,7 @@ def channel(one: Channel, *, me: int) -> Payload:
             "message_count": len(one.messages),
             "member_count": len(one.members),
             "total_message_sent": len(one.messages),
+            "applied_tags": list(map(str, one.tags)),
             "thread_metadata": {
                 "archived": one.archived,
                 "archive_timestamp": timestamp(one.id),
@@ -112,7 +115,10 @@ def channel(one: Channel, *, me: int) -> Payload:
     if one.type in (ChannelType.VOICE, ChannelType.STAGE):
         body |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
     if one.type in FORUMS:
-        body |= {"available_tags": [], "default_reaction_emoji": None, "default_sort_order": None}
+        plain = {"moderated": False, "emoji_id": None, "emoji_name": None}
+        tags = [{"id": str(tag), "name": name, **plain} for tag, name in one.tags.items()]
+        body |= {"flags": NEEDS_TAG if one.needs_tag else 0}
+        body |= {"available_tags": tags, "default_reaction_emoji": None, "default_sort_order": None}
     return body
 
 

@@ -18,6 +18,7 @@ from tests.loopback.discord.refusal import (
     MISSING_ACCESS,
     MISSING_PERMISSIONS,
     NO_REPLY_WITHOUT_HISTORY,
+    TAG_NEEDED,
     THREAD_ARCHIVED,
     THREAD_EXISTS,
     THREAD_LOCKED,
@@ -328,8 +329,12 @@ class Rest:
         name, content = _thread_name(body), _content(body.get("message") or {})
         if not content:
             raise ApiError(*EMPTY_MESSAGE)
+        tags = [int(tag) for tag in body.get("applied_tags") or ()]
+        if forum.needs_tag and not tags:
+            raise ApiError(*TAG_NEEDED)
         message = Message(self._discord.snowflakes.next(), forum, self._discord.bot, content)
         thread = await self._discord.open_thread(message, name, self._discord.bot)
+        thread.tags = {tag: forum.tags[tag] for tag in tags}
         message.channel = thread
         await self._discord.publish(message)
         first = {"message": self._discord.seen(message)}

@@ -104,7 +104,8 @@ class Guild:
 class Channel:
     """A channel, a thread or a DM.
 
-    ``denied`` names the permissions that the bot lacks here, in Discord's own spelling (``"send_messages"``).
+    ``denied`` names the permissions that the bot lacks here, in Discord's own spelling (``"send_messages"``). ``tags``
+    are those that a forum has, or those of a post in one.
     """
 
     id: int
@@ -119,6 +120,8 @@ class Channel:
     denied: set[str] = field(default_factory=set)
     archived: bool = False
     locked: bool = False
+    tags: dict[int, str] = field(default_factory=dict)
+    needs_tag: bool = False
 
     @property
     def mention(self) -> str:
