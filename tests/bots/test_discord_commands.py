@@ -29,8 +29,9 @@ MISUSES = {
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeDiscord]:
-    fake = FakeDiscord(message_content=False)
+    fake = FakeDiscord()
     fake.channel(fake.guild("Acme"), "general").denied.add("attach_files")
+    fake.channel(fake.guild("Bells"), "sounds")
     return fake
 
 
@@ -52,12 +53,22 @@ def results(fake: FakeDiscord, tmp_path_factory: pytest.TempPathFactory) -> Resu
                 Line(setup, variables=way, missing=gone),
                 Line([*setup, "--env-file", "discord.env"], variables=way),
                 Line([*setup, "--json"], variables=there),
+                Line([*setup, "--server", str(max(fake.guilds))], variables=there),
                 Line(setup, variables={**there, "HTTPS_PROXY": "http://127.0.0.1:9"}),
                 Line(setup, variables={**there, "HTTPS_PROXY": "ann:hunter2@proxy.example:3128"}),
             ]
             return await asyncio.to_thread(run_lines, lines, folder, anew=True)
 
-    names = ["without a token", "refused", "without the extra", "looked over", "for programs", "no network", "no proxy"]
+    names = [
+        "without a token",
+        "refused",
+        "without the extra",
+        "looked over",
+        "for programs",
+        "all is there",
+        "no network",
+        "no proxy",
+    ]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))  # read when aiohttp is imported
         return dict(zip([*MISUSES, *names], asyncio.run(run()), strict=True))
@@ -69,19 +80,27 @@ def test_the_link_is_made_and_the_bot_is_looked_over(results: Results, fake: Fak
     assert invite(fake.bot.id) in result.out.splitlines()
     for line in (
         rf"✓ +token +helper \({fake.bot.id}\)",
-        r"✗ +Message Content Intent +off: the bot reads direct messages and mentions only",
+        r"✓ +Message Content Intent +on: the bot reads what people write",
         r"✗ +Acme #general +lacks Attach Files",
-        r"1\. On the page Bot .* switch on Message Content Intent, and press Save Changes\.",
-        r"2\. In Acme, right-click #general, .* allow the bot's role Attach Files\.",
+        r"✓ +Bells +the bot has all that it needs in #sounds",
+        r"1\. In Acme, right-click #general, .* allow the bot's role Attach Files\.",
     ):
         assert re.search(f"^{line}$", result.out, re.MULTILINE), line
     assert fake.token not in result.out
 
 
+def test_all_is_there(results: Results, fake: FakeDiscord) -> None:
+    result = results["all is there"]
+    assert (result.code, result.err) == (0, "")
+    assert invite(fake.bot.id, max(fake.guilds)) in result.out.splitlines()
+    assert "Acme" not in result.out
+    assert result.out.endswith("\nAll is there. Now: dspy-bots run my_agents.py:agent --discord\n")
+
+
 def test_for_programs(results: Results, fake: FakeDiscord) -> None:
     result = results["for programs"]
     found = [json.loads(line) for line in result.out.splitlines()]
-    assert (result.code, [each["holds"] for each in found]) == (1, [True, False, False, None])
+    assert (result.code, [each["holds"] for each in found]) == (1, [True, True, False, True, None])
     assert found[-1] == {"what": "invite link", "holds": None, "says": invite(fake.bot.id), "mend": ""}
 
 

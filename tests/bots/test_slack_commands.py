@@ -56,16 +56,21 @@ def results(folder: Path) -> Results:
     """What becomes of each command line, in one process."""
 
     async def run() -> list[Result]:
-        async with FakeSlack(bot_scopes={*bot_scopes(Features(assistant=True))} - {"files:write"}) as fake:
+        lacking = {*bot_scopes(Features(assistant=True))} - {"files:write"}
+        async with FakeSlack(bot_scopes=lacking) as fake, FakeSlack() as whole:
             address = {"SLACK_API_URL": fake.base_url}
+            all_there = {"SLACK_API_URL": whole.base_url}
             swapped = {"SLACK_BOT_TOKEN": TOKENS[1], "SLACK_APP_TOKEN": TOKENS[0]}
             looked_over = "slack check --assistant --listen 1 --env-file slack.env"
             lines = [Line(["slack", *line.split()]) for line in (*LINES.values(), *MISUSES)]
             lines += [Line(["slack", "check", "--json"], variables=swapped)]
             lines += [Line(["slack", command], missing=GONE) for command in ("manifest", "check")]
-            return await asyncio.to_thread(run_lines, [*lines, Line(looked_over.split(), variables=address)], folder)
+            lines += [Line(looked_over.split(), variables=address)]
+            lines += [Line(["slack", "check", "--env-file", "slack.env"], variables=all_there)]
+            return await asyncio.to_thread(run_lines, lines, folder)
 
-    names = [*LINES, *MISUSES, "swapped", "manifest without the extra", "check without the extra", "looked over"]
+    names = [*LINES, *MISUSES, "swapped", "manifest without the extra", "check without the extra"]
+    names += ["looked over", "all is there"]
     return dict(zip(names, asyncio.run(run()), strict=True))
 
 
@@ -134,3 +139,10 @@ def test_an_app_is_looked_over(results: Results) -> None:
     ):
         assert re.search(f"^{line}$", result.out, re.MULTILINE), line
     assert not any(token in result.out + result.err for token in TOKENS)
+
+
+def test_all_is_there(results: Results) -> None:
+    result = results["all is there"]
+    assert (result.code, result.err) == (0, "")
+    assert "✗" not in result.out
+    assert result.out.endswith("\nAll is there, as far as Slack tells. Now: dspy-bots run my_agents.py:agent --slack\n")
