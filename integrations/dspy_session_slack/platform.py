@@ -38,6 +38,7 @@ from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.opening import open_thread
 from dspy_session_slack.orders import Told
 from dspy_session_slack.reception import Reception
+from dspy_session_slack.refusals import TokenRefusedError
 from dspy_session_slack.request import Answer, Request
 from dspy_session_slack.saying import parts
 from dspy_session_slack.scopes import Features
@@ -194,7 +195,8 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        return await (await self._workspace(post.inbound)).posting.post(post)
+        async with self._at(post.inbound) as workspace:
+            return await workspace.posting.post(post)
 
     @property
     def edit_seconds(self) -> float:
@@ -211,7 +213,8 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        return await (await self._workspace(inbound)).posting.begin(inbound, part, buttons)
+        async with self._at(inbound) as workspace:
+            return await workspace.posting.begin(inbound, part, buttons)
 
     async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
         """Let a message say something else; buttons that are not given go.
@@ -219,7 +222,8 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        await (await self._workspace(inbound)).posting.edit(message_id, part, buttons)
+        async with self._at(inbound) as workspace:
+            await workspace.posting.edit(message_id, part, buttons)
 
     @asynccontextmanager
     async def typing(self, inbound: Event) -> AsyncIterator[None]:
@@ -277,6 +281,16 @@ class Slack:
 
     async def _workspace(self, event: Event) -> Workspace:
         return await self._workspaces.find(Home.of(event))
+
+    @asynccontextmanager
+    async def _at(self, event: Event) -> AsyncIterator[Workspace]:
+        """The workspace of an event, whose token turns out to be good, or not."""
+        home = Home.of(event)
+        try:
+            yield await self._workspaces.find(home)
+        except TokenRefusedError:
+            self._workspaces.renew(home)
+            raise
 
     @cached_property
     def _client(self) -> AsyncWebClient:

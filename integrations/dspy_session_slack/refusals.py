@@ -39,6 +39,10 @@ _REMEDIES = {
 }
 
 
+class TokenRefusedError(PlatformError):
+    """Slack does not accept the bot token any more."""
+
+
 def error_code(error: Exception) -> str:
     """Slack's code for what is wrong, such as ``"invalid_auth"``; for other failures, what happened."""
     data = _answer(error)
@@ -79,7 +83,7 @@ def refusal_to_post(error: Exception, channel: str) -> PlatformError:
     """Why an answer could not be posted."""
     code = error_code(error)
     if code in _SIGN_IN:
-        return PlatformError(_BOT_TOKEN.format(code=code))
+        return TokenRefusedError(_BOT_TOKEN.format(code=code))
     if code == "missing_scope" and isinstance(error, SlackApiError):
         return _missing(error, "the bot token")
     remedy = _REMEDIES.get(code, "Slack did not take the answer for {channel}")

@@ -31,6 +31,10 @@ class Workspaces(Protocol):
         """Let go of what ``open`` made."""
         ...
 
+    def renew(self, home: Home) -> None:
+        """Look up anew what is installed there: Slack did not accept the token."""
+        ...
+
     async def left(self, home: Home, leaving: Leaving) -> None:
         """A workspace has taken the app out, or its people have taken tokens back."""
         ...
@@ -62,6 +66,9 @@ class OneWorkspace:
 
     def close(self) -> None:
         """The workspace is the same the next time."""
+
+    def renew(self, home: Home) -> None:
+        """There is no other token than the one that was given."""
 
     async def left(self, home: Home, leaving: Leaving) -> None:
         """Say so: without its token the bot answers nobody, until somebody gives it a new one."""

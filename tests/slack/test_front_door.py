@@ -15,6 +15,8 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, PlatformError, StoreError
 from dspy_session_chat.action import Event
@@ -227,6 +229,50 @@ async def test_while_the_store_is_down_slack_is_told_so_and_sends_it_again(
     assert [record.getMessage() for record in warnings] == [
         "A Slack event was not taken, and Slack will send it again: the disk is full"
     ]
+
+
+async def test_a_workspace_that_takes_the_app_out_is_told_of_and_the_bot_stays_up(
+    slack: FakeSlack, caplog: pytest.LogCaptureFixture
+):
+    async with door_for(slack) as door:
+        platform = door.mount(over_http(slack))
+        run = await running(platform, Echo(platform))
+        await door.open()
+        await slack.send({"type": "tokens_revoked", "tokens": {"oauth": [ANN]}})
+        assert caplog.messages == []
+        await slack.send({"type": "app_uninstalled"})
+        await slack.settled()
+        assert not run.done()
+        await stopped(run)
+
+    assert set(door.http.statuses) == {200}
+    (told,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "The Slack workspace T0LOOPBACK has taken the app out: install it again" in told.getMessage()
+
+
+async def test_a_joined_app_hears_what_comes_over_http(slack: FakeSlack):
+    theirs = AsyncApp(client=AsyncWebClient(base_url=slack.base_url, token=slack.bot_token))
+    heard: list[str] = []
+
+    @theirs.command("/hours")
+    async def hours(ack: Any, command: dict[str, Any]) -> None:
+        heard.append(command["text"])
+        await ack(text="9 to 6", response_type="ephemeral")
+
+    async with door_for(slack) as door:
+        platform = door.mount(Slack(app=theirs, signing_secret=slack.signing_secret))
+        echo = Echo(platform)
+        run = await running(platform, echo)
+        await door.open()
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        assert (await slack.next_post()).text == "echo: hello"
+        await slack.command("/hours", "on Sunday", channel=ANNS_DM, user=ANN)
+        await slack.settled()
+        await stopped(run)
+
+    assert heard == ["on Sunday"]
+    assert slack.acks[-1].payload == {"text": "9 to 6", "response_type": "ephemeral"}
+    assert echo.texts == ["hello"]
 
 
 async def test_it_listens_by_itself_where_that_is_asked_for(slack: FakeSlack, caplog: pytest.LogCaptureFixture):

@@ -172,6 +172,23 @@ async def test_each_workspace_is_answered_with_its_own_token_and_one_goes_alone(
     assert all(status == 200 for status in on.door.http.statuses)
 
 
+async def test_a_token_that_is_void_all_of_a_sudden_is_noticed_and_told_once(caplog: pytest.LogCaptureFixture):
+    async with scene() as on:
+        await on.browser.install(on.slack)
+        await on.say(on.slack, "hello")
+        on.slack.installs.revoke(on.slack)
+        with pytest.raises(PlatformError, match=r"the bot token is not accepted by Slack \(token_revoked\)"):
+            await on.platform.post(saying(on.echo.received[0], "late"))
+        for _ in range(3):
+            await on.say(on.slack, "hello?")
+        assert on.echo.texts == ["hello"]
+    said = warnings(caplog)
+    assert len(said) == 1
+    assert said[0].startswith(
+        "the Slack app cannot work in T0LOOPBACK until it is installed anew: the bot token is not"
+    )
+
+
 async def test_who_comes_back_is_who_was_sent_and_once_and_in_time(caplog: pytest.LogCaptureFixture):
     async with scene(redirect_uri="https://bot.example/slack/oauth_redirect") as on:
         query, cookie = await on.browser.leave()
