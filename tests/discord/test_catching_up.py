@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from discord.ext import commands
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_session.conversation import ConversationKey
+from dspy_session.conversation import ConversationKey, Conversations
+from dspy_session.errors import StoreError
+from dspy_session.stores import ConversationInfo
 from dspy_session_chat import Bot
 from dspy_session_discord import Discord, catching_up, connection, pace, starting
 from dspy_session_discord.gaps import SLACK, Gaps, id_at, read_from
@@ -143,6 +146,28 @@ async def test_one_shard_catches_up_for_itself(fake: FakeDiscord) -> None:
     assert read == {f"/channels/{second.id}/messages"}
 
 
+async def test_a_client_that_is_connected_already_catches_up_when_it_is_joined(
+    fake: FakeDiscord, place: Place, tmp_path: Path
+) -> None:
+    fake.snowflakes.follow(time.time)
+    store, dm = f"sqlite:///{tmp_path / 'bot.db'}", fake.dm(place.ada)
+    async with a_bot(fake, store):
+        await fake.connected()
+        await fake.say(dm, place.ada, "one")
+        await fake.next_post()
+    await fake.until(lambda: not fake.gateway.live)
+    await fake.say(dm, place.ada, "two")
+    async with discord.Client(intents=INTENTS, connector=fake.connector(), **HURRY) as client:
+        owner = asyncio.create_task(client.start(fake.token))
+        await fake.connected()
+        await client.wait_until_ready()
+        async with Bot(held(Parrot()), platforms=[Discord(bot=client)], store=store):
+            answer = await fake.next_post()
+    await owner
+
+    assert answer.content.startswith("two!")
+
+
 async def test_a_session_that_is_lost_loses_no_message(fake: FakeDiscord, place: Place) -> None:
     fake.snowflakes.follow(time.time)
     dm = fake.dm(place.ada)
@@ -224,6 +249,39 @@ async def test_what_cannot_be_read_is_told_and_the_rest_is_read(
         f"What people wrote meanwhile in channel {rooms[3].id} cannot be read: {lines[1].partition(': ')[2]}",
         f"More was written meanwhile in channel {rooms[2].id} than is read: 2 messages",
     ]
+
+
+@pytest.mark.parametrize("error", [StoreError("the database is down"), RuntimeError("a bug")])
+async def test_what_could_not_be_caught_up_is_tried_at_the_next_session(
+    fake: FakeDiscord, place: Place, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    failed = asyncio.Event()
+
+    class Failing(Conversations):
+        """Cannot say at first what is kept."""
+
+        async def list(self, prefix: str = "") -> Sequence[ConversationInfo]:
+            if failed.is_set():
+                return await super().list(prefix)
+            failed.set()
+            raise error
+
+    keep, platform = Keep(), own(fake, now=lambda: NOON)
+    async with Failing(held(Parrot())) as conversations:
+        platform.use_conversations(conversations)
+        async with running(platform, keep, fake):
+            async with asyncio.timeout(10):
+                await failed.wait()
+            await fake.say(place.general, place.ada, f"{fake.bot.mention} heard")
+            await keep.next()
+            back = await lose_the_session(fake)
+            await fake.say(place.general, place.ada, f"{fake.bot.mention} missed")
+            await fake.gateway.drop(4000)
+            await fake.until(back)
+            assert (await keep.next()).text == "missed"
+
+    assert "What people wrote meanwhile is not known" in caplog.text
+    assert str(error) in caplog.text
 
 
 async def test_a_server_that_comes_late_is_read_when_it_is_there(fake: FakeDiscord, place: Place) -> None:
