@@ -80,8 +80,8 @@ class Obstacles:
         if reason_for_people is None or not event.key.workspace:
             return why
         if not event.author.is_bot and self.is_news(channel_id, f"{WRITE} to {event.author.id}", why):
-            line = f"I could not answer you in {where}: {reason_for_people}."
-            await _write_to(client, event.author.id, line)
+            asked_in = where if client.get_channel(channel_id) is not None else "the place where you asked"
+            await _write_to(client, event.author.id, f"I could not answer you in {asked_in}: {reason_for_people}.")
         return f"{why} ({where})" if self.is_news(channel_id, WRITE, why) else f"it is still as it was in {where}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,14 +29,23 @@ class Reader:
     client: discord.Client
 
     async def read(self, payload: Payload) -> discord.Message:
-        waiting = asyncio.ensure_future(
-            self.client.wait_for("message", check=lambda one: one.id == int(payload["id"]), timeout=10)
-        )
-        await asyncio.sleep(0)  # wait_for listens from here on
-        await self.fake.deliver(payload)
-        message = await waiting
+        message = await self._delivered(payload, "MESSAGE_CREATE", "message", lambda one: one.id)
         assert isinstance(message, discord.Message)
         return message
+
+    async def read_edit(self, payload: Payload) -> discord.RawMessageUpdateEvent:
+        event = await self._delivered(payload, "MESSAGE_UPDATE", "raw_message_edit", lambda one: one.message_id)
+        assert isinstance(event, discord.RawMessageUpdateEvent)
+        return event
+
+    async def _delivered(self, payload: Payload, event: str, name: str, number: Callable[[Any], int]) -> object:
+        """What discord.py makes of ``payload``, by the name that it has for it."""
+        waiting = asyncio.ensure_future(
+            self.client.wait_for(name, check=lambda one: number(one) == int(payload["id"]), timeout=10)
+        )
+        await asyncio.sleep(0)  # wait_for listens from here on
+        await self.fake.deliver(payload, event)
+        return await waiting
 
     def payload(self, channel: Channel, author: User, text: str, **changes: Any) -> Payload:
         return self.fake.seen(Message(self.fake.snowflakes.next(), channel, author, text)) | changes

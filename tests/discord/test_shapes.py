@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Inbound
+from dspy_session_discord.deeds import edit_of
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.translate import Ignored, translate
 from tests.discord.conftest import Place
@@ -223,7 +224,7 @@ async def orphan(reader: Reader, fake: FakeDiscord, place: Place) -> Channel:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(extras=EXTRAS, data=st.data())
-async def test_no_message_that_discord_may_send_breaks_the_translation(
+async def test_no_message_that_discord_may_send_or_change_breaks_the_translation(
     reader: Reader, fake: FakeDiscord, place: Place, orphan: Channel, extras: Payload, data: st.DataObject
 ) -> None:
     unknown = Channel(3, ChannelType.TEXT, "not seen yet", place.guild)
@@ -241,8 +242,11 @@ async def test_no_message_that_discord_may_send_breaks_the_translation(
         payload["author"] = payload["author"] | {"bot": True}
 
     translation = translate(await reader.read(payload), fake.bot.id)
+    changed = payload | {"content": f"{payload['content']} and more"}
+    edit = edit_of(await reader.read_edit(changed), fake.bot.id)
 
     written = author is not fake.bot and payload["type"] in (0, 19)
+    assert (edit is not None) == (written and payload["edited_timestamp"] is not None)
     if isinstance(translation, Inbound):
         assert written
         assert translation.author.is_bot == (payload["author"]["bot"] or "webhook_id" in payload)
