@@ -94,7 +94,6 @@ def manifest(setup: Setup) -> dict[str, Any]:
             "interactivity": {"is_enabled": True, **request_url},
             "org_deploy_enabled": setup.org,
             "socket_mode_enabled": not url,
-            "token_rotation_enabled": False,
         },
     }
     if setup.features.commands:
