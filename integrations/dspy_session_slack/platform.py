@@ -44,7 +44,8 @@ from dspy_session_slack.saying import parts
 from dspy_session_slack.scopes import Features
 from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.sockets import check_sockets, connected
-from dspy_session_slack.streaming import SlackStream, Streams, checked_streams
+from dspy_session_slack.streaming import SlackStream
+from dspy_session_slack.streams import Streams, checked_streams
 from dspy_session_slack.transports import Asked, app_token_of
 from dspy_session_slack.web_client import keeping_connections, web_client
 from dspy_session_slack.workspace import Workspace

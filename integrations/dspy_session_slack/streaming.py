@@ -5,30 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
-from dspy_session.errors import ConfigurationError, SessionError
+from dspy_session.errors import SessionError
 from dspy_session_chat.platform import CanEdit, Growing
 from dspy_session_chat.shown import EditedStream, disowned, ended
 from dspy_session_slack.buttons import actions
-from dspy_session_slack.key import is_dm, message_id
+from dspy_session_slack.key import message_id
 from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.saying import LIMIT
 from dspy_session_slack.settled import parted, settled
 from dspy_session_slack.stopping import OVER, STOPPED, stop_stream
+from dspy_session_slack.streams import StreamsOf
 
 _log = logging.getLogger(__name__)
-
-Streams = Literal["dms", "everywhere", "nowhere"]
-"""Where answers are streamed: in the threads of an agent's DMs, in every thread, nowhere. In a channel only who asked
-sees a stream grow; everybody else sees its beginning, and then its end."""
 
 PACE = 1.0
 """Seconds between two appends at least: ``chat.appendStream`` is of Slack's fourth tier, 100 calls a minute."""
@@ -60,32 +54,6 @@ NEVER = frozenset(
     }
 )
 """Refusals after which streams are not tried again in a workspace."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamsOf:
-    """The streams of one workspace.
-
-    Args:
-        client: Calls Slack.
-        team: The workspace.
-        agent: Whether the app is an agent: then Slack shows a button that stops a stream, else ours begins it.
-        clock: The time, in seconds.
-        refused: What Slack does not take there, and is not offered again: ``"stream"``, ``"steps"``, ``"buttons"``.
-    """
-
-    client: AsyncWebClient
-    team: str
-    agent: bool
-    clock: Callable[[], float] = time.monotonic
-    refused: set[str] = field(default_factory=set)
-
-    def suit(self, growing: Growing, where: Streams) -> bool:
-        """Whether an answer is streamed: in a thread, and not where a part of it stands already."""
-        reply_to = growing.inbound.reply_to
-        if where == "nowhere" or growing.shown or "stream" in self.refused or not reply_to.get("thread_ts"):
-            return False
-        return where == "everywhere" or (self.agent and is_dm(reply_to))
 
 
 class SlackStream:
@@ -195,18 +163,19 @@ class SlackStream:
         if not words.startswith(self._said):  # what was said would be another now: the end makes it right
             return
         new = words[len(self._said) :]
-        chunks = [*self._steps(), *({"type": "markdown_text", "text": part} for part in _parts(new))]
+        head = ""
+        if self._ts and self._is_over(new):
+            new, head = await self._roll(new)
+        chunks = [*self._steps(), *_words(head + new)]
         if not chunks:
             return
-        if self._ts and self._is_over(new):
-            await self._roll()
         try:
             await (self._append(chunks) if self._ts else self._start(chunks))
         except SlackApiError as error:
             if not await self._recovered(error, new):
                 raise
         self._said += new
-        self._here += new
+        self._here += head + new
 
     def _steps(self) -> list[dict[str, Any]]:
         """What is new of the tools that are used: the step before is done."""
@@ -250,26 +219,23 @@ class SlackStream:
 
     async def _begin_again(self, new: str) -> None:
         """Say what was refused, in another stream if this one is over."""
-        chunks = [{"type": "markdown_text", "text": part} for part in _parts(self._reopening() + new)]
-        chunks = chunks or [{"type": "markdown_text", "text": "…"}]
+        head = "" if self._ts else parted(self._here)[1]
+        chunks = _words(head + new or "…")
         if self._ts:
             await self._append(chunks)
             return
-        self._here = ""
+        self._here = head
         try:
             await self._start(chunks)
         except SlackApiError:
             await self._fall_back()
 
-    def _reopening(self) -> str:
-        return parted(self._here)[1] if not self._ts else ""
-
     # --- Slack's streams ----------------------------------------------------------------------------------------------
 
     async def _start(self, chunks: list[dict[str, Any]]) -> None:
-        inbound, first = self._growing.inbound, not self._ids
+        inbound = self._growing.inbound
         buttons = actions(self._growing.buttons) if not self._streams.agent else []
-        if buttons and first and "buttons" not in self._streams.refused:
+        if buttons and "buttons" not in self._streams.refused:
             chunks = [{"type": "blocks", "blocks": buttons}, *chunks]
         began = self._streams.clock()
         answer = await self._streams.client.chat_startStream(
@@ -287,15 +253,20 @@ class SlackStream:
         channel = self._growing.inbound.reply_to["channel"]
         await self._streams.client.chat_appendStream(channel=channel, ts=self._ts, chunks=chunks)
 
-    async def _roll(self) -> None:
-        """End this stream, so that what is new begins another."""
-        closing, opening = parted(self._here)
-        if closing:
-            await self._append([{"type": "markdown_text", "text": closing}])
+    async def _roll(self, new: str) -> tuple[str, str]:
+        """End this stream with the word that it ends with; what is left of ``new``, and what begins the next stream."""
+        whole = not self._here or self._here[-1].isspace()
+        rest = "" if whole else _rest_of_a_word(new)
+        closing, opening = parted(self._here + rest)
+        try:
+            if rest + closing:
+                await self._append(_words(rest + closing))
+                self._said += rest
+        except SlackApiError:
+            rest = ""  # it was over already
         await self._stop()
-        self._here = opening
-        if opening:
-            await self._start([{"type": "markdown_text", "text": opening}])
+        self._here = ""
+        return new[len(rest) :], opening
 
     async def _stop(self) -> None:
         """Let the stream be over; from then on its message can be edited."""
@@ -321,21 +292,15 @@ class SlackStream:
         self._edited = edited
 
 
-def checked_streams(where: Streams) -> Streams:
-    """Where answers are streamed.
-
-    Raises:
-        ConfigurationError: That is no such place.
-    """
-    if where not in get_args(Streams):
-        raise ConfigurationError(f"streams must be one of {', '.join(map(repr, get_args(Streams)))}; got {where!r:.80}")
-    return where
-
-
 def _step(name: str, title: str, status: str) -> dict[str, Any]:
     return {"type": "task_update", "id": name, "title": title, "status": status}
 
 
-def _parts(text: str) -> list[str]:
-    """Pieces that a chunk holds."""
-    return [text[at : at + LONG] for at in range(0, len(text), LONG)]
+def _rest_of_a_word(text: str) -> str:
+    word = text.split(maxsplit=1)[0] if text.strip() and not text[0].isspace() else ""
+    return word + text[len(word) : len(word) + 1]
+
+
+def _words(text: str) -> list[dict[str, Any]]:
+    """Words as chunks, each of which holds so many."""
+    return [{"type": "markdown_text", "text": text[at : at + LONG]} for at in range(0, len(text), LONG)]

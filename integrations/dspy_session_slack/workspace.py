@@ -14,7 +14,7 @@ from dspy_session_slack.fetching import downloader
 from dspy_session_slack.looking_back import LookingBack
 from dspy_session_slack.panel import Panel
 from dspy_session_slack.posting import Posting
-from dspy_session_slack.streaming import StreamsOf
+from dspy_session_slack.streams import StreamsOf
 from dspy_session_slack.threads import Threads
 
 

@@ -22,7 +22,8 @@ from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import ScriptedModel
 from dspy_session_chat.testing.stage import Where
 from dspy_session_slack.settled import parted, settled
-from dspy_session_slack.streaming import SlackStream, StreamsOf
+from dspy_session_slack.streaming import SlackStream
+from dspy_session_slack.streams import StreamsOf
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, cut, rate_limited, refused
 from tests.slack.stage import SlackStage
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, platform_of, some_inbound
@@ -163,6 +164,25 @@ async def test_before_a_stream_is_old_it_goes_on_in_another(slack: FakeSlack):
 
     assert stage.texts == ["one\n\n```py\nx = 1\ny = 2\n```", "```py\nz = 3\n"]
     assert len(stage.stream.message_ids) == len(stage.ids) == 2
+
+
+async def test_a_word_is_not_cut_in_two(slack: FakeSlack):
+    async with streaming(slack) as stage:
+        await stage.stream.append("one tw")
+        await stage.until(lambda: stage.texts == ["one tw"])
+        stage.clock.now = 240.0
+        await stage.stream.append("o three")
+        await stage.until(lambda: stage.texts == ["one two ", "three"])
+
+
+async def test_one_that_is_over_before_it_is_old_loses_nothing(slack: FakeSlack):
+    async with streaming(slack) as stage:
+        await stage.stream.append("one tw")
+        await stage.until(lambda: stage.texts == ["one tw"])
+        stage.clock.now = 240.0
+        slack.streams.expire()
+        await stage.stream.append("o three")
+        await stage.until(lambda: stage.texts == ["one tw", "o three"])
 
 
 async def test_one_that_gets_too_long_does_so_too(slack: FakeSlack):

@@ -1,0 +1,55 @@
+"""Where answers are streamed, and what Slack takes of streams in a workspace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from dspy_session.errors import ConfigurationError
+from dspy_session_chat.platform import Growing
+from dspy_session_slack.key import is_dm
+
+Streams = Literal["dms", "everywhere", "nowhere"]
+"""Where answers are streamed: in the threads of an agent's DMs, in every thread, nowhere. In a channel only who asked
+sees a stream grow; everybody else sees its beginning, and then its end."""
+
+
+def checked_streams(where: Streams) -> Streams:
+    """Where answers are streamed.
+
+    Raises:
+        ConfigurationError: That is no such place.
+    """
+    if where not in get_args(Streams):
+        raise ConfigurationError(f"streams must be one of {', '.join(map(repr, get_args(Streams)))}; got {where!r:.80}")
+    return where
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsOf:
+    """The streams of one workspace.
+
+    Args:
+        client: Calls Slack.
+        team: The workspace.
+        agent: Whether the app is an agent: then Slack shows a button that stops a stream, else ours begins it.
+        clock: The time, in seconds.
+        refused: What Slack does not take there, and is not offered again: ``"stream"``, ``"steps"``, ``"buttons"``.
+    """
+
+    client: AsyncWebClient
+    team: str
+    agent: bool
+    clock: Callable[[], float] = time.monotonic
+    refused: set[str] = field(default_factory=set)
+
+    def suit(self, growing: Growing, where: Streams) -> bool:
+        """Whether an answer is streamed: in a thread, and not where a part of it stands already."""
+        reply_to = growing.inbound.reply_to
+        if where == "nowhere" or growing.shown or "stream" in self.refused or not reply_to.get("thread_ts"):
+            return False
+        return where == "everywhere" or (self.agent and is_dm(reply_to))
