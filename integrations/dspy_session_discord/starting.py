@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import discord
 
@@ -32,6 +33,11 @@ class StartingClient(discord.Client):
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Called by discord.py before each session; of the first one it is known that it is allowed."""
         await _may_start(self, initial=initial)
+
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """Called by discord.py with what it hears: once it is closed it has no loop any more to tell anybody in."""
+        if not self.is_closed():
+            super().dispatch(event, *args, **kwargs)
 
 
 class StartingShards(discord.AutoShardedClient):
