@@ -64,7 +64,10 @@ def to_blocks(markdown: str) -> list[Block]:
 
 def table_spans(markdown: str) -> list[tuple[int, int, list[str]]]:
     """The tables of ``markdown`` that stand in nothing else: their first line, the one after them, and their rows."""
-    nodes = SyntaxTreeNode(_parser().parse(markdown)).children
+    try:
+        nodes = SyntaxTreeNode(_parser().parse(markdown)).children
+    except RecursionError:
+        return []
     return [(*node.map, list(_table(node))) for node in nodes if node.type == "table" and node.map is not None]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import ClientError
@@ -277,14 +278,7 @@ class SlackStream:
     async def _fall_back(self) -> None:
         """Go on by edits, with all that there is so far."""
         self._ts = ""
-        growing = Growing(
-            self._growing.inbound,
-            self._growing.buttons,
-            self._growing.polish,
-            tuple(self._ids),
-            self._growing.on_shown,
-            self._growing.may_show,
-        )
+        growing = replace(self._growing, shown=tuple(self._ids))
         edited = await self._rest.enter_async_context(EditedStream.of(self._platform, growing).open())
         await edited.append(self._text)
         if self._task:

@@ -33,8 +33,9 @@ SUGGESTED = [
 
 
 @pytest.fixture
-async def agents() -> AsyncIterator[FakeSlack]:
-    """A Slack in which the app is an agent."""
+async def agents(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSlack]:
+    """A Slack in which the app is an agent, and answers are streamed as fast as they come."""
+    monkeypatch.setattr("dspy_session_slack.streaming.PACE", 0.0)
     async with FakeSlack(bot_scopes={*BOT_SCOPES, "assistant:write"}) as slack:
         yield slack
 

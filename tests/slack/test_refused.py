@@ -17,8 +17,9 @@ from tests.slack.talk import GENERAL
 
 
 async def test_a_bot_that_is_removed_while_it_answers_says_why_and_goes_on_elsewhere(
-    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("dspy_session_slack.platform.EDIT_SECONDS", 0.0)
     stage, more = SlackStage(slack), asyncio.Event()
     model = ScriptedModel(["It is ", more, "nine."], "Here I am.", "It is nine.")
     async with playing(stage, dspy.Predict("message -> reply"), tmp_path, lm=model.lm) as scene:

@@ -105,6 +105,13 @@ def test_one_table_is_slacks_to_show_and_several_are_code():
     assert not re.search(r"^\|", several, re.MULTILINE)
 
 
+@pytest.mark.parametrize("text", ["> " * 900 + "a | b", "*a " * 900 + "b* |" * 900, "[" * 2_000 + "|"])
+def test_what_is_nested_beyond_all_sense_is_said_all_the_same(text: str):
+    for part in parts(text):
+        for saying in sayings(part, [RETRY]):
+            check_blocks(saying.blocks)
+
+
 def test_what_slack_does_not_know_is_read_from_its_refusal():
     told = {"response_metadata": {"messages": ["[ERROR] unsupported type: markdown [json-pointer:/blocks/0/type]", 7]}}
 
