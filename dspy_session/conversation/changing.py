@@ -15,6 +15,8 @@ from dspy_session.conversation import journal, restoring
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.protocols import Change as ChangeType
 from dspy_session.conversation.protocols import ChangeEvent
+from dspy_session.conversation.reading import restored
+from dspy_session.conversation.restoring import Restored
 from dspy_session.errors import SessionError
 from dspy_session.feedback import Signal
 from dspy_session.stores import SHARED, Entry, Settled
@@ -146,26 +148,20 @@ class Changing:
             if whole:
                 if known.beyond is None:
                     break
-                known = restoring.restore(
-                    await self.conversations.store.read(self.hold.key), f"conversation {self.hold.key!r}"
-                )
+                known = await restored(self.conversations.store, self.hold.key)
             for number, turn in zip(known.numbers, known.state.turns, strict=True):
                 if turn.id == turn_id:
                     return number, turn
         raise SessionError(f"the conversation {self.hold.key!r} has no turn {turn_id!r}, or it was taken back")
 
     async def turn_of(self, event_id: str) -> Turn | None:
-        """The turn that answered a message and stands; None when there is none."""
-        known = self.hold.known
-        if known.beyond is not None:
-            known = restoring.restore(
-                await self.conversations.store.read(self.hold.key), f"conversation {self.hold.key!r}"
-            )
-        turns = dict(zip(known.numbers, known.state.turns, strict=True))
-        found: Turn | None = None
-        async for number, entry in self._entries():
-            if number in turns and event_id in restoring.messages_in(entry):
-                found = turns[number]
+        """The turn that answered a message and stands; None when there is none. Mostly it is one of the newest."""
+        known, store = self.hold.known, self.conversations.store
+        entries = (await store.read(self.hold.key, len(known.numbers) or 1)).entries
+        found = _answered(event_id, known, entries)
+        if found is None and known.beyond is not None:
+            known = await restored(store, self.hold.key)
+            found = _answered(event_id, known, (await store.read(self.hold.key)).entries)
         return found
 
     async def told_of(self, turn_id: str) -> Told:
@@ -175,20 +171,18 @@ class Changing:
             SessionError: There is no such turn.
         """
         wanted, _ = await self.find(turn_id)
-        author, others, messages = "", [], frozenset[str]()
-        words: Spans = {}
-        async for number, entry in self._entries():
-            if number == wanted:
-                author, messages = entry.author, restoring.messages_in(entry)
-                words = json.loads(entry.body).get("told", {}).get("words", {})
-            elif entry.about == wanted and entry.kind == SHARED:
+        store, depth = self.conversations.store, len(self.hold.known.numbers) or 1
+        entries = (await store.read(self.hold.key, depth)).entries
+        if wanted not in entries:
+            entries = (await store.read(self.hold.key)).entries
+        own, others = entries[wanted], []
+        words: Spans = json.loads(own.body).get("told", {}).get("words", {})
+        for _, entry in sorted(entries.items()):
+            if entry.about == wanted and entry.kind == SHARED:
                 others.append(entry.author)
             elif entry.about == wanted and entry.kind == "edit":
                 words = json.loads(entry.body).get("words", {})
-        return Told(tuple(sorted(messages)), (author, *others), words)
-
-    def _entries(self) -> AsyncIterator[tuple[int, Entry]]:
-        return numbered(self.conversations.store.entries(self.hold.key))
+        return Told(tuple(sorted(restoring.messages_in(own))), (own.author, *others), words)
 
     async def _write(self, change: journal.Change, *events: ChangeEvent) -> None:
         await self.conversations.write(self.hold, change, events, self.settled, also=self.also)
@@ -201,6 +195,14 @@ def event(hold: Hold, kind: ChangeType, at: float, **details: Any) -> ChangeEven
     # The journal's length names the change: no other change of the conversation ever has it.
     identity = f"{kind}:{hold.key}:{hold.known.length}"
     return ChangeEvent(kind, hold.key, identity, datetime.fromtimestamp(at, UTC), details)
+
+
+def _answered(event_id: str, known: Restored, entries: Mapping[int, Entry]) -> Turn | None:
+    """The newest turn that answered a message, as far as its entry was read."""
+    for number, turn in zip(reversed(known.numbers), reversed(known.state.turns), strict=True):
+        if number in entries and event_id in restoring.messages_in(entries[number]):
+            return turn
+    return None
 
 
 async def numbered(entries: AsyncIterator[Entry]) -> AsyncIterator[tuple[int, Entry]]:

@@ -19,6 +19,7 @@ from dspy_session.conversation.journal import Change
 from dspy_session.conversation.key import ConversationKey
 from dspy_session.conversation.patience import commit_patiently
 from dspy_session.conversation.protocols import ChangeEvent, ConversationEvent, DurableSink, Sink
+from dspy_session.conversation.reading import restored
 from dspy_session.conversation.taking import TakenTurn, TurnRequest
 from dspy_session.conversation.telling import Telling
 from dspy_session.conversation.window import window_of
@@ -191,7 +192,7 @@ class Conversations:
         async with self.holds.hold(str(key)) as hold:
             known = hold.known
             if known.beyond is not None:
-                known = restoring.restore(await self.store.read(str(key)), f"conversation {str(key)!r}")
+                known = await restored(self.store, str(key))
             return known.state.fork()
 
     async def past_turns(self, key: Key) -> list[Turn]:

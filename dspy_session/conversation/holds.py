@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import dspy
 
-from dspy_session.conversation.restoring import Restored, ShallowError, restore
+from dspy_session.conversation.reading import restored
+from dspy_session.conversation.restoring import Restored, ShallowError
 from dspy_session.errors import StoreError
 from dspy_session.locks import TurnLock
 from dspy_session.stores import Lease, Leases, Store
@@ -229,15 +230,14 @@ class Holds:
         # Twice the window: each turn in it saw no more than a window of turns before itself.
         depth = None if window is None else max(1, 2 * window)
         while True:
-            journal = await self._store.read(key, depth)
             try:
-                restored = restore(journal, f"conversation {key!r}", window)
+                found = await restored(self._store, key, depth, window)
             except ShallowError as error:  # its window was larger once
                 depth = error.depth
                 continue
-            if journal.length == 0:
-                restored.state.initial_history = self._seed()
-            return restored
+            if found.length == 0:
+                found.state.initial_history = self._seed()
+            return found
 
     async def _beat(self) -> None:
         """Keep the leases that are in use."""

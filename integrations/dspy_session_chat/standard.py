@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -130,7 +131,7 @@ class StandardCommands:
         rows = [f"| {number} | {_cell(self._shown(you))} | {_cell(self._shown(bot))} |" for number, you, bot in said]
         count = "1 exchange" if len(turns) == 1 else f"{len(turns)} exchanges, the last of them"
         text = "\n".join([f"I remember {count}:", "", "| | You | I |", "|---|---|---|", *rows])
-        transcript = "\n".join(_transcript(turns)).encode(errors="replace")
+        transcript = await asyncio.to_thread(_transcript, turns)
         return Reply(text, files=(ReplyFile("history.md", "text/markdown", transcript),), private=True)
 
     async def forget_me(self, asked: Asked) -> Reply | None:
@@ -167,6 +168,9 @@ class StandardCommands:
 
     async def _failure(self, asked: Asked) -> tuple[Inbound, tuple[str, ...], Spans] | None:
         """The message that had no answer, if nothing has been answered since, and whose words stand where in it."""
+        known = asked.job.hold.known
+        if known.numbers and known.numbers[-1] == known.length - 1:  # it ends with an answer
+            return None
         found: Mapping[str, Any] | None = None
         async for entry in self._means.conversations.store.entries(asked.key):
             if entry.kind == "failed":
@@ -201,7 +205,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _transcript(turns: Sequence[Turn]) -> Iterator[str]:
+def _transcript(turns: Sequence[Turn]) -> bytes:
+    return "\n".join(_lines(turns)).encode(errors="replace")
+
+
+def _lines(turns: Sequence[Turn]) -> Iterator[str]:
     yield "# What I remember\n"
     for turn in turns:
         at = "" if turn.created_at is None else f" · {turn.created_at:%Y-%m-%d %H:%M} UTC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dspy_session.conversation.protocols import ConversationEvent
 from dspy_session.conversation.replaying import events_of
 from dspy_session.conversation.restoring import past_turns
 from dspy_session.feedback import Feedback, score_of, standing
-from dspy_session.stores import Arrival, Inbox
+from dspy_session.stores import Arrival, Entry, Inbox, Journal, MemoryStore
 from tests.conversation.scripted_sink import ScriptedSink
 
 
@@ -255,3 +256,46 @@ async def test_the_turn_that_answered_a_message_is_found() -> None:
             assert found.inputs == {"question": "e1"}
             assert await changing.turn_of("e2") is None  # it was taken back
             assert await changing.turn_of("e3") is None
+
+
+class Counting(MemoryStore):
+    """Counts the entries that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_entries = 0
+
+    async def read(self, key: str, depth: int | None = None) -> Journal:
+        journal = await super().read(key, depth)
+        self.read_entries += len(journal.entries)
+        return journal
+
+    async def entries(self, key: str) -> AsyncIterator[Entry]:
+        async for entry in super().entries(key):
+            self.read_entries += 1
+            yield entry
+
+
+async def test_of_a_recent_message_no_more_is_read_however_long_a_conversation_is() -> None:
+    store = Counting()
+    async with Conversations(Session(Numbered(), max_turns=3, copy_mode="none"), store) as conversations:
+        for number in range(250):
+            request = TurnRequest("k", {"question": str(number)}, event_id=f"e{number}", user="u", with_users=("v",))
+            async with conversations.turn(request) as turn:
+                assert turn is not None
+                await turn.run()
+        conversations.holds.forget()
+        async with conversations.holds.hold("k") as hold:
+            changing = conversations.changing(hold)
+            store.read_entries = 0
+            recent = await changing.turn_of("e248")
+            assert recent is not None
+            told = await changing.told_of(recent.id)
+            assert (told.messages, told.users) == (("e248",), ("u", "v"))
+            assert store.read_entries < 50
+            for event_id, index in (("e0", 0), ("e120", 120)):  # an old one is found all the same
+                old = await changing.turn_of(event_id)
+                assert old is not None
+                assert old.index == index
+                assert (await changing.told_of(old.id)).messages == (event_id,)
+            assert await changing.turn_of("unknown") is None
