@@ -9,10 +9,8 @@ import pytest
 from dspy_session_chat.testing import PlatformContract
 from dspy_session_chat.testing.addressing_contract import AddressingContract
 from dspy_session_chat.testing.asking_contract import AskingContract
-from dspy_session_chat.testing.changes_contract import ChangesContract
 from dspy_session_chat.testing.commands_contract import CommandsContract
 from dspy_session_chat.testing.feedback_contract import FeedbackContract
-from dspy_session_chat.testing.restart_contract import RestartContract
 from dspy_session_slack import Slack
 from tests.loopback.slack import FakeSlack
 from tests.slack.door import Door, door_for
@@ -47,10 +45,8 @@ class TestSlack(PlatformContract):
         return SlackStage(slack)
 
 
-class TestSlackOverHttp(
-    AddressingContract, AskingContract, ChangesContract, CommandsContract, FeedbackContract, RestartContract
-):
-    """What comes in, comes in by another way; how answers go out is the same."""
+class TestSlackOverHttp(AddressingContract, AskingContract, CommandsContract, FeedbackContract):
+    """Events, presses, modals and commands come in by another way; what becomes of them is the same."""
 
     @pytest.fixture
     async def stage(self, slack: FakeSlack) -> AsyncIterator[SlackStage]:

@@ -198,7 +198,7 @@ async def test_what_is_under_way_is_acknowledged_on_its_own_socket_while_another
 
 
 async def test_of_several_sockets_one_that_breaks_holds_nothing_up(slack: FakeSlack, caplog: pytest.LogCaptureFixture):
-    platform = platform_of(slack, sockets=3)
+    platform = platform_of(slack, sockets=3, ping_interval=0.1)
     echo = Echo(platform)
     async with running(platform, echo, slack, 3):
         slack.fail("apps.connections.open", server_error(502), times=4)
