@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import discord
+from cachetools import LRUCache
 
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Inbound
@@ -22,6 +24,9 @@ from dspy_session_discord.staying import stay_in
 from dspy_session_discord.translate import SPOKEN, Ignored, translate
 
 _log = logging.getLogger(__name__)
+
+REMEMBERED_THREADS = 1000
+"""Threads that the bot was taken out of, at most: discord.py goes on to take it for a member, until a restart."""
 
 Listeners = Mapping[str, Callable[..., None]]
 """Who takes which event of discord.py, by its name: ``"on_message"``."""
@@ -52,6 +57,7 @@ class Hearing:
         self._client = client
         self._now = now
         self._reactions = Reactions()
+        self._left: LRUCache[int, None] = LRUCache(REMEMBERED_THREADS)
         self._interactions = Interactions(self._receive, client, offered)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,6 +66,7 @@ class Hearing:
         """Our ears, by what they hear."""
         return {
             "on_message": self._guarded(self._message),
+            "on_thread_remove": self._guarded(self._removal),
             "on_raw_message_edit": self._guarded(self._edit),
             "on_raw_message_delete": self._guarded(self._deletion),
             "on_raw_bulk_message_delete": self._guarded(self._deletion),
@@ -101,8 +108,17 @@ class Hearing:
                 message.channel = channel
         self._guarded(self._placed_message)(message)
 
+    def _removal(self, thread: discord.Thread, _: int) -> None:
+        """Somebody took the bot out of a thread: there it waits for a mention again."""
+        self._left[thread.id] = None
+
     def _placed_message(self, message: discord.Message, me: int) -> None:
         translation = translate(message, me)
+        if isinstance(translation, Inbound) and message.channel.id in self._left:
+            if translation.addressed == "thread":
+                translation = replace(translation, addressed="ambient")
+            elif translation.addressed == "mention":
+                del self._left[message.channel.id]
         if isinstance(translation, Ignored):
             _log.debug("message %s is ignored: %s", message.id, translation.value)
         else:

@@ -13,7 +13,7 @@ from dspy_session_discord.refusal import UNREACHABLE, explain
 
 _log = logging.getLogger(__name__)
 
-OPEN, QUOTE, ATTACH, WRITE = "open a thread", "quote", "attach", "write"
+OPEN, QUOTE, READ, ATTACH, WRITE = "open a thread", "quote", "read", "attach", "write"
 """What may be in the way of."""
 
 REMEMBERED = 1000

@@ -22,7 +22,6 @@ from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Named, Opened, Post, Posted, PostedInPartError, Receive, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
-from dspy_session_discord.before import said_before
 from dspy_session_discord.budget import Budget
 from dspy_session_discord.catching_up import CatchingUp
 from dspy_session_discord.client import Clients
@@ -275,9 +274,10 @@ class Discord:
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages before ``inbound``, oldest first; of the last 200 at most."""
         try:
-            return await said_before(await self._usable_client(), inbound, most)
-        except (PlatformError, *FAILURES) as error:
-            _log.warning("what was said before is not known: %s", explain(error))
+            client = await self._usable_client()
+            return await self._whereabouts.said_before(client, inbound, most)
+        except PlatformError as error:
+            _log.warning("what was said before is not known: %s", error)
             return ()
 
     async def open_thread(self, inbound: Event, title: str) -> Opened:

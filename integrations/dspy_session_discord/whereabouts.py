@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import discord
 
 from dspy_session.errors import PlatformError
 from dspy_session_chat.action import Event
-from dspy_session_chat.platform import Post
+from dspy_session_chat.platform import Post, Said
+from dspy_session_discord.before import said_before
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.obstacles import ATTACH, OPEN, QUOTE, WRITE, Obstacles
+from dspy_session_discord.obstacles import ATTACH, OPEN, QUOTE, READ, WRITE, Obstacles
 from dspy_session_discord.permissions import without
 from dspy_session_discord.place import Place, find
-from dspy_session_discord.refusal import refused_to_post
+from dspy_session_discord.refusal import UNREACHABLE, explain, refused_to_post
 from dspy_session_discord.threads import Threads, name_anew
 
 
@@ -65,6 +67,23 @@ class Whereabouts:
             if post.reply.files and (lacks := without(client, channel_id, "attach_files")):
                 self._obstacles.warn(client, channel_id, ATTACH, f"no files can be sent: the bot's role lacks {lacks}")
         await name_anew(client, channel_id, post)
+
+    async def said_before(self, client: discord.Client, event: Event, most: int) -> Sequence[Said]:
+        """The newest ``most`` messages before ``event``, oldest first; none where Discord does not show them."""
+        channel_id = Destination.from_dict(event.reply_to).channel
+        try:
+            said = await said_before(client, event, most)
+        except (discord.DiscordException, *UNREACHABLE) as error:
+            why = explain(error)
+            said = []
+        else:
+            lacks = "" if said else without(client, channel_id, "read_message_history")  # Discord shows nothing then
+            why = f"the bot's role lacks {lacks}" if lacks else ""
+        if why:
+            self._obstacles.warn(client, channel_id, READ, f"what was said before is not known: {why}")
+        else:
+            self._obstacles.works(channel_id, READ)
+        return said
 
     async def unposted(
         self, client: discord.Client | None, event: Event, place: Place | None, error: PlatformError

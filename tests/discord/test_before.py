@@ -79,7 +79,7 @@ async def test_history_that_cannot_be_had_is_none(
     async with running(platform, keep, fake):
         await fake.say(fake.dm(place.ada), place.ada, "hi")
         inbound = await keep.next()
-        assert await platform.said_before(inbound, 5) == ()
+        assert await platform.said_before(inbound, 5) == []
 
     assert "what was said before is not known: the bot cannot see the channel" in caplog.text
 

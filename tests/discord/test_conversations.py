@@ -115,6 +115,25 @@ async def test_a_thread_that_was_archived_is_still_the_bots(fake: FakeDiscord, p
     assert [inbound.addressed for inbound in echo.received] == ["mention", "thread"]
 
 
+async def test_who_takes_the_bot_out_of_a_thread_has_to_mention_it_to_have_it_back(
+    fake: FakeDiscord, place: Place
+) -> None:
+    async with running(own(fake), keep := Keep(), fake):
+        thread = await fake.open_thread(await fake.say(place.general, place.ada, "hi"), "hi", fake.bot)
+        await keep.next()
+        told = []
+        for words in ("one", None, "two", f"{fake.bot.mention} three", "four"):
+            if words is None:
+                thread.members.discard(fake.bot.id)
+                await fake.announce_members(thread, joined=False)
+            else:
+                await fake.say(thread, place.ada, words)
+                inbound = await keep.next()
+                told.append((inbound.text, inbound.addressed))
+
+    assert told == [("one", "thread"), ("two", "ambient"), ("three", "mention"), ("four", "thread")]
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 async def test_a_thread_that_the_client_has_not_heard_of_is_asked_for(
     fake: FakeDiscord, place: Place, hidden: bool

@@ -195,6 +195,24 @@ async def test_who_may_not_read_what_was_said_answers_without_quoting_it(
     assert warnings(caplog) == ([line] if known else [])
 
 
+async def test_that_it_may_not_read_what_was_said_before_is_told_once(
+    fake: FakeDiscord, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep, platform = Keep(), own(fake)
+    await fake.say(place.general, place.bob, "before")
+    async with running(platform, keep, fake):
+        said = []
+        for change in (fake.deny, None, fake.allow):
+            if change is not None:
+                await change(place.general, "read_message_history")
+            await fake.say(place.general, place.ada, f"{fake.bot.mention} hi")
+            said.append([one.text for one in await platform.said_before(await keep.next(), 5)])
+
+    assert said == [[], [], ["before", "hi", "hi"]]
+    line = "what was said before is not known: the bot's role lacks Read Message History"
+    assert warnings(caplog) == [f"in #general of Acme, {line}"]
+
+
 async def test_who_may_not_attach_files_says_so_to_people_and_once_to_the_operator(
     fake: FakeDiscord, place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
