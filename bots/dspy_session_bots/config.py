@@ -25,6 +25,7 @@ class Settings(BaseSettings):
         slack_client_secret: Its client secret, likewise.
         slack_api_url: Where Slack's Web API is, for GovSlack or a gateway of one's own.
         discord_token: Discord's bot token.
+        discord_shards: Which of Discord's shards this process hears, ``0,1/4``; ``auto`` for as many as it recommends.
         webhook_secret: The signing key that a webhook's receiver knows, ``whsec_…``; several, with spaces between
             them, while keys are rotated.
         store_keys: Keys that encrypt what people say in the store, ``id:base64``; several, with commas between them,
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     slack_client_secret: SecretStr | None = None
     slack_api_url: HttpUrl | None = None
     discord_token: SecretStr | None = None
+    discord_shards: str | None = None
     webhook_secret: SecretStr | None = None
     store_keys: SecretStr | None = None
 

@@ -62,7 +62,7 @@ def platforms_and_sinks(
     if slack_http is not None:
         platforms.append(_slack_over_http(slack_http, settings))
     if discord and settings.discord_token is not None:
-        platforms.append(_discord(settings.discord_token.get_secret_value()))
+        platforms.append(_discord(settings.discord_token.get_secret_value(), settings.discord_shards))
     sinks = [] if settings.webhook_secret is None else _webhooks(webhooks, settings.webhook_secret.get_secret_value())
     return platforms, sinks
 
@@ -132,11 +132,13 @@ def slack_client(settings: Settings) -> AsyncWebClient | None:
     return None if settings.slack_api_url is None else AsyncWebClient(base_url=str(settings.slack_api_url))
 
 
-def _discord(token: str) -> Platform:
+def _discord(token: str, shards: str | None) -> Platform:
     with needs_extra("discord", "--discord"):
         from dspy_session_discord import Discord
         from dspy_session_discord.connection import checked
-    return Discord(token=checked(token), client_options=proxied())
+        from dspy_session_discord.shards import spread_of
+    spread = None if shards is None else spread_of(shards)
+    return Discord(token=checked(token), client_options=proxied(), shards=spread)
 
 
 def _webhooks(urls: Iterable[str], secret: str) -> list[Sink]:

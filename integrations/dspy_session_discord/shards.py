@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -45,6 +46,27 @@ class Shards:
 
 Spread: TypeAlias = Shards | Literal["auto"] | None
 """How servers are spread over connections: over one (None), over as many as Discord recommends, or over these."""
+
+
+def spread_of(text: str) -> Spread:
+    """How servers are spread, as it stands in an environment: ``"auto"``, ``"0,1/4"`` or ``"0-1/4"``.
+
+    Raises:
+        ConfigurationError: It is written otherwise, or there are no such shards.
+    """
+    if text.strip() == "auto":
+        return "auto"
+    written = re.fullmatch(r"\s*(\d+(?:-\d+)?(?:\s*,\s*\d+(?:-\d+)?)*)\s*/\s*(\d+)\s*", text)
+    if written is None:
+        raise ConfigurationError(
+            f"{text!r:.80} are no shards: write auto, or which of how many, such as 0,1/4 or 0-1/4"
+        )
+    of = int(written[2])
+    ids: list[int] = []
+    for part in written[1].split(","):
+        first, _, last = part.partition("-")
+        ids += range(int(first), min(int(last or first), of) + 1)
+    return Shards(ids, of)
 
 
 def checked_spread(spread: Spread) -> Spread:

@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
     over_http = ("SLACK_SIGNING_SECRET", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
-    for name in (*TOKENS, *over_http, "SLACK_API_URL", "WEBHOOK_SECRET"):
+    for name in (*TOKENS, *over_http, "SLACK_API_URL", "DISCORD_SHARDS", "WEBHOOK_SECRET"):
         os.environ.pop(name, None)
     yield tmp_path
     os.environ.clear()
@@ -72,6 +72,17 @@ def test_platforms_that_were_asked_for(folder: Path) -> None:
     platforms, sinks = platforms_and_sinks(settings, slack=True, discord=True, webhooks=[])
     assert ([type(each) for each in platforms], sinks) == ([Slack, Discord], [])
     assert platforms_and_sinks(settings, slack=False, discord=False, webhooks=[]) == ([], [])
+
+
+def test_the_shards_of_a_discord_bot_stand_in_the_environment(folder: Path) -> None:
+    os.environ.update(TOKENS)
+    for written in ("auto", "0,1/4"):
+        os.environ["DISCORD_SHARDS"] = written
+        (platform,), _ = platforms_and_sinks(read_settings(None), slack=False, discord=True, webhooks=[])
+        assert isinstance(platform, Discord)
+    os.environ["DISCORD_SHARDS"] = "some"
+    with pytest.raises(ConfigurationError, match=r"'some' are no shards: write auto, or which of how many"):
+        platforms_and_sinks(read_settings(None), slack=False, discord=True, webhooks=[])
 
 
 def test_slack_over_http_is_for_one_workspace_or_for_many(folder: Path) -> None:

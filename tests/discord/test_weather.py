@@ -12,6 +12,7 @@ from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_discord import Discord, Shards, connection, pace, starting
 from dspy_session_discord.connection import LONGEST_PAUSE, pause_after
 from dspy_session_discord.pace import FREE, LONGEST, WINDOW, Pace
+from dspy_session_discord.shards import spread_of
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Echo, Keep, PromptClient, own, running
 from tests.loopback.discord import FakeDiscord
@@ -163,6 +164,37 @@ def test_connections_that_break_are_made_anew_more_and_more_slowly() -> None:
 def test_shards_that_are_none_are_told_in_one_line(ids: object, of: int, line: str) -> None:
     with pytest.raises(ConfigurationError, match=line):
         Shards(ids, of=of)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("written", "spread"),
+    [
+        ("auto", "auto"),
+        (" 0,1/4 ", Shards([0, 1], of=4)),
+        ("0-1/4", Shards([0, 1], of=4)),
+        ("0, 2-3 / 4", Shards([0, 2, 3], of=4)),
+    ],
+)
+def test_shards_as_they_stand_in_an_environment(written: str, spread: object) -> None:
+    assert spread_of(written) == spread
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ("", "write auto"),
+        ("all", "write auto"),
+        ("1", "write auto"),
+        ("-1/4", "write auto"),
+        ("0-4/4", "from 0 to 3"),
+        ("0-99999999999/4", "from 0 to 3"),
+        ("2-1/4", "from 0 to 3"),
+        ("0/0", "1 or more"),
+    ],
+)
+def test_what_stands_there_and_is_no_shards(written: str, line: str) -> None:
+    with pytest.raises(ConfigurationError, match=line):
+        spread_of(written)
 
 
 def test_options_that_do_not_fit() -> None:
