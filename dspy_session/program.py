@@ -14,6 +14,8 @@ from dspy_session.signatures import is_history
 
 NO_PROGRAM = frozenset({"callbacks", "history", "demos", "traces", "train"})
 """Names of what a module holds beside its program."""
+_HOLDERS = (list, dict, tuple, dspy.Module)
+"""What can hold a predictor."""
 
 
 def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]]:
@@ -26,7 +28,7 @@ def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]
     seen: set[int] = set()  # identities are compared only while the walk holds the objects
 
     def walk(item: Any, at: str) -> Iterator[tuple[str, dspy.Module]]:
-        if not isinstance(item, (dspy.Module, dict, list, tuple)) or id(item) in seen:
+        if id(item) in seen:
             return
         seen.add(id(item))
         if isinstance(item, (dspy.Predict, Session)):
@@ -39,14 +41,17 @@ def modules_below(root: Any, path: str = "") -> Iterator[tuple[str, dspy.Module]
 
 
 def _held(item: dspy.Module | dict[Any, Any] | list[Any] | tuple[Any, ...], at: str) -> Iterator[tuple[str, Any]]:
-    """What a module or a container holds, with its dotted paths."""
+    """The modules and containers that a module or a container holds, with their dotted paths.
+
+    Agents may hold all that they know, a hundred thousand texts of it: these are passed over at once.
+    """
     if isinstance(item, dspy.Module):
         held = [(name, value) for name, value in vars(item).items() if name not in NO_PROGRAM]
-        yield from ((f"{at}.{name}" if at else name, value) for name, value in held)
+        yield from ((f"{at}.{name}" if at else name, value) for name, value in held if isinstance(value, _HOLDERS))
     elif isinstance(item, dict):
-        yield from ((f"{at}[{key!r}]", value) for key, value in item.items())
+        yield from ((f"{at}[{key!r}]", value) for key, value in item.items() if isinstance(value, _HOLDERS))
     else:
-        yield from ((f"{at}[{position}]", value) for position, value in enumerate(item))
+        yield from ((f"{at}[{place}]", value) for place, value in enumerate(item) if isinstance(value, _HOLDERS))
 
 
 @dataclass(frozen=True, slots=True)
