@@ -11,6 +11,7 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import SessionError
 from dspy_session_slack.installed import NotInstalledError
@@ -18,6 +19,29 @@ from dspy_session_slack.reception import EVENT, Reception
 from dspy_session_slack.request import Answer, answer_of
 
 _log = logging.getLogger(__name__)
+
+
+Take = Callable[..., Awaitable[Any]]
+"""Called by Bolt with whatever comes."""
+
+
+def own_app(client: AsyncWebClient, take: Take, *, by_token: bool, many: bool) -> AsyncApp:
+    """A Bolt app with nobody else in it.
+
+    Args:
+        client: Calls Slack.
+        take: Called before Bolt authorizes.
+        by_token: Whether Bolt makes a client of its own, from the token.
+        many: Whether it is for many workspaces.
+    """
+    own: dict[str, Any] = {"token": client.token} if by_token else {"client": client}
+    if many:
+        own = {"client": client, "authorize": _nobody}
+    return AsyncApp(name="dspy-session-slack", before_authorize=take, **own)
+
+
+async def _nobody() -> None:
+    """Bolt wants to be told who may; whatever comes to an app of our own is answered before it asks."""
 
 
 class BoltApp:
@@ -32,7 +56,7 @@ class BoltApp:
     def __init__(
         self,
         given: AsyncApp | None,
-        make: Callable[[Callable[..., Awaitable[Any]]], AsyncApp],
+        make: Callable[[Take], AsyncApp],
         reception: Callable[[], Reception | None],
     ) -> None:
         self._given = given

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
@@ -25,25 +23,23 @@ from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.shown import EditedStream
 from dspy_session_slack.assistant import Assistant
-from dspy_session_slack.bolt_app import BoltApp
-from dspy_session_slack.front_door import FrontDoor
+from dspy_session_slack.bolt_app import BoltApp, Take, own_app
+from dspy_session_slack.entrance import Entrance
 from dspy_session_slack.harmless import harmless, ids_in
 from dspy_session_slack.home import Home
 from dspy_session_slack.installing import Installing
 from dspy_session_slack.key import PLATFORM
-from dspy_session_slack.listening import listening, place_of
 from dspy_session_slack.many import Many, installed_by_oauth, installed_in
-from dspy_session_slack.mounting import AsgiApp, Handler, routes
+from dspy_session_slack.mounting import AsgiApp, routes
 from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.opening import open_thread
 from dspy_session_slack.orders import Told
 from dspy_session_slack.reception import Reception
 from dspy_session_slack.refusals import TokenRefusedError
-from dspy_session_slack.request import Answer, Request
 from dspy_session_slack.saying import parts
 from dspy_session_slack.scopes import Features
 from dspy_session_slack.sign_in import check_fetching, check_tokens
-from dspy_session_slack.sockets import check_sockets, connected
+from dspy_session_slack.sockets import check_sockets
 from dspy_session_slack.streaming import SlackStream
 from dspy_session_slack.streams import Streams, checked_streams
 from dspy_session_slack.transports import Asked, app_token_of
@@ -152,7 +148,9 @@ class Slack:
             who = await self._workspaces.open()
             self._reception = Reception(self._workspaces, receive, self._told, shared=self._app is not None)
             try:
-                async with self._reached(app_token) as ended:
+                async with self._entrance.open(
+                    app_token, self._client, ping_interval=self._ping_interval, sockets=self._sockets
+                ) as ended:
                     _log.info("Listening in Slack as %s", who)
                     await ended()
             finally:
@@ -166,14 +164,14 @@ class Slack:
         Args:
             prefix: What the paths begin with: events go to ``/slack/events``.
         """
-        return routes(self._doors, prefix)
+        return routes(self._entrance.doors, prefix)
 
     @cached_property
     def asgi(self) -> AsgiApp:
         """Where Slack's requests go, for any ASGI server or framework: mounted at ``/slack``, events go to
         ``/slack/events``. The bot has to run beside it.
         """
-        return AsgiApp(lambda: self._doors)
+        return AsgiApp(lambda: self._entrance.doors)
 
     def use_conversations(self, conversations: Conversations) -> None:
         """Called by the bot, before ``run``: where installations are kept, and what is deleted with them."""
@@ -314,55 +312,13 @@ class Slack:
         return None if self._app is None else installed_in(self._app, self._client, time.time)
 
     @cached_property
-    def _bolt(self) -> BoltApp:
-        def make(take: Callable[..., Awaitable[Any]]) -> AsyncApp:
+    def _entrance(self) -> Entrance:
+        def make(take: Take) -> AsyncApp:
             # Given a client, Bolt warns of a SLACK_BOT_TOKEN that it leaves unused.
-            own: dict[str, Any] = {"client": self._client} if self._given_client else {"token": self._client.token}
-            if self._many is not None:
-                own = {"client": self._client, "authorize": _nobody}
-            return AsyncApp(name="dspy-session-slack", before_authorize=take, **own)
+            return own_app(self._client, take, by_token=self._given_client is None, many=self._many is not None)
 
-        return BoltApp(self._app, make, lambda: self._reception)
+        bolt = BoltApp(self._app, make, lambda: self._reception)
+        return Entrance(self._asked, bolt, None if self._oauth is None else self._installing)
 
-    @cached_property
-    def _doors(self) -> dict[str, Handler]:
-        doors: dict[str, Handler] = {"events": FrontDoor(lambda: self._asked.secret, self._bolt.dispatch).answer}
-        if self._oauth is not None:
-            doors |= {"install": self._begin, "oauth_redirect": self._finish}
-        return doors
-
-    async def _begin(self, request: Request) -> Answer:
-        return await self._installing.begin(request) if self._reception is not None else Answer(503)
-
-    async def _finish(self, request: Request) -> Answer:
-        return await self._installing.finish(request) if self._reception is not None else Answer(503)
-
-    @property
-    def _installing(self) -> Installing:
-        assert self._many is not None
-        assert self._many.installing is not None
-        return self._many.installing
-
-    @asynccontextmanager
-    async def _reached(self, app_token: str | None) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-        """Be there for Slack; what is yielded waits for the end of it.
-
-        Raises:
-            PlatformError: Slack does not let us in.
-            ConfigurationError: Nobody can listen where that was asked for.
-        """
-        if app_token is not None:
-            async with connected(
-                self._bolt.app, app_token, self._client, ping_interval=self._ping_interval, count=self._sockets
-            ) as sockets:
-                yield sockets.refused
-        elif self._asked.listen is None:
-            yield asyncio.Event().wait
-        else:
-            async with listening(self.routes(), *place_of(self._asked.listen)) as address:
-                _log.info("Waiting for Slack's requests at http://%s/slack/events", address)
-                yield asyncio.Event().wait
-
-
-async def _nobody() -> None:
-    """Bolt wants to be told who may; whatever comes to an app of our own is answered before it asks."""
+    def _installing(self) -> Installing | None:
+        return None if self._many is None or self._reception is None else self._many.installing
