@@ -89,6 +89,7 @@ class Tab:
         self._socket = socket
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._session: dict[str, str] = {}
+        self._held: asyncio.Queue[str] = asyncio.Queue()
         self.complaints: list[str] = []
         """What the browser reported as wrong: exceptions, refused content, failed requests."""
 
@@ -121,6 +122,8 @@ class Tab:
                     answer.set_exception(RuntimeError(said["error"]["message"]))
                 else:
                     answer.set_result(said["result"])
+            elif said["method"] == "Fetch.requestPaused":
+                self._held.put_nowait(said["params"]["requestId"])
             elif said["method"] == "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(said["params"]["exceptionDetails"]))
             elif said["method"] == "Log.entryAdded" and said["params"]["entry"]["level"] == "error":
@@ -138,6 +141,21 @@ class Tab:
         await self.run("window.stale = true")
         await self.command("Page.reload")
         await self.until("!window.stale && document.readyState === 'complete'")
+
+    @contextlib.asynccontextmanager
+    async def reloading(self, late: str) -> AsyncIterator[None]:
+        """Load the page anew, but for a file that comes only when the block is left.
+
+        Args:
+            late: The file's address, with ``*`` for anything.
+        """
+        await self.command("Fetch.enable", patterns=[{"urlPattern": late}])
+        await self.command("Page.reload", ignoreCache=True)
+        async with asyncio.timeout(PATIENCE):
+            held = await self._held.get()
+        yield
+        await self.command("Fetch.continueRequest", requestId=held)
+        await self.command("Fetch.disable")
 
     async def run(self, script: str) -> Any:
         """The value of an expression in the page."""

@@ -223,6 +223,21 @@ async def test_a_new_thread_has_counts_of_its_own(tmp_path: Path):
         assert not await tab.run("document.getElementById('no-turns').hidden")
 
 
+async def test_who_wants_a_new_thread_before_the_page_is_ready_gets_one(tmp_path: Path):
+    async with opened(tmp_path) as (tab, visitor):
+        await say(tab, "Hello")
+        await tab.until_text(FIRST, "So you say.")
+        async with tab.reloading(late="*/app.js*"):
+            await tab.until("document.getElementById('new-thread')")
+            await tab.run("document.getElementById('new-thread').click()")
+            assert await tab.run("location.hash") == "#one"  # nobody listens yet
+        await tab.until("document.getElementById('agent')?.textContent")
+        await tab.until("location.hash !== '#one' && document.querySelectorAll('.exchange').length === 0")
+        await say(tab, "Elsewhere")
+        await tab.until_text(FIRST, "Elsewhere")
+        assert visitor.received[-1].key.thread != "one"
+
+
 async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(tmp_path: Path):
     buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny", "c1", "danger"))
     open_streams = []
