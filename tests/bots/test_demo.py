@@ -49,7 +49,7 @@ async def test_the_demo_talks_remembers_and_finishes_what_it_says(tmp_path: Path
     brain = Brain()
     async with open_model_server(StubModel(brain)) as server, asyncio.timeout(PATIENCE * 2):
         (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in server.environment.items()))
-        async with started("demo", "--lm", "openai/stub", "--no-open", folder=tmp_path, anew=True) as program:
+        async with started("demo", "--lm", "openai/stub", "--no-open", folder=tmp_path) as program:
             said = await until(program, "Ctrl-C")
             assert re.search(r"Model +openai/stub\n +Kept in +sqlite:///playground\.db\n", said)
             url = re.search(r"Open +(http://127\.0\.0\.1:\d+)/\n", said)
