@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,15 @@ ACTION_ID = 255
 TITLE = 24
 METADATA = 3_000
 LABEL = 2_000
+FIELDS = {
+    "section": {"type", "text", "block_id", "expand"},
+    "markdown": {"type", "text", "block_id"},
+    "actions": {"type", "elements", "block_id"},
+    "context_actions": {"type", "elements", "block_id"},
+}
+"""What a block may have, of what we use."""
+
+_HEAD_ENDS = re.compile(r"[ ]{0,3}\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*")
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,8 @@ def check_blocks(blocks: list[Block]) -> None:
         _check(block, f"[json-pointer:/blocks/{number}]")
     if sum(len(words) for words, markdown in words_of(blocks) if markdown) > MARKDOWN:
         raise _invalid(f"must be less than {MARKDOWN + 1} characters [json-pointer:/blocks]")
+    if sum(_tables(words) for words, markdown in words_of(blocks) if markdown) > 1:
+        raise _invalid("only_one_table_allowed [json-pointer:/blocks]")
     if sum(len(words) for words, _ in words_of(blocks)) > ALL_BLOCKS:
         raise Refused("msg_blocks_too_long")
 
@@ -111,12 +123,14 @@ def seen_buttons(blocks: list[Block]) -> Iterator[SeenButton]:
 
 
 def _check(block: Block, where: str) -> None:
+    if block["type"] not in FIELDS:
+        raise _invalid(f"unsupported type: {block['type']} {where}")
+    _known(block, FIELDS[block["type"]], where)
     match block["type"]:
         case "section":
+            _known(block["text"], {"type", "text", "verbatim"}, where)
             _limit(block["text"]["text"], SECTION_TEXT, where)
         case "markdown":
-            if set(block) - {"type", "text", "block_id"}:
-                raise _invalid(f"unknown field {where}")
             _limit(block["text"], MARKDOWN, where)
         case "actions":
             _check_buttons(block["elements"], where)
@@ -125,8 +139,28 @@ def _check(block: Block, where: str) -> None:
                 raise _invalid(f"no more than {MOST_CONTEXT} items allowed {where}")
             for element in block["elements"]:
                 _check_feedback(element, where)
-        case other:
-            raise _invalid(f"unsupported type: {other} {where}")
+
+
+def _known(thing: dict[str, Any], fields: Collection[str], where: str) -> None:
+    if unknown := sorted(set(thing) - set(fields)):
+        raise _invalid(f"invalid additional property: {unknown[0]} {where}")
+
+
+def _cells(row: str) -> int:
+    return len(row.strip().removeprefix("|").removesuffix("|").split("|"))
+
+
+def _tables(text: str) -> int:
+    """The tables of a text, by the lines under their heads."""
+    count, fenced, within, before = 0, False, False, ""
+    for line in text.split("\n"):
+        within = within and bool(line.strip())
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not (fenced or within) and _HEAD_ENDS.fullmatch(line) and "|" in line and _cells(before) == _cells(line):
+            count, within = count + 1, True
+        before = line
+    return count
 
 
 def _check_buttons(elements: list[dict[str, Any]], where: str) -> None:
@@ -135,6 +169,7 @@ def _check_buttons(elements: list[dict[str, Any]], where: str) -> None:
     if len({element["action_id"] for element in elements}) < len(elements):
         raise _invalid(f"`action_id` already exists {where}")
     for element in elements:
+        _known(element, {"type", "text", "action_id", "value", "style"}, where)
         _limit(element["text"]["text"], BUTTON_TEXT, where)
         _limit(element["value"], BUTTON_VALUE, where)
         _limit(element["action_id"], ACTION_ID, where)
