@@ -16,10 +16,11 @@ from tests.loopback.discord import payloads
 from tests.loopback.discord.buckets import Buckets
 from tests.loopback.discord.commands import ATTACHMENT, ON_MESSAGE, STRING, CommandLists
 from tests.loopback.discord.faults import Fault, Faults, When
-from tests.loopback.discord.gateway import PRIVILEGED, Gateway, Intent, Session
+from tests.loopback.discord.gateway import Gateway
 from tests.loopback.discord.interactions import Interaction, Kind
 from tests.loopback.discord.network import RESUME_GATEWAY, Certificates, LoopbackResolver
 from tests.loopback.discord.rest import Rest
+from tests.loopback.discord.sessions import PRIVILEGED, Intent, Session
 from tests.loopback.discord.snowflakes import Snowflakes
 from tests.loopback.discord.uploads import MAX_FILE_BYTES, Cdn
 from tests.loopback.discord.world import FORUMS, THREAD_STARTER, Channel, ChannelType, Guild, Message, Role, User
