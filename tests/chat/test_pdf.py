@@ -60,7 +60,8 @@ async def test_the_text_of_a_pdf_is_read_as_far_as_there_is_room() -> None:
     assert in_words(two, ())[0].startswith("--- Attached file bells.pdf, the first 2 of 3 pages ---\nBells of bronze\n")
 
 
-async def test_a_pdf_without_text_that_can_be_read_is_said_in_one_line() -> None:
+async def test_a_pdf_without_text_that_can_be_read_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "GRACE_SECONDS", 600.0)
     page = pdf("words")
     files = (locked(page, "secret"), page[:60], pdf(""), packed(UNFOLDED))
     *lines, bomb = [found.left_out for found in await asyncio.gather(*map(read, files))]

@@ -76,7 +76,7 @@ async def pages_of(data: bytes, *, pages: int, characters: int, seconds: float =
     finally:
         if reader.returncode is None:
             reader.kill()
-            await reader.wait()
+            await reader.communicate()  # its pipes are closed then, too
     return _understood(written)
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MEMORY = 1024 * 1024 * 1024
 """Bytes that it may take: a file of some kilobytes may unfold to many more. Not on Windows."""
 
+LONGEST_PAGE = 1_000_000
+"""Characters of one page, for what is written is held in memory; a book has as many."""
+
 
 def main() -> None:
     """Read; the arguments are the pages, the characters and the seconds after which it ends."""
@@ -56,7 +59,7 @@ def _read(data: bytes, pages: int, characters: int, seconds: float) -> dict[str,
 def _text(reader: PdfReader, number: int) -> str:
     """The text of a page; none of one that is broken."""
     try:
-        return reader.pages[number].extract_text().strip()
+        return reader.pages[number].extract_text().strip()[:LONGEST_PAGE]
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # as above; the other pages may be sound
