@@ -27,6 +27,8 @@ from worker import Run, Worker
 PEOPLE, EACH_SECOND, SECONDS = 400, 200, 20
 MODEL_SECONDS = 0.3
 LONGEST_ACK = 1.0
+SLACKS_PAUSES = (0.0, 60.0, 300.0)
+"""Seconds before Slack sends again what was not acknowledged."""
 GOODBYE = "goodbye"
 ROOT = Path(__file__).parent.parent
 
@@ -95,6 +97,7 @@ def the_people(slack_port: int, port: int) -> dict[str, Any]:
     async def talk() -> dict[str, Any]:
         async with reached() as slack:
             http, loop = slack.http, asyncio.get_running_loop()
+            slack.sockets.pauses = SLACKS_PAUSES
             for number in range(PEOPLE):
                 user = User(f"U{number:05d}", f"person{number}", f"Person {number}")
                 slack.workspace.add(user, Channel(f"D{number:05d}", "im", members={user.id, slack.bot.id}))
@@ -108,12 +111,11 @@ def the_people(slack_port: int, port: int) -> dict[str, Any]:
                 async with asyncio.timeout(2 * SECONDS), slack.sockets.changed:
                     await slack.sockets.changed.wait_for(lambda: len(slack.posts) >= EACH_SECOND * SECONDS)
             answered = loop.time() - began
-            await slack.sockets.settled()
             posts = Counter(post.channel for post in slack.posts)
             tries = Counter(len(delivery.envelope_ids) for delivery in slack.deliveries)
             found = {"acks": list(http.seconds), "statuses": dict(Counter(map(str, http.statuses)))}
             await slack.say(GOODBYE, channel="D00000", user="U00000")
-            await slack.sockets.settled()
+            await slack.deliveries[-1].acked.wait()
             return found | {
                 "late": late,
                 "answered_after": answered,

@@ -79,11 +79,16 @@ class SocketMode:
 
     Args:
         ack_timeout: Seconds that the app has for an acknowledgement; Slack gives 3.
+
+    Attributes:
+        pauses: Seconds before each of the retries.
+        may_retry: Set while there are retries at all.
     """
 
     def __init__(self, ack_timeout: float) -> None:
         self.ack_timeout = ack_timeout
         self.carried: Carry | None = None
+        self.pauses = (0.0,) * RETRIES
         self.may_retry = asyncio.Event()
         self.may_retry.set()
         self.connections: list[Connection] = []
@@ -169,6 +174,7 @@ class SocketMode:
         while len(delivery.envelope_ids) - first <= retries:
             if reason:
                 await self.may_retry.wait()
+                await asyncio.sleep(self.pauses[len(delivery.envelope_ids) - first - 1])
             if self.carried is not None:
                 reason = await self._carry(self.carried, delivery, reason)
                 if not reason:
