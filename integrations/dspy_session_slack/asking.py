@@ -102,5 +102,6 @@ async def _said(client: AsyncWebClient, bot: BotUser, question: Question) -> str
             raise NotAskedError(
                 f"I am not in this conversation: write `/invite @{bot.name}` here, or ask me in a direct message."
             ) from None
-        raise NotAskedError(f"I could not ask that here: {refusal_to_post(error, question.channel)}") from None
+        place = f"#{question.channel_name}" if question.channel_name else "here"  # nobody knows a channel by its id
+        raise NotAskedError(f"I could not ask that here: {refusal_to_post(error, place)}") from None
     return str(answer["ts"])

@@ -44,7 +44,8 @@ async def open_thread(client: AsyncWebClient, threads: Threads, inbound: Event, 
     try:
         answer = await client.chat_postMessage(channel=channel, text=text, **HARMLESS)
     except (SlackApiError, ClientError, OSError) as error:
-        raise refusal_to_post(error, channel) from None
+        # People read it, and know no channel by its id.
+        raise refusal_to_post(error, f"#{inbound.channel_name}" if inbound.channel_name else "here") from None
     ts = answer["ts"]
     threads.join(channel, ts)
     return Opened(

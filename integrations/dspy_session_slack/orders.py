@@ -25,7 +25,7 @@ from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.directory import Directory
 from dspy_session_slack.harmless import ids_in, read_out
 from dspy_session_slack.interactions import PATIENCE
-from dspy_session_slack.key import PLATFORM
+from dspy_session_slack.key import PLATFORM, is_dm
 from dspy_session_slack.plaintext import mentions
 from dspy_session_slack.presses import SUBMITTED
 from dspy_session_slack.refusals import error_code
@@ -37,6 +37,9 @@ from dspy_session_slack.split import to_messages
 from dspy_session_slack.threads import Threads
 
 _log = logging.getLogger(__name__)
+
+UNNAMED = ("directmessage", "privategroup", "mpdm-")
+"""How the names begin that Slack tells in the place of a channel's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class Orders:
             await self._tell(command.respond, wanted.text)
             return
         author = self._author(command.user, command.handle)
-        channel_name = "" if command.direct else str(body.get("channel_name") or "")
+        channel_name = self._name(command.channel, body.get("channel_name"))
         if isinstance(wanted, Ask):
             await self._ask(
                 Question(
@@ -163,7 +166,11 @@ class Orders:
         message, text = found
         author = self._author(who, user.get("name") or user.get("username"))
         await self._ask(
-            Question(message.channel, message.thread, author, text, message.quoted, respond=message.respond)
+            Question(
+                *(message.channel, message.thread, author, text, message.quoted),
+                channel_name=self._name(message.channel, None),
+                respond=message.respond,
+            )
         )
 
     async def _ask(self, question: Question) -> None:
@@ -181,6 +188,13 @@ class Orders:
     def _author(self, user: str, handle: object) -> Author:
         name = self._directory.known([user]).get(user) or (handle if isinstance(handle, str) and handle else user)
         return Author(user, name, workspace=self._bot.team_id)
+
+    def _name(self, channel: str, told: object) -> str:
+        """What people call a channel; for a private one or a DM, Slack tells no name of its own."""
+        if is_dm({"channel": channel}):
+            return ""
+        known = self._directory.known([channel]).get(channel)
+        return known or (told if isinstance(told, str) and not told.startswith(UNNAMED) else "")
 
     async def _tell(self, address: str, markdown: str) -> None:
         """Say something to whoever gave an order alone."""

@@ -48,5 +48,5 @@ async def test_it_needs_no_link(slack: FakeSlack):
 
 
 async def test_where_the_bot_may_not_write_it_opens_none(slack: FakeSlack):
-    with pytest.raises(PlatformError, match="the bot is not in the channel C0ELSEWHERE"):
+    with pytest.raises(PlatformError, match="the bot is not in the channel here"):
         await platform_of(slack).open_thread(some_inbound("C0ELSEWHERE"), "Lunch")

@@ -156,7 +156,7 @@ async def test_in_the_dm_of_an_agent_each_message_and_each_question_begins_a_thr
     ("channel", "fault", "told"),
     [
         (ELSEWHERE, None, "I am not in this conversation: write `/invite @helper` here"),
-        (GENERAL, refused("is_archived"), "I could not ask that here: the channel C0GENERAL is archived"),
+        (GENERAL, refused("is_archived"), "I could not ask that here: the channel #general is archived"),
         (GENERAL, refused("restricted_action"), "a setting of the workspace keeps the bot from posting"),
     ],
 )
@@ -171,6 +171,7 @@ async def test_a_question_that_cannot_be_said_is_told_to_whoever_asked_alone(
 
     (said,) = slack.responses.said
     assert told in said["text"]
+    assert channel not in said["text"]
     assert (said["response_type"], said["user"], said["channel"]) == ("ephemeral", ANN, channel)
     assert echo.heard == slack.posts == []
     assert delivery.acked.is_set()
