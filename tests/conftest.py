@@ -25,7 +25,16 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+_COVERING = ("chat", "contract", "conversation", "session", "sinks", "stores", "test_redaction.py")
+"""The tests that are about ``dspy_session``: to be watched makes a test half as slow again, so no others are."""
+
 _refused: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] not in _COVERING:
+            item.add_marker(pytest.mark.no_cover)
 
 
 def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
