@@ -14,6 +14,7 @@ from dspy_session.conversation.runtime import Runtime
 from dspy_session_chat import Access, Author, Limits, Manners, Press, ask_first
 from dspy_session_chat.testing import ChatTester, Message
 from tests.chat.agents import held
+from tests.chat.later import later
 from tests.stub_lm import Prompt, StubModel
 
 
@@ -147,12 +148,12 @@ async def test_an_answer_that_came_before_the_restart_counts_after_it(tmp_path: 
         assert sum("May I use" in message.text for message in later.seen()) == 1
 
 
-async def test_people_take_the_time_of_people() -> None:
+async def test_people_take_the_time_of_people(monkeypatch: pytest.MonkeyPatch) -> None:
     agent = Deleter()
-    async with ChatTester(held(agent), limits=Limits(seconds=0.3)) as chat:
+    async with ChatTester(held(agent), limits=Limits(seconds=5.0)) as chat:
         asked = await chat.start("bob")
         asking = await question(chat)
-        await asyncio.sleep(0.5)  # longer than the agent may take
+        later(monkeypatch, 6.0)  # longer than the agent may take
         await chat.press("Approve", asking)
         assert (await asked.reply()).text == "bob is deleted"
 

@@ -12,6 +12,7 @@ from dspy_session_chat.rules.access import NOT_YOU
 from dspy_session_chat.rules.manners import Busy
 from dspy_session_chat.testing import Asked, ChatTester
 from tests.chat.agents import Parrot, Speaker, held
+from tests.chat.later import later
 
 
 def chatting(agent: Parrot, busy: Busy, **options: object) -> ChatTester:
@@ -170,14 +171,17 @@ async def test_with_nothing_to_stop_that_is_said() -> None:
         assert (await chat.answer_to(stale)).text == "There is nothing to stop."
 
 
-async def test_an_answer_that_takes_too_long_says_so() -> None:
+async def test_an_answer_that_takes_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     from dspy_session_chat import Limits
 
     speaker = Speaker("Once upon |a time", "The end.")
-    async with ChatTester(dspy.Predict("message -> reply"), lm=speaker.lm, limits=Limits(seconds=0.3)) as chat:
-        reply = await chat.say("Tell me a story")
+    async with ChatTester(dspy.Predict("message -> reply"), lm=speaker.lm, limits=Limits(seconds=5.0)) as chat:
+        asked = await chat.start("Tell me a story")
+        await chat.until(lambda: any("Once upon" in message.text for message in chat.seen()))
+        later(monkeypatch, 6.0)
+        reply = await asked.reply()
         assert reply.text.startswith("Once upon\n\n*(")
-        assert "0.3 seconds" in reply.text
+        assert "5 seconds" in reply.text
         assert [turn.stopped for turn in await chat.turns()] == ["timeout"]
         assert (await chat.say("And then?")).text == "The end."
 
