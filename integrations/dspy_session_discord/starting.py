@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import discord
+from discord.gateway import KeepAliveHandler
 
 from dspy_session.errors import PlatformUnavailableError
 from dspy_session_discord.refusal import UNREACHABLE, explain
@@ -32,7 +34,7 @@ class StartingClient(discord.Client):
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Called by discord.py before each session; of the first one it is known that it is allowed."""
-        await _may_start(self, initial=initial)
+        await _may_start(self, shard_id, initial=initial)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """Called by discord.py with what it hears: once it is closed it has no loop any more to tell anybody in."""
@@ -45,7 +47,7 @@ class StartingShards(discord.AutoShardedClient):
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Called by discord.py before each session; of the first one it is known that it is allowed."""
-        await _may_start(self, initial=initial)
+        await _may_start(self, shard_id, initial=initial)
 
 
 async def wait_until_startable(client: discord.Client) -> None:
@@ -59,13 +61,22 @@ async def wait_until_startable(client: discord.Client) -> None:
         await asyncio.sleep(seconds)
 
 
-async def _may_start(client: discord.Client, *, initial: bool) -> None:
+async def _may_start(client: discord.Client, shard_id: int | None, *, initial: bool) -> None:
     if initial:
         return
     # discord.py gives us less than a minute, so the long wait is for whoever connects.
     if await _seconds_until_startable(client):
+        await _hang_up(client, shard_id)
         raise NoSessionLeftError
     await asyncio.sleep(BETWEEN_SECONDS)
+
+
+async def _hang_up(client: discord.Client, shard_id: int | None) -> None:
+    """Close the connection that is to be identified: discord.py would leave it open, and its thread of heartbeats."""
+    beating = [thread for thread in threading.enumerate() if isinstance(thread, KeepAliveHandler)]
+    for thread in beating:
+        if thread.shard_id == shard_id and thread.ws.token == client.http.token:
+            await thread.ws.close()
 
 
 async def _seconds_until_startable(client: discord.Client, *, all_shards: bool = False) -> float:

@@ -90,9 +90,9 @@ async def test_sessions_are_resumed_begun_anew_and_lost_by_chance(fake: FakeDisc
 async def test_where_no_session_may_be_started_the_bot_waits(
     fake: FakeDiscord, place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gateway, platform = fake.gateway, own(fake)
+    gateway, platform, keep = fake.gateway, own(fake), Keep()
     gateway.starts_left, gateway.starts_again_ms = 0, 0
-    run = asyncio.create_task(platform.run(Keep()))
+    run = asyncio.create_task(platform.run(keep))
     await fake.until(lambda: fake.requested("GET", "/gateway/bot") > 1)
     assert not gateway.connections
     gateway.starts_left = 1
@@ -104,6 +104,8 @@ async def test_where_no_session_may_be_started_the_bot_waits(
     assert (gateway.identified, gateway.overdrawn, gateway.live) == (1, False, [])
     gateway.starts_left = 1
     await fake.until(lambda: gateway.identified == 2)
+    await fake.say(fake.dm(place.ada), place.ada, "hi")
+    await keep.next()  # who is cancelled while it connects leaves discord.py's thread of heartbeats behind
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
 
