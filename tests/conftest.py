@@ -35,6 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(Path(__file__).parent).parts[0] not in _COVERING:
             item.add_marker(pytest.mark.no_cover)
+    items.sort(key=lambda item: item.path.name != "test_soak.py")  # the longest first: nobody waits for it at the end
 
 
 def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
