@@ -68,7 +68,7 @@ async def test_one_agent_lives_in_slack_and_discord_and_remembers_over_a_restart
             await slack.connected()
             await discord.connected()
             await slack.say("What is my name?", channel="C0GENERAL", user="U0BEN", thread_ts=asked["ts"])
-            await slack.until(lambda: slack.shown("C0GENERAL", asked["ts"])[-1].text == "You are *Ann*.")
+            await slack.until(lambda: slack.shown("C0GENERAL", asked["ts"])[-1].text == "You are **Ann**.")
             await discord.say(in_discord.channel, ada, "What is my name?")
             again = await discord.next_post()
             await discord.until(lambda: again.content == "You are **Ada**.")

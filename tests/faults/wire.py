@@ -17,7 +17,7 @@ from typing import Any
 
 from dspy_session.conversation import Conversations
 from dspy_session.errors import PlatformError, PlatformUnavailableError
-from dspy_session_chat import Button, Event, Post, Posted, Receive
+from dspy_session_chat import Button, Event, Growing, Post, Posted, Receive
 from dspy_session_chat.action import event_from_json
 from dspy_session_chat.markup.split import split
 
@@ -194,14 +194,19 @@ class Wire:
 class StreamingWire(Wire):
     """One that can show an answer while it is written; nobody looks."""
 
+    message_ids = ()
+
     @contextlib.asynccontextmanager
-    async def stream(self, inbound: Event) -> AsyncIterator[StreamingWire]:
+    async def stream(self, growing: Growing) -> AsyncIterator[StreamingWire]:
         yield self
 
     async def status(self, text: str) -> None:
         pass
 
     async def append(self, text: str) -> None:
+        pass
+
+    async def disown(self, known: Sequence[str]) -> None:
         pass
 
 
