@@ -27,7 +27,7 @@ from tests.loopback.discord.world import FORUMS, THREAD_STARTER, Channel, Channe
 
 Payload = dict[str, Any]
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds that a test waits for what must happen."""
 
 MESSAGE_CONTENT_SWITCH = 1 << 19

@@ -48,7 +48,7 @@ EVENTS = frozenset(
     }
 )
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 """Seconds that a test waits for something before it fails."""
 
 
