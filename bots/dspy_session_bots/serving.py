@@ -135,7 +135,7 @@ def slack_client(settings: Settings) -> AsyncWebClient | None:
 def _discord(token: str, shards: str | None) -> Platform:
     with needs_extra("discord", "--discord"):
         from dspy_session_discord import Discord
-        from dspy_session_discord.connection import checked
+        from dspy_session_discord.login import checked
         from dspy_session_discord.shards import spread_of
     spread = None if shards is None else spread_of(shards)
     return Discord(token=checked(token), client_options=proxied(), shards=spread)

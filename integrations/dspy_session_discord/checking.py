@@ -10,8 +10,8 @@ import discord
 
 from dspy_session.errors import PlatformError
 from dspy_session_chat.finding import Finding
-from dspy_session_discord.connection import checked
 from dspy_session_discord.invite import invite
+from dspy_session_discord.login import checked
 from dspy_session_discord.refusal import UNREACHABLE, explain
 from dspy_session_discord.survey import Spot, closely, survey
 from dspy_session_discord.wanted import PLACES

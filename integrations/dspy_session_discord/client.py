@@ -12,7 +12,8 @@ import discord
 
 from dspy_session.errors import ConfigurationError, PlatformUnavailableError
 from dspy_session_discord.budget import Budget
-from dspy_session_discord.connection import ClientLostError, checked, log_in, own_client, stay_connected
+from dspy_session_discord.connection import ClientLostError, own_client, stay_connected
+from dspy_session_discord.login import checked, log_in
 from dspy_session_discord.refusal import NO_MESSAGE_CONTENT
 from dspy_session_discord.shards import Spread
 
@@ -20,9 +21,6 @@ _log = logging.getLogger(__name__)
 
 LOGIN_SECONDS = 30.0
 """How long an answer waits for the client to log in."""
-
-AGAIN_SECONDS = 10.0
-"""Seconds between two tries to log in anew, where a client was lost."""
 
 Listening = Callable[[discord.Client, asyncio.Event], AbstractAsyncContextManager[None]]
 """Hears through a client for as long as its block runs; the event is set once the client is logged in."""
@@ -79,12 +77,13 @@ class Clients:
         """Be there until cancelled.
 
         Raises:
-            PlatformError: There is no token, Discord refuses it or the intents, or cannot be reached at the start.
+            PlatformError: There is no token, Discord refuses it or the intents, or cannot be reached at the start by a
+                connector that was given.
             ConfigurationError: It is running already, or the client to use was closed.
         """
         if self._logged_in is not None:
             raise ConfigurationError("this Discord platform is running already; make one per bot")
-        logged_in, lost = asyncio.Event(), False
+        logged_in = asyncio.Event()
         self._logged_in = logged_in
         try:
             while True:
@@ -93,12 +92,6 @@ class Clients:
                 except ClientLostError:
                     if self._bot is not None:
                         raise
-                    lost = True
-                except PlatformUnavailableError as error:
-                    if not lost:
-                        raise
-                    _log.warning("The bot logs in again in %.0f s: %s", AGAIN_SECONDS, error)
-                    await asyncio.sleep(AGAIN_SECONDS)
         finally:
             self._client = self._logged_in = None
             logged_in.set()  # answers that still wait learn that they wait in vain
@@ -128,7 +121,7 @@ async def borrowed(bot: discord.Client, token: str | None) -> AsyncIterator[disc
 
     Raises:
         ConfigurationError: It is closed.
-        PlatformError: Discord refuses the token, or cannot be reached.
+        PlatformError: Discord refuses the token, or cannot be reached by a connector that the bot was given.
     """
     if bot.is_closed():
         raise ConfigurationError("the bot was closed, and discord.py cannot open a client again; make a new one")

@@ -1,4 +1,4 @@
-"""Getting into Discord and staying there: our own client, its intents, logging in."""
+"""Getting into Discord and staying there: our own client, its intents, its connection."""
 
 from __future__ import annotations
 
@@ -12,53 +12,18 @@ import discord
 
 from dspy_session.errors import PlatformError
 from dspy_session_discord.budget import Budget
-from dspy_session_discord.pace import Pace
-from dspy_session_discord.refusal import (
-    MALFORMED_TOKEN,
-    NO_MESSAGE_CONTENT,
-    NO_TOKEN,
-    UNREACHABLE,
-    connection_refused,
-    explain,
-    login_refused,
-)
+from dspy_session_discord.login import log_in
+from dspy_session_discord.pace import Pace, pause_after
+from dspy_session_discord.refusal import NO_MESSAGE_CONTENT, connection_refused, explain
 from dspy_session_discord.shards import Shards, Spread, options_of
 from dspy_session_discord.starting import NoSessionLeftError, StartingClient, StartingShards, wait_until_startable
 from dspy_session_discord.watching import watching
 
 _log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
-"""Seconds before a connection that takes the place of one that broke over what Discord sent; each pause is twice the
-one before, until a connection has lasted for longer than the longest."""
-
 
 class ClientLostError(PlatformError):
     """discord.py has closed its client over something that Discord sent, and cannot open it again."""
-
-
-def pause_after(pause: float, lasted: float) -> float:
-    """Seconds to wait once a connection broke.
-
-    Args:
-        pause: What was waited before that connection; 0 for the first.
-        lasted: Seconds that it lasted.
-    """
-    return FIRST_PAUSE if lasted > LONGEST_PAUSE else min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * pause))
-
-
-def checked(token: str | None) -> str:
-    """``token`` without the white space around it.
-
-    Raises:
-        PlatformError: There is none, or it cannot be one.
-    """
-    token = (token or "").strip()
-    if not token:
-        raise PlatformError(NO_TOKEN)
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise PlatformError(MALFORMED_TOKEN)
-    return token
 
 
 @asynccontextmanager
@@ -77,7 +42,7 @@ async def own_client(
         spread: How servers are spread over connections.
 
     Raises:
-        PlatformError: Discord refuses the token, or cannot be reached.
+        PlatformError: Discord refuses the token, or cannot be reached by the connector in the options.
     """
     # How many shards Discord recommends is not known yet.
     side_by_side = len(spread.ids) if isinstance(spread, Shards) else 1 if spread is None else 16
@@ -93,18 +58,6 @@ async def own_client(
         async with _client(options, spread, message_content=False) as modest:
             await log_in(modest, token)
             yield modest
-
-
-async def log_in(client: discord.Client, token: str) -> None:
-    """Log in, so that the API can be used.
-
-    Raises:
-        PlatformError: Discord refuses the token, or cannot be reached.
-    """
-    try:
-        await client.login(token)
-    except (discord.LoginFailure, discord.HTTPException, *UNREACHABLE) as error:
-        raise login_refused(error) from None
 
 
 async def stay_connected(client: discord.Client) -> None:

@@ -1,4 +1,4 @@
-"""How fast connections may follow each other."""
+"""How fast connections may follow each other, and tries to have one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ FREE = 3
 
 LONGEST = 30.0
 """Seconds between two at most: discord.py gives up on a connection after 60."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+"""Seconds before another try to log in, or a connection that takes the place of one that broke over what Discord sent;
+each pause is twice the one before, until a connection has lasted for longer than the longest."""
+
+
+def pause_after(pause: float, lasted: float) -> float:
+    """Seconds to wait once a connection broke, or none came about.
+
+    Args:
+        pause: What was waited before that connection; 0 for the first.
+        lasted: Seconds that it lasted.
+    """
+    return FIRST_PAUSE if lasted > LONGEST_PAUSE else min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * pause))
 
 
 class Pace:

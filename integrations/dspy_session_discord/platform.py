@@ -159,7 +159,8 @@ class Discord:
         """Connect and hand all that people write and do to ``receive``, until cancelled.
 
         Raises:
-            PlatformError: There is no token, Discord refuses it or the intents, or cannot be reached at the start.
+            PlatformError: There is no token, Discord refuses it or the intents, or cannot be reached at the start by a
+                connector that was given.
             ConfigurationError: It is running already, or the client to use was closed.
         """
         with self._offering.beside(self._bot) as offered:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 import discord
 
 from dspy_session_chat.action import Action, Event
@@ -76,6 +77,17 @@ class PromptClient(discord.Client):
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         pass
+
+
+class LastingConnector(aiohttp.TCPConnector):
+    """Outlives the clients that close it, as the one does that discord.py makes anew."""
+
+    async def close(self, *, abort_ssl: bool = False) -> None:  # type: ignore[override]
+        pass
+
+    async def close_for_good(self) -> None:
+        """Close it."""
+        await super().close()
 
 
 def own(fake: FakeDiscord, *, now: Callable[[], datetime] | None = None, **options: Any) -> Discord:

@@ -18,7 +18,7 @@ from dspy_session.conversation import ConversationKey, Conversations
 from dspy_session.errors import StoreError
 from dspy_session.stores import ConversationInfo
 from dspy_session_chat import Bot
-from dspy_session_discord import Discord, catching_up, connection, pace, starting
+from dspy_session_discord import Discord, catching_up, pace, starting
 from dspy_session_discord.gaps import SLACK, Gaps, id_at, read_from
 from tests.chat.agents import Parrot, held
 from tests.discord.conftest import Place
@@ -32,7 +32,7 @@ NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for."""
-    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(starting, "BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr(pace, "LONGEST", 0.0)
 

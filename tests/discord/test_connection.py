@@ -12,10 +12,10 @@ import discord
 import pytest
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_discord import Discord
+from dspy_session_discord import Discord, login, pace, refusal
 from tests.chat.places import saying
 from tests.discord.conftest import Place
-from tests.discord.talk import HURRY, INTENTS, Echo, Keep, PromptClient, echoing, own, running
+from tests.discord.talk import HURRY, INTENTS, Echo, Keep, LastingConnector, PromptClient, echoing, own, running
 from tests.loopback.discord import FakeDiscord
 
 
@@ -101,14 +101,46 @@ async def test_a_connection_that_discord_ends_for_good_ends_the_run(fake: FakeDi
     one_line(error)
 
 
-async def test_an_outage_at_the_start_is_said_in_one_line(fake: FakeDiscord) -> None:
+@pytest.mark.parametrize("joined", [False, True])
+async def test_while_discord_cannot_be_reached_at_the_start_the_bot_tries_again(
+    fake: FakeDiscord,
+    place: Place,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    joined: bool,
+) -> None:
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(refusal, "TURNED_AWAY_SECONDS", 0.01)
     fake.refuse("GET", "/users/@me", 503, "<html>\ndown</html>")
-    with pytest.raises(PlatformError, match="did not let the bot log in: it answered 503") as error:
-        await own(fake).run(Keep())
-    one_line(error)
+    fake.refuse("GET", "/users/@me", 429, "<html>error 1015</html>")
+    fake.refuse("GET", "/oauth2/applications/@me", 503, "down")
+    lasting = LastingConnector(resolver=fake.resolver(), ssl=fake.trust())
+    platform = own(fake, connector=lasting)
+    if joined:
+        platform = Discord(bot=discord.Client(intents=INTENTS, connector=lasting, **HURRY), token=fake.token)
+    async with running(platform, Echo(platform), fake):
+        await fake.say(fake.dm(place.ada), place.ada, "hi")
+        assert (await fake.next_post()).content == "echo: hi"
+    await lasting.close_for_good()
+
+    lines = [record.getMessage() for record in caplog.records if record.name == login.__name__]
+    assert [line.startswith("The bot logs in again in 0 s: ") for line in lines] == [True] * 3
+    assert "it answered 503" in lines[0]
+    assert "too many requests" in lines[1]
+    assert "\n" not in "".join(lines)
 
 
-async def test_a_network_without_discord_is_said_in_one_line(fake: FakeDiscord) -> None:
+async def test_what_fails_of_a_bot_that_has_logged_in_is_told_as_it_is(fake: FakeDiscord) -> None:
+    class Mine(discord.Client):
+        async def setup_hook(self) -> None:
+            raise ConnectionRefusedError("my database is down")
+
+    bot = Mine(intents=INTENTS, connector=fake.connector(), **HURRY)
+    with pytest.raises(ConnectionRefusedError, match="my database"):
+        await Discord(bot=bot, token=fake.token).run(Keep())
+
+
+async def test_an_outage_at_the_start_ends_a_bot_whose_connector_serves_once(fake: FakeDiscord) -> None:
     fake.cut("GET", "/users/@me", times=9)
     with pytest.raises(PlatformError, match=r"Cannot reach Discord.*network, the proxy") as error:
         await own(fake).run(Keep())

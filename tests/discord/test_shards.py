@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
-import aiohttp
 import pytest
 from discord.ext import commands
 
 from dspy_session_chat import Bot
-from dspy_session_discord import Discord, Shards, client, connection, pace, starting
+from dspy_session_discord import Discord, Shards, pace, starting
 from tests.chat.agents import Parrot, held
-from tests.discord.talk import HURRY, INTENTS, Echo, running
+from tests.discord.talk import HURRY, INTENTS, Echo, LastingConnector, running
 from tests.loopback.discord import Channel, FakeDiscord, User
-
-
-class LastingConnector(aiohttp.TCPConnector):
-    """Outlives the clients that close it."""
-
-    async def close(self, *, abort_ssl: bool = False) -> None:  # type: ignore[override]
-        pass
 
 
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for."""
-    monkeypatch.setattr(client, "AGAIN_SECONDS", 0.0)
-    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(starting, "BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr(pace, "LONGEST", 0.0)
 
@@ -76,7 +67,7 @@ async def test_one_process_hears_all_shards_and_loses_one(
         await gateway.say("{")
         await fake.until(lambda: gateway.identified == 5)
         assert await ask_everywhere(fake, rooms, ada) == told
-    await aiohttp.TCPConnector.close(lasting)
+    await lasting.close_for_good()
 
     assert len(echo.received) == 12
     assert "was not understood, connecting anew" in caplog.text

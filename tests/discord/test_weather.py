@@ -10,8 +10,7 @@ import pytest
 
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_discord import Discord, Shards, connection, pace, starting
-from dspy_session_discord.connection import LONGEST_PAUSE, pause_after
-from dspy_session_discord.pace import FREE, LONGEST, WINDOW, Pace
+from dspy_session_discord.pace import FREE, LONGEST, LONGEST_PAUSE, WINDOW, Pace, pause_after
 from dspy_session_discord.shards import spread_of
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Echo, Keep, PromptClient, own, running
@@ -29,7 +28,7 @@ UNKNOWN = ['{"op": 77, "d": null, "s": null, "t": null}', '{"op": 0, "t": "SOMET
 @pytest.fixture
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for."""
-    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(starting, "BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr(starting, "LEAST_WAIT", 0.02)
     monkeypatch.setattr(pace, "LONGEST", 0.0)
