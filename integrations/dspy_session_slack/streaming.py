@@ -37,7 +37,7 @@ LONG = LIMIT
 TASK = 256
 """Characters of what a tool step is called."""
 
-UNSUITED = frozenset({"invalid_blocks", "invalid_chunks", "invalid_arguments", "internal_error"})
+UNSUITED = frozenset({"invalid_blocks", "invalid_chunks", "invalid_arguments"})
 """Refusals of a stream that has more in it than words."""
 
 NEVER = frozenset(
@@ -180,15 +180,16 @@ class SlackStream:
 
     def _steps(self) -> list[dict[str, Any]]:
         """What is new of the tools that are used: the step before is done."""
-        if "steps" in self._streams.refused or (self._step is not None and self._step[1] == self._task):
+        task = self._safe(self._task)[:TASK]
+        if "steps" in self._streams.refused or (self._step is not None and self._step[1] == task):
             return []
         steps = []
         if self._step is not None:
             steps.append(_step(*self._step, "complete"))
             self._step = None
-        if self._task:
+        if task:
             self._tasks += 1
-            self._step = f"step-{self._tasks}", self._safe(self._task)[:TASK]
+            self._step = f"step-{self._tasks}", task
             steps.append(_step(*self._step, "in_progress"))
         return steps
 

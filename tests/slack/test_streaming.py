@@ -151,6 +151,17 @@ async def test_an_answer_grows_by_what_is_new_and_its_steps_are_told(slack: Fake
     assert (started.get("recipient_user_id"), started.get("recipient_team_id")) == (ANN, "T0LOOPBACK")
 
 
+async def test_a_step_with_a_long_name_is_told_once(slack: FakeSlack):
+    async with streaming(slack) as stage:
+        await stage.stream.status("x" * 300)
+        await stage.until(lambda: len(slack.streams.all) == 1)
+        await stage.stream.status("x" * 300)
+        await stage.stream.append("one ")
+        await stage.until(lambda: stage.texts == ["one "])
+
+    assert slack.streams.all[0].steps == {"step-1": ("x" * 256, "complete")}
+
+
 async def test_before_a_stream_is_old_it_goes_on_in_another(slack: FakeSlack):
     async with streaming(slack) as stage:
         await stage.stream.append("one\n\n```py\nx = 1\n")
