@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dspy_session.conversation import ConversationKey, Conversations
-from dspy_session.errors import PlatformUnavailableError
+from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment, Author
 from dspy_session_chat.reply import Button, Reply
@@ -83,6 +83,19 @@ class PostedInPartError(PlatformUnavailableError):
         self.message_ids = tuple(message_ids)
 
 
+class RefusedInPartError(PlatformError):
+    """A part of an answer is posted, and the platform refuses the rest for good.
+
+    Args:
+        message: What is wrong, in one line.
+        message_ids: The platform's ids of the messages that stand there, in order.
+    """
+
+    def __init__(self, message: str, message_ids: Sequence[str]) -> None:
+        super().__init__(message)
+        self.message_ids = tuple(message_ids)
+
+
 @runtime_checkable
 class Platform(Protocol):
     """A place where people talk to the bot."""
@@ -109,7 +122,8 @@ class Platform(Protocol):
         """Post one answer where its inbound message asked, split to the platform's limits.
 
         Raises:
-            PlatformError: The answer could not be posted; a ``PostedInPartError`` where some of it was.
+            PlatformError: The answer could not be posted; where some of it was, a ``PostedInPartError`` or a
+                ``RefusedInPartError``.
         """
         ...
 

@@ -15,7 +15,7 @@ from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import PlatformError, PlatformUnavailableError, SessionError, StaleJournalError
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
-from dspy_session_chat.platform import Platform, Post, PostedInPartError, ShowsWaiting
+from dspy_session_chat.platform import Platform, Post, PostedInPartError, RefusedInPartError, ShowsWaiting
 from dspy_session_chat.reply import Reply
 from dspy_session_chat.waiting import Waiting
 
@@ -96,6 +96,8 @@ class Poster:
                 raise TryLaterError(str(error)) from error
             logger.exception("The answer to %s in %s was given up", event.event_id, event.key)
         except PlatformError as error:  # it refuses it for good, and has said all that there is to say
+            if isinstance(error, RefusedInPartError):
+                ids = error.message_ids
             logger.error("The answer to %s in %s was not posted: %s", event.event_id, event.key, error)  # noqa: TRY400
         except Exception:
             logger.exception("The answer to %s in %s was not posted", event.event_id, event.key)

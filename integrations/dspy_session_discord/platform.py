@@ -19,7 +19,7 @@ from dspy_session_chat.action import Event
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
-from dspy_session_chat.platform import Named, Opened, Post, Posted, PostedInPartError, Receive, Said
+from dspy_session_chat.platform import Named, Opened, Post, Posted, PostedInPartError, Receive, RefusedInPartError, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_discord.budget import Budget
@@ -213,8 +213,9 @@ class Discord:
         except PlatformUnavailableError as error:
             raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
         except PlatformError as error:
-            client = self._clients.current
-            raise await self._whereabouts.unposted(client, post.inbound, place, error) from error.__cause__
+            refused = await self._whereabouts.unposted(self._clients.current, post.inbound, place, error)
+            standing = [*ids, *post.shown[len(ids) :]]
+            raise RefusedInPartError(str(refused), standing) if standing else refused from error.__cause__
         self._places.forget(post.inbound.event_id)
         self._unsure.pop(post.inbound.event_id, None)
         if (client := self._clients.current) is None:

@@ -14,7 +14,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
 from dspy_session_chat.markup.overflow import FILE_NAME, NOTICE
-from dspy_session_chat.platform import Post, Posted, PostedInPartError
+from dspy_session_chat.platform import Post, Posted, PostedInPartError, RefusedInPartError
 from dspy_session_chat.reply import Button, ReplyFile
 from dspy_session_slack.answer import answer_parts
 from dspy_session_slack.harmless import ids_in
@@ -74,7 +74,7 @@ class Posting:
             return await self._post_privately(post)
         try:
             return await self._post_to_all(post)
-        except PlatformUnavailableError:
+        except (PlatformUnavailableError, RefusedInPartError):
             raise
         except PlatformError:
             # A command may be given where the bot is not; whoever gave it reads the answer all the same.
@@ -99,6 +99,10 @@ class Posting:
                 ids.append(message)  # noqa: PERF401  # those that stand there count also when the next one fails
         except PlatformUnavailableError as error:
             raise PostedInPartError(str(error), [*ids, *post.shown[len(ids) :]]) from error
+        except PlatformError as error:
+            if not (standing := [*ids, *post.shown[len(ids) :]]):
+                raise
+            raise RefusedInPartError(str(error), standing) from error
         if uploaded:
             try:
                 await show(self._client, uploaded, channel, thread, NOTICE if rest else "")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import dspy
+import pytest
 
-from dspy_session_chat import Bot, Post, Posted, PostedInPartError
+from dspy_session_chat import Bot, Post, Posted, PostedInPartError, RefusedInPartError
+from dspy_session_chat.waiting import scope_of
 from tests.chat.places import Place, message
 
 
@@ -41,6 +43,30 @@ async def test_what_stands_there_is_known_when_it_is_tried_again() -> None:
         assert place.tried == [(), ("m1",)]
         (turn,) = (await bot.conversations.state(message("tea").key)).turns
         assert place.posts[-1].turn_id == turn.id
+
+
+class Refusing(Place):
+    """Posts one message of each answer, and wants no more of it."""
+
+    async def post(self, post: Post) -> Posted:
+        await super().post(post)
+        raise RefusedInPartError("the channel is locked", [f"m{len(self.posts)}"])
+
+
+async def test_what_stands_there_of_an_answer_that_is_refused_belongs_to_its_turn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    place = Refusing()
+    async with Bot(Shouts(), platforms=[place], store="memory://") as bot:
+        await place.say(message("tea"))
+        await place.posted(1)
+        await place.say(message("milk"))
+        await place.posted(2)
+        (turn, _) = (await bot.conversations.state(message("tea").key)).turns
+        known = await bot.conversations.store.posted_as(scope_of("place", message("tea").key), "m1")
+    assert known is not None
+    assert known.turn_id == turn.id
+    assert "was not posted: the channel is locked" in caplog.text
 
 
 async def test_and_after_a_restart(tmp_path: Path) -> None:

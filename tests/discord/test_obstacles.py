@@ -9,7 +9,7 @@ import pytest
 
 from dspy_session.errors import PlatformError
 from dspy_session_chat import Bot
-from dspy_session_chat.platform import Post
+from dspy_session_chat.platform import Post, RefusedInPartError
 from dspy_session_chat.reply import Button, Reply, ReplyFile
 from tests.chat.agents import Parrot, held
 from tests.chat.places import saying
@@ -138,7 +138,7 @@ async def test_what_happens_to_a_place_while_an_answer_is_written_there_is_told_
         direct = await keep.next()
         with pytest.raises(PlatformError):
             await platform.edit(inbound, shown, "one moment more", [STOP])
-        with pytest.raises(PlatformError, match=operator) as refused:
+        with pytest.raises(RefusedInPartError, match=operator) as refused:
             await platform.post(Post(inbound, Reply("hello", "turn-1"), shown=(shown,)))
         await platform.post(saying(direct, "still here"))
 
@@ -147,6 +147,7 @@ async def test_what_happens_to_a_place_while_an_answer_is_written_there_is_told_
     where = 'the thread "hi" of Acme' if is_known else "the place where you asked"
     assert line == f"I could not answer you in {where}: {person}."
     assert last == "still here"
+    assert refused.value.message_ids == (shown,)
     assert "\n" not in str(refused.value)
 
 

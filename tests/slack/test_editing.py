@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dspy_session.errors import PlatformError
-from dspy_session_chat.platform import CanEdit, Post
+from dspy_session_chat.platform import CanEdit, Post, RefusedInPartError
 from dspy_session_chat.reply import Button, Reply
 from tests.loopback.slack import FakeSlack, refused
 from tests.slack.talk import ANN, ANNS_DM, GENERAL, platform_of, some_inbound
@@ -135,8 +135,9 @@ async def test_a_lasting_refusal_of_an_edit_is_told(slack: FakeSlack):
     message = await platform.begin(INBOUND, "draft")
     slack.fail("chat.update", refused("token_revoked"))
 
-    with pytest.raises(PlatformError, match="the bot token is not accepted"):
+    with pytest.raises(RefusedInPartError, match="the bot token is not accepted") as told:
         await platform.post(Post(INBOUND, Reply("Nine."), shown=(message,)))
+    assert told.value.message_ids == (message,)
 
 
 async def test_the_words_come_without_buttons_rather_than_not_at_all(slack: FakeSlack):
