@@ -132,10 +132,11 @@ class Slack:
     async def run(self, receive: Receive) -> None:
         """Connect and hand what people write and do to ``receive``, until cancelled.
 
-        An event is acknowledged once ``receive`` has returned; until then Slack keeps it, and sends it again.
+        An event is acknowledged once ``receive`` has returned; until then Slack keeps it, and sends it again. While
+        Slack cannot be reached, the bot tries again to connect.
 
         Raises:
-            PlatformError: A token is missing or refused, lacks a scope, or Slack cannot be reached at the start.
+            PlatformError: A token is missing or refused, or lacks a scope.
             ConfigurationError: It is running already.
         """
         if self._reception is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -10,6 +13,11 @@ from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_slack.address import BotUser
 from dspy_session_slack.refusals import error_code, is_passing, refusal_to_sign_in
 from dspy_session_slack.scopes import HEARING, READING, WRITING
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before another try to sign in while Slack cannot be reached; each pause is twice the one before."""
 
 
 def check_tokens(bot_token: str | None, app_token: str | None, *, over_http: bool = False, many: bool = False) -> None:
@@ -56,6 +64,22 @@ async def sign_in(client: AsyncWebClient) -> BotUser:
     if granted is not None:
         _check_scopes(scopes)
     return BotUser(answer["team_id"], answer["user_id"], answer.get("bot_id") or "", answer.get("user") or "", scopes)
+
+
+async def sign_in_once_reached(client: AsyncWebClient) -> BotUser:
+    """Who the bot is; while Slack cannot be reached it is asked again.
+
+    Raises:
+        PlatformError: Slack refuses the bot token, or the token lacks a scope.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await sign_in(client)
+        except PlatformUnavailableError as error:
+            _log.warning("The bot signs in again in %.0f s: %s", pause, error)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
 
 
 def check_fetching(bot: BotUser) -> None:

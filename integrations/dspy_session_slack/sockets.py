@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NoReturn
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from dspy_session.errors import ConfigurationError, PlatformError
+from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
 from dspy_session_slack.socket_mode import Socket
 
 _log = logging.getLogger(__name__)
@@ -56,15 +56,13 @@ class Sockets:
         self._replacing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Connect.
+        """Connect; while Slack cannot be reached that is tried again.
 
         Raises:
-            PlatformError: Slack refuses the app-level token, or cannot be reached.
+            PlatformError: Slack refuses the app-level token.
         """
         for _ in range(self._count):
-            socket = self._new()
-            socket.wss_uri = await socket.issue_new_wss_url()
-            await socket.connect()
+            await self._connect_one()
 
     async def refused(self) -> NoReturn:
         """Wait, for as long as Slack lets us in.
@@ -99,21 +97,22 @@ class Sockets:
         task.add_done_callback(self._replacing.discard)
 
     async def _replace(self, old: Socket) -> None:
-        if self._count == MOST:  # there is no room for one more
-            await self._retire(old)
-            await self._take_place()
-        else:
-            await self._take_place()
-            await self._retire(old)
+        with suppress(PlatformError):  # that Slack lets us in no more is told by the refusal
+            if self._count == MOST:  # there is no room for one more
+                await self._retire(old)
+                await self._connect_one()
+            else:
+                await self._connect_one()
+                await self._retire(old)
 
-    async def _take_place(self) -> None:
+    async def _connect_one(self) -> None:
         socket = self._new()
         told = False
-        while not self._refusal.done():
+        while True:
             try:
                 socket.wss_uri = await socket.issue_new_wss_url()
                 break
-            except PlatformError as error:
+            except PlatformUnavailableError as error:
                 if not told:
                     _log.warning("%s; the next try is in %s s", error, self._pause)
                 told = True
@@ -134,7 +133,7 @@ async def connected(
     """Open sockets whose events go to ``app``, and close them at the end.
 
     Raises:
-        PlatformError: Slack refuses the app-level token, or cannot be reached.
+        PlatformError: Slack refuses the app-level token.
     """
 
     def make(refusal: asyncio.Future[NoReturn], ending: Callable[[Socket, str], None]) -> Socket:

@@ -8,9 +8,10 @@ from typing import Protocol
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from dspy_session_slack.address import BotUser
 from dspy_session_slack.home import Home
 from dspy_session_slack.leaving import Leaving
-from dspy_session_slack.sign_in import sign_in
+from dspy_session_slack.sign_in import sign_in, sign_in_once_reached
 from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -20,10 +21,10 @@ class Workspaces(Protocol):
     """Finds the workspace that an event came from, and that an answer goes to."""
 
     async def open(self) -> str:
-        """Get ready, and say who the bot is.
+        """Get ready, and say who the bot is; while Slack cannot be reached that is tried again.
 
         Raises:
-            PlatformError: Slack does not let us in, or cannot be reached.
+            PlatformError: Slack does not let us in.
         """
         ...
 
@@ -62,7 +63,8 @@ class OneWorkspace:
 
     async def open(self) -> str:
         """Sign in; the bot's handle."""
-        return f"@{(await self.sign_in()).bot.name}"
+        async with self._signing_in:
+            return f"@{self._entered(await sign_in_once_reached(self._client)).bot.name}"
 
     def close(self) -> None:
         """The workspace is the same the next time."""
@@ -79,18 +81,14 @@ class OneWorkspace:
                 home,
             )
 
-    async def sign_in(self) -> Workspace:
-        """The workspace, signed in anew.
-
-        Raises:
-            PlatformError: Slack does not let us in, or cannot be reached.
-        """
-        async with self._signing_in:
-            bot = await sign_in(self._client)
-            if self._workspace is None or self._workspace.bot != bot:
-                self._workspace = Workspace.of(bot, self._client)
-            return self._workspace
-
     async def find(self, home: Home) -> Workspace:
         """The workspace, wherever an event says that it is from."""
-        return self._workspace or await self.sign_in()
+        if self._workspace is not None:
+            return self._workspace
+        async with self._signing_in:
+            return self._workspace or self._entered(await sign_in(self._client))
+
+    def _entered(self, bot: BotUser) -> Workspace:
+        if self._workspace is None or self._workspace.bot != bot:
+            self._workspace = Workspace.of(bot, self._client)
+        return self._workspace

@@ -11,7 +11,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_slack import Slack
+from dspy_session_slack import Slack, sign_in, sockets
 from tests.loopback.slack import FakeSlack, cut, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, Echo, echoing, platform_of, running
 
@@ -77,16 +77,25 @@ async def test_other_refusals_are_told_too(slack: FakeSlack, method: str, code: 
         await platform.run(Echo(platform))
 
 
-@pytest.mark.parametrize(
-    ("method", "fault", "code"),
-    [("auth.test", server_error(502), "HTTP 502"), ("apps.connections.open", cut(), "ServerDisconnectedError")],
-)
-async def test_a_slack_out_of_reach_is_told(slack: FakeSlack, method: str, fault: Any, code: str):
-    slack.fail(method, fault, times=5)
-    platform = platform_of(slack)
+async def test_while_slack_cannot_be_reached_at_the_start_the_bot_tries_again(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("dspy_session_slack.sign_in.FIRST_PAUSE", 0.0)
+    slack.fail("auth.test", server_error(502))
+    slack.fail("auth.test", cut(), times=2)  # as often as the SDK tries
+    slack.fail("apps.connections.open", cut(), times=2)
 
-    with pytest.raises(PlatformError, match=rf"Slack cannot be reached \({code}\): check the network"):
-        await platform.run(Echo(platform))
+    async with echoing(slack, ping_interval=0.1):
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        assert (await slack.next_post()).text == "echo: hello"
+
+    told = [each.getMessage() for each in caplog.records if each.name in (sign_in.__name__, sockets.__name__)]
+    where = "check the network and status.slack.com"
+    assert told == [
+        f"The bot signs in again in 0 s: Slack cannot be reached (HTTP 502): {where}",
+        f"The bot signs in again in 0 s: Slack cannot be reached (ServerDisconnectedError): {where}",
+        f"Slack cannot be reached (ServerDisconnectedError): {where}; the next try is in 0.1 s",
+    ]
 
 
 async def test_tokens_may_come_from_the_environment(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
