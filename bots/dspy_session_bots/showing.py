@@ -91,7 +91,12 @@ def _show_event(console: Console, line: Line) -> None:
         console.print(Padding(_grid(fields, ""), (0, 0, 0, INDENT), expand=False))
 
 
-_SAYINGS = {"reset": "started anew", "forgotten": "forgotten", "aside": "people talk to one another"}
+_SAYINGS = {
+    "reset": "started anew",
+    "forgotten": "forgotten",
+    "deleted": "a message was deleted",
+    "aside": "people talk to one another",
+}
 
 
 def _said(line: Line) -> str:

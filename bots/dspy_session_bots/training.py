@@ -61,10 +61,14 @@ async def _good_turns(store: Store, key: str, min_score: float, agent: str | Non
 def _answers_to_other_words(entries: Sequence[Entry]) -> set[str]:
     """The ids of turns whose message was changed or deleted since, while the answer stayed as it was."""
     found: dict[str, bool] = {}
+    emptied: set[str] = set()
     for entry in entries:
         if entry.kind == "edit" and entry.about is not None and entries[entry.about].kind == TURN:
             before, now = json.loads(entries[entry.about].body), json.loads(entry.body)
-            found[before["id"]] = now["inputs"] != before["inputs"] and now["outputs"] == before["outputs"]
+            if now.get("deleted"):  # from both: they say the same now
+                emptied.add(before["id"])
+            asks_else = now["inputs"] != before["inputs"] or before["id"] in emptied
+            found[before["id"]] = asks_else and now["outputs"] == before["outputs"]
     return {turn_id for turn_id, is_astray in found.items() if is_astray}
 
 

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dspy_session.conversation import journal, restoring
+from dspy_session.conversation.deleting import brought_about, inside, whole
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.protocols import Change as ChangeType
 from dspy_session.conversation.protocols import ChangeEvent
@@ -69,15 +71,34 @@ class Changing:
         change = journal.reset_change(self.hold.known, at)
         await self._write(change, event(self.hold, "conversation.reset", at))
 
-    async def undo(self, steps: int) -> list[Turn]:
-        """Take the newest turns back, all of which were read, and return them, newest first."""
+    async def undo(self, steps: int, *, forgets: Sequence[int] = ()) -> list[Turn]:
+        """Take the newest turns back, all of which were read, and return them, newest first.
+
+        Args:
+            steps: How many.
+            forgets: The numbers of entries that are deleted with that for good.
+        """
         removed = list(reversed(self.hold.known.state.turns))[:steps]
         if removed:
             at = self.conversations.clock()
             ids = [turn.id for turn in removed]
             change = journal.undo_change(self.hold.known, len(removed), at)
-            await self._write(change, event(self.hold, "conversation.undone", at, turn_ids=ids))
+            await self._write(change, event(self.hold, "conversation.undone", at, turn_ids=ids), forgets=forgets)
         return removed
+
+    async def delete(self, message_id: str) -> None:
+        """Delete for good what stands of a message that has no answer, and the newest turn if it has answered that."""
+        known, store = self.hold.known, self.conversations.store
+        going, entries = await brought_about(store, self.hold.key, message_id), await whole(store, self.hold.key)
+        newest = known.numbers[-1] if known.numbers else None
+        if newest is not None and message_id in restoring.messages_in(entries[newest]):
+            await self.undo(1, forgets=sorted({*going, newest, *inside(entries, newest)}))
+            return
+        if not going:
+            await self.settle()
+            return
+        change = journal.note("deleted", {}, known, self.conversations.clock())
+        await self._write(change, forgets=going)
 
     async def score(self, turn_id: str, score: float | None, *, by: str, text: str, source: str) -> None:
         """Say what a turn is worth."""
@@ -100,6 +121,8 @@ class Changing:
         inputs: Mapping[str, Any] | None,
         outputs: Mapping[str, Any] | None,
         words: Spans | None = None,
+        *,
+        deleted: str = "",
     ) -> None:
         """Change what a turn says from now on.
 
@@ -108,6 +131,7 @@ class Changing:
             inputs: Its inputs; as they are if None.
             outputs: Its outputs, likewise.
             words: Where each message's words stand in these inputs, as far as it is known.
+            deleted: The id of a message whose words are in these inputs no more: nothing keeps what was said before.
         """
         number, turn = await self.find(turn_id)
         if words is None and inputs is None:
@@ -117,9 +141,19 @@ class Changing:
         body = journal.edit_note(edited)
         if words:
             body["words"] = words
+        if deleted:
+            body["deleted"] = True  # what the turn said before is not there any more to be compared
         change = journal.note("edit", body, self.hold.known, at, about=number)
         told = event(self.hold, "turn.edited", at, turn_id=turn_id, inputs=edited.inputs, outputs=edited.outputs)
-        await self._write(change, told)
+        if not deleted:
+            await self._write(change, told)
+            return
+        store, key = self.conversations.store, self.hold.key
+        entries = await whole(store, key)
+        going = {each for each, entry in entries.items() if entry.about == number and entry.kind == "edit"}
+        going.update(inside(entries, number), await brought_about(store, key, deleted))
+        rewrites = {number: journal.rewritten(entries[number], edited, words)}
+        await self._write(change, told, forgets=sorted(going - {number}), rewrites=rewrites)
 
     async def set_aside(self) -> None:
         """Note that people talk to one another now; the next turn takes that back."""
@@ -144,8 +178,8 @@ class Changing:
             SessionError: There is none.
         """
         known = self.hold.known
-        for whole in (False, True):
-            if whole:
+        for everywhere in (False, True):
+            if everywhere:
                 if known.beyond is None:
                     break
                 known = await restored(self.conversations.store, self.hold.key)
@@ -184,8 +218,16 @@ class Changing:
                 words = json.loads(entry.body).get("words", {})
         return Told(tuple(sorted(restoring.messages_in(own))), (own.author, *others), words)
 
-    async def _write(self, change: journal.Change, *events: ChangeEvent) -> None:
-        await self.conversations.write(self.hold, change, events, self.settled, also=self.also)
+    async def _write(
+        self,
+        change: journal.Change,
+        *events: ChangeEvent,
+        forgets: Sequence[int] = (),
+        rewrites: Mapping[int, Entry] = MappingProxyType({}),
+    ) -> None:
+        await self.conversations.write(
+            self.hold, change, events, self.settled, also=self.also, forgets=forgets, rewrites=rewrites
+        )
         if change.entries:
             self.hold.restored = None
 
@@ -203,11 +245,3 @@ def _answered(event_id: str, known: Restored, entries: Mapping[int, Entry]) -> T
         if number in entries and event_id in restoring.messages_in(entries[number]):
             return turn
     return None
-
-
-async def numbered(entries: AsyncIterator[Entry]) -> AsyncIterator[tuple[int, Entry]]:
-    """The entries of a journal, each with its number."""
-    number = 0
-    async for entry in entries:
-        yield number, entry
-        number += 1

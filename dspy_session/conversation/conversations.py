@@ -8,12 +8,14 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 import dspy
 
 from dspy_session.conversation import journal, restoring
-from dspy_session.conversation.changing import Changing, event, numbered
+from dspy_session.conversation.changing import Changing, event
+from dspy_session.conversation.deleting import brought_about
 from dspy_session.conversation.holds import LEASE_SECONDS, Hold, Holds
 from dspy_session.conversation.journal import Change
 from dspy_session.conversation.key import ConversationKey
@@ -30,6 +32,7 @@ from dspy_session.state import SessionState
 from dspy_session.stores import (
     Commit,
     ConversationInfo,
+    Entry,
     Forget,
     Inbox,
     SealingKey,
@@ -49,7 +52,8 @@ class Conversations:
 
     Turns of one conversation run one after the other, in order of arrival; different ones run side by side. A
     conversation is read from the store when it is needed, no further back than the agent's window, and let go of when
-    it has been idle. Nothing that happened is overwritten: what was taken back, scored or edited stays in the store.
+    it has been idle. Nothing that happened is overwritten: what was taken back, scored or edited stays in the store,
+    until it is forgotten or its message deleted.
 
     Args:
         session: The agent; a plain module becomes a session.
@@ -331,12 +335,7 @@ class Conversations:
         A turn that answered other messages too stays, unless it was taken back or has failed.
         """
         await self.open()
-        stands = (await self.store.read(str(key))).entries
-        going = [
-            number
-            async for number, entry in numbered(self.store.entries(str(key)))
-            if event_id in (messages := restoring.messages_in(entry)) and (len(messages) == 1 or number not in stands)
-        ]
+        going = await brought_about(self.store, str(key), event_id)
         if not going or not await self.store.forget(Forget(key=str(key), numbers=going)):
             return False
         self.holds.forget(str(key))
@@ -377,6 +376,8 @@ class Conversations:
         *,
         also: Sequence[str] = (),
         cleared: bool = False,
+        forgets: Sequence[int] = (),
+        rewrites: Mapping[int, Entry] = MappingProxyType({}),
     ) -> None:
         """Write a change of a conversation that is held, with what sinks are to be told of it.
 
@@ -394,6 +395,8 @@ class Conversations:
             settled=settled,
             also=also,
             deliveries=[delivery for event in events for delivery in self.telling.deliveries(event)],
+            forgets=forgets,
+            rewrites=rewrites,
         )
         await commit_patiently(self.store, commit, lambda: self.holds.is_ours(hold))
         hold.known.grow(change.entries, change.marks, cleared=cleared)

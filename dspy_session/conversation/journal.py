@@ -5,15 +5,15 @@ mark ``turn:`` names the newest turn that stands, so undoing moves a mark and re
 found without reading the others. Which turns a turn saw is told by their indexes: they stand in the entries before.
 
 Kinds: ``turn``, ``seed`` and ``memory`` are what a state is made of; ``cleared``, ``reset``, ``undo``, ``forked``,
-``failed``, ``aside`` and ``agent`` say what happened; ``score``, ``signal`` and ``edit`` are about a turn, and
-``shared`` says whose words are in one, or in a failure, besides its author's.
+``failed``, ``deleted``, ``aside`` and ``agent`` say what happened; ``score``, ``signal`` and ``edit`` are about a turn,
+and ``shared`` says whose words are in one, or in a failure, besides its author's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -175,6 +175,20 @@ def edited(turn: Turn, inputs: Mapping[str, Any] | None, outputs: Mapping[str, A
 def edit_note(turn: Turn) -> dict[str, Any]:
     """The body of an edit: the turn as it is from then on."""
     return record_to_json(turn.record, f"turn {turn.index}")
+
+
+def rewritten(entry: Entry, turn: Turn, words: Mapping[str, Sequence[int]] | None) -> Entry:
+    """A turn's entry as if the turn had always said what it says now.
+
+    Args:
+        entry: The entry.
+        turn: The turn as it is now.
+        words: Where the words of each message stand in its inputs, as far as it is known.
+    """
+    body = {**json.loads(entry.body), **edit_note(turn)}
+    if "words" in (told := body.get("told", {})):
+        body["told"] = {**told, "words": dict(words or {})}
+    return replace(entry, body=_dumps(body))
 
 
 class _Writer:

@@ -38,6 +38,7 @@ _KNOWN = frozenset(
         "edit",
         "aside",
         "agent",
+        "deleted",
         "asked",
         "decided",
         SHARED,

@@ -50,6 +50,7 @@ class TurnRequest:
         words: Where the words of each message stand in the input that holds them, for when one of them is changed.
         session: The agent that answers; that of the conversations if None.
         agent: What that one is called, for those who read the turns later.
+        for_good: Whether the turn whose place it takes is deleted, rather than taken back.
     """
 
     key: str
@@ -67,6 +68,7 @@ class TurnRequest:
     words: Spans = field(default_factory=dict)
     session: Session | None = None
     agent: str = ""
+    for_good: bool = False
 
 
 class TakenTurn:
@@ -197,7 +199,10 @@ class TakenTurn:
             outputs = {} if turn is None else turn.outputs
             reply = "" if request.reply is None else request.reply(outputs, turn)
             settled = self._settled(reply)
-        await conversations.write(hold, change, events, settled, also=request.also, cleared=outcome.cleared)
+        forgets = hold.known.numbers[-1:] if self._replaced is not None and request.for_good else []
+        await conversations.write(
+            hold, change, events, settled, also=request.also, cleared=outcome.cleared, forgets=forgets
+        )
         if self._replaced is not None:
             hold.restored = None  # its state still holds the turn that was replaced
         self._written, self.reply = True, reply

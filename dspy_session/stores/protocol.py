@@ -112,6 +112,10 @@ class Commit:
         also: Ids of further messages in the inbox that are done with it. All of them must still be waiting there, or
             nothing is written.
         deliveries: What sinks are to be told.
+        forgets: The numbers of entries from before that go with it, as by ``Forget``, but that the journal gets no
+            further entry and the lease stands; of no account without entries.
+        rewrites: Entries from before that say something else from now on, by number: only their bodies change. What
+            sinks were still to be told of them goes. Likewise.
     """
 
     key: str
@@ -122,6 +126,8 @@ class Commit:
     settled: Settled | None = None
     also: Sequence[str] = ()
     deliveries: Sequence[Delivery] = ()
+    forgets: Sequence[int] = ()
+    rewrites: Mapping[int, Entry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ class SealedStore:
                 ],
                 settled=settled,
                 deliveries=_sealed_deliveries(sealer, commit.deliveries),
+                rewrites={number: _sealed_entry(sealer, number, entry) for number, entry in commit.rewrites.items()},
             )
         )
 

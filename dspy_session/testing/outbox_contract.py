@@ -161,6 +161,13 @@ class OutboxContract:
             await store.forget(Forget(author="ann"))
             assert list((await store.claim("s", 9, LEASE)).deliveries) == [delivery(3)]
 
+    async def test_what_a_commit_takes_back_is_not_delivered_either(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            for number in range(3):
+                await say(store, "k", deliveries=[delivery(number)])
+            await say(store, "k", deliveries=[delivery(3)], forgets=[0], rewrites={2: turn(9, 1)})
+            assert list((await store.claim("s", 9, LEASE)).deliveries) == [delivery(1), delivery(3)]
+
     async def test_what_is_too_old_is_not_delivered_any_more(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
             await say(store, "k", deliveries=[delivery(1)])

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from dspy_session.errors import StaleJournalError, StoreError
@@ -293,6 +294,32 @@ class StoreContract:
             assert (await store.read("k")).marks == {"turn:": 2}
             assert [entry.kind for entry in await whole(store, "other")] == ["turn"] * 3
             assert await store.forget(Forget(key="nobody", numbers=[0])) == 0
+
+    async def test_a_commit_takes_back_what_was_said_before_or_does_nothing(self, make_store: MakeStore) -> None:
+        async with opened(make_store) as store:
+            await say(store, "k", 3)
+            await say(store, "other", 3)
+            score = Entry("score", '{"score":1.0}', 1004.0, None, 1)
+            await store.commit(Commit(key="k", expected=3, entries=[score], marks={"turn:": 2}))
+            before = await whole(store, "k")
+            instead = Entry("turn", '{"text":"instead"}', before[0].at)
+            taking_back = Commit(
+                key="k",
+                expected=4,
+                entries=[Entry("note", "{}", 1005.0)],
+                marks={"turn:": 2},
+                forgets=[1],
+                rewrites={0: instead},
+            )
+            assert await refused(store, replace(taking_back, expected=3))
+            assert await whole(store, "k") == before
+            await store.commit(taking_back)
+            entries = await whole(store, "k")
+            assert [entry.kind for entry in entries] == ["turn", "forgotten", "turn", "forgotten", "note"]
+            assert entries[:2] == [instead, Entry("forgotten", "{}", 1001.0, 0)]
+            assert entries[2] == before[2]
+            assert sorted((await store.read("k")).entries) == [0, 1, 2]
+            assert await whole(store, "other") == chain(3)
 
     async def test_what_is_old_is_forgotten(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:

@@ -144,6 +144,7 @@ class Answering:
             words=told.words if inputs is None else words or {},
             counted=inputs is None,  # as the command that it is
             expected=not without,
+            for_good=bool(without),
         )
         await self._admit_and_run(question, job)
 
@@ -252,6 +253,7 @@ class Answering:
             words=question.words,
             session=question.agent.session,
             agent=question.agent.label,
+            for_good=question.for_good,
         )
 
     def _reply(self, agent: Agent, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:

@@ -101,6 +101,15 @@ class AgentFields:
             values[self.message] = "\n\n".join(part for part in (values[self.message], *told) if part)
         return values
 
+    def without_files(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs as if no file had come with the message; its words stay."""
+        pictures = {field.name for field in self.images}
+        values = {name: value for name, value in inputs.items() if name not in pictures}
+        values.update(placed((), self.images)[0])
+        if "attachments" in values and "attachments" in self.context:
+            values["attachments"] = _listing(self.context["attachments"], [])
+        return values
+
     def text(self, result: Any) -> str:
         """The answer in what the agent returned.
 

@@ -37,6 +37,7 @@ class Question:
         words: Where the words of each message stand in the input that holds them, as far as it is known.
         counted: Whether what asks for it is counted already; then only what its turn needs is.
         expected: Whether somebody waits for the answer, and is to hear why there is none.
+        for_good: Whether the turn whose place the answer takes is deleted, rather than taken back.
     """
 
     waiting: Waiting
@@ -53,6 +54,7 @@ class Question:
     words: Spans = field(default_factory=dict)
     counted: bool = False
     expected: bool = True
+    for_good: bool = False
 
     @property
     def event(self) -> Event:

@@ -58,22 +58,21 @@ class Revising:
             await (await job.changing(Settled(action.event_id, received=True))).edit(turn.id, inputs, None, words)
 
     async def deletion(self, waiting: Waiting, deletion: Deletion, job: Job) -> None:
-        """Take a message out of what is remembered: its words, and the turn where they were all that it answered."""
+        """Take a message out of what is remembered, for good: its words, and the newest turn where they were all that
+        it answered. One that had no answer was kept to be asked again.
+        """
         changing, turn = await self._turn_of(deletion.message_id, job)
         agent = await self._means.agent(waiting.event, job)
-        if turn is None:
-            await self._means.poster.settle(waiting, job)
-        elif (left := await self._without(turn, agent, deletion, changing)) is not None:
+        left = None if turn is None else await self._without(turn, agent, deletion, changing)
+        changing = await job.changing(Settled(waiting.event.event_id, received=True))
+        if turn is None or (left is None and self._is_newest(turn, job)):
+            await changing.delete(deletion.message_id)
+        elif left is None:
+            inputs = agent.fields.without_files(_with_words(turn, agent, DELETED))
+            await changing.edit(turn.id, inputs, None, deleted=deletion.message_id)
+        else:
             text, words = left
             await self._take_out(waiting, deletion, job, turn, _with_words(turn, agent, text), words)
-        else:
-            changing = await job.changing(Settled(waiting.event.event_id, received=True))
-            if not self._is_newest(turn, job):
-                await changing.edit(turn.id, _with_words(turn, agent, DELETED), None)
-                return
-            await changing.undo(1)
-        # One that had no answer was kept to be asked again.
-        await self._means.conversations.forget_message(job.hold.key, deletion.message_id)
 
     async def _take_out(
         self, waiting: Waiting, deletion: Deletion, job: Job, turn: Turn, inputs: dict[str, Any], words: Spans
@@ -82,10 +81,10 @@ class Revising:
         rerun = self._means.manners.rerun_edits and self._is_newest(turn, job)
         if not rerun or self._means.access.denial(waiting.event) is not None:
             settled = Settled(waiting.event.event_id, received=True)
-            await (await job.changing(settled)).edit(turn.id, inputs, None, words)
+            await (await job.changing(settled)).edit(turn.id, inputs, None, words, deleted=deletion.message_id)
             return
         # The words go whatever becomes of the new answer: there may be too little left for one.
-        await (await job.changing()).edit(turn.id, inputs, None, words)
+        await (await job.changing()).edit(turn.id, inputs, None, words, deleted=deletion.message_id)
         await self._means.conversations.holds.ready(job.hold)
         await self._answering.retry(waiting, job, turn, inputs, words, without=deletion.message_id)
 

@@ -66,7 +66,8 @@ def rate(folder: Path) -> None:
             one, two, three, four = [await writer.take(SLACK, text) for text in ("one", "two", "three", "four")]
             changed = await writer.take(DISCORD, "lunch?", "discord::123")
             await chats.score(DISCORD, changed.id, 1.0, by="discord::123")
-            await chats.edit(DISCORD, changed.id, inputs={"message": "(deleted)"})
+            async with chats.holds.hold(DISCORD) as hold:
+                await chats.changing(hold).edit(changed.id, {"message": "(deleted)"}, None, deleted="lunch?")
             await chats.score(SLACK, one.id, 1.0, by="slack:T1:U1", source="reaction")
             await chats.score(SLACK, one.id, 0.0, by="slack:T1:U2", text="too \x1b[31mlong", source="button")
             await chats.signal(SLACK, one.id, "retried", by="slack:T1:U3")

@@ -8,16 +8,36 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import dspy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session.conversation import ConversationKey
+from dspy_session.errors import StoreError
+from dspy_session.stores import Forget, MemoryStore
 from dspy_session_chat import Access, Author, Deletion, Edit, Inbound, Limits, Manners, spoken
 from dspy_session_chat.markup.cleaning import clean
 from dspy_session_chat.revising import DELETED
 from dspy_session_chat.testing import Asked, ChatTester
 from tests.chat.agents import Parrot, held
+from tests.chat.pictures import png
+
+
+class Shown(dspy.Module):
+    """Looks at a picture, and is told of files beside the words."""
+
+    def forward(
+        self, message: str, attachments: list[str], picture: dspy.Image | None, history: dspy.History
+    ) -> dspy.Prediction:
+        return dspy.Prediction(reply="seen")
+
+
+class OneCommit(MemoryStore):
+    """A store of a process that ends before it forgets anything."""
+
+    async def forget(self, forget: Forget) -> int:
+        raise StoreError(f"too late for {forget}")
 
 
 async def test_changing_the_last_message_runs_its_turn_again() -> None:
@@ -100,13 +120,37 @@ async def test_deleting_the_last_message_forgets_it() -> None:
         assert not any('"two"' in entry.body for entry in entries)  # for good
 
 
-async def test_deleting_an_earlier_message_is_marked() -> None:
-    async with ChatTester(held(Parrot())) as chat:
-        asked = await chat.start("one")
+async def test_an_earlier_message_that_is_deleted_is_marked_and_its_words_are_gone() -> None:
+    async with ChatTester(Shown()) as chat:
+        asked = await chat.start("one", files={"a.png": png(), "notes.txt": b"of a file"})
         await asked.reply()
+        await chat.handled(await chat.edit(asked, "won"))  # answered anew
         await chat.say("two")
+        await chat.handled(await chat.edit(asked, "wan"))  # remembered
         await chat.delete(asked)
-        assert [turn.inputs["message"] for turn in await chat.turns()] == [DELETED, "two"]
+        first, second = await chat.turns()
+        assert (first.inputs["message"], first.inputs["attachments"], first.inputs["picture"]) == (DELETED, [], None)
+        assert first.outputs["reply"] == "seen"
+        assert second.history_snapshot.messages[0]["message"] == DELETED
+        kept = await kept_in(chat)
+        assert not [words for words in ("one", "won", "wan", "notes.txt", "base64") if words in kept]
+        await chat.handled(await chat.do(Deletion(asked.id)))  # told twice
+        assert await said_in(chat) == [DELETED, "two"]
+
+
+@pytest.mark.parametrize("case", ["the newest", "an earlier one", "one that failed"])
+async def test_what_is_deleted_is_gone_with_the_commit_that_says_so(case: str) -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), store=OneCommit()) as chat:
+        if case == "one that failed":
+            agent.errors += [RuntimeError("no")]
+        asked = await chat.start("tea")
+        await asked.reply()
+        if case != "the newest":
+            await chat.say("two")
+        await chat.handled(await chat.do(Deletion(asked.id)))
+        assert '"message":"tea"' not in await kept_in(chat)
+        assert await said_in(chat) == {"the newest": [], "an earlier one": [DELETED, "two"]}.get(case, ["two"])
 
 
 async def test_changes_of_what_it_never_answered_are_none_of_its_business() -> None:

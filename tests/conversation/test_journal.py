@@ -12,7 +12,7 @@ import dspy
 import pytest
 
 from dspy_session import Outcome, Session, SessionState, StateFileError, Turn, with_memory
-from dspy_session.conversation import Conversations, journal
+from dspy_session.conversation import Conversations, TurnRequest, journal
 from dspy_session.conversation.restoring import Restored, ShallowError, past_turns, restore
 from dspy_session.errors import StoreError
 from dspy_session.stores import Commit, Entry, Forget, Journal, MemoryStore
@@ -119,16 +119,43 @@ def _turn(id_: str, index: int, saw: list[Any]) -> str:
     return f'{{"id":"{id_}","index":{index},"inputs":{{"q":"{id_}"}},"outputs":{{}},"saw":{json.dumps(saw)}}}'
 
 
+class Pipeline(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = dspy.Predict("question -> thought")
+        self.second = dspy.Predict("thought -> answer")
+
+    def forward(self, question: str) -> dspy.Prediction:
+        return self.second(thought=self.first(question=question).thought)
+
+
+@pytest.mark.parametrize("how", ["edited", "forgotten"])
+async def test_what_the_parts_of_an_agent_were_asked_goes_with_the_message(how: str) -> None:
+    async with Conversations(with_memory(Pipeline())) as chats:
+        with dspy.context(lm=StubModel().lm):
+            for question in ("one", "my secret", "three"):
+                async with chats.turn(TurnRequest("k", {"question": question}, event_id=question)) as turn:
+                    assert turn is not None
+                    await turn.run()
+            (_, second, _) = (await chats.state("k")).turns
+            kept = [entry.body async for entry in chats.store.entries("k")]
+            assert sum("secret" in body for body in kept) > 1
+            if how == "forgotten":
+                await chats.forget_message("k", "my secret")
+            else:
+                async with chats.holds.hold("k") as hold:
+                    said = {"question": "(gone)"}
+                    await chats.changing(hold).edit(second.id, said, {"answer": "(gone)"}, deleted="my secret")
+            kept = [entry.body async for entry in chats.store.entries("k")]
+            assert not [body for body in kept if "secret" in body.replace('"event":"my secret"', "")]
+            await chats.acall("k", question="four")
+        state = await chats.state("k")
+        said = ["one", "(gone)"] if how == "edited" else ["one"]
+        assert [turn.inputs["question"] for turn in state.turns] == [*said, "three", "four"]
+        assert len(state.node_states["first"].turns) == 3
+
+
 async def test_the_states_of_children_come_back() -> None:
-    class Pipeline(dspy.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first = dspy.Predict("question -> thought")
-            self.second = dspy.Predict("thought -> answer")
-
-        def forward(self, question: str) -> dspy.Prediction:
-            return self.second(thought=self.first(question=question).thought)
-
     app = with_memory(
         Pipeline(),
         child_configs={"second": {"lifespan": "episodic", "consolidator": lambda past_memory, **_: past_memory + "+"}},

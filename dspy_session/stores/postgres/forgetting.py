@@ -6,11 +6,11 @@ A conversation's row is held first, then its lanes: whoever commits to it meanwh
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from dspy_session.stores.postgres import outbox
 from dspy_session.stores.postgres.database import Transaction
-from dspy_session.stores.protocol import SHARED, Forget
+from dspy_session.stores.protocol import SHARED, Entry, Forget
 
 # A conversation that somebody works on, or that has a message to be worked on, is not idle.
 _DELETE_IDLE = """
@@ -69,6 +69,20 @@ _BLANK = """
     )
     UPDATE store.lanes SET fence = nextval('store.fences') WHERE (sink, key) IN (SELECT sink, key FROM dropped)
 """
+_HOLD_KEY = "SELECT id FROM store.conversations WHERE key = $1 FOR UPDATE"
+_REWRITE = """
+    WITH rewritten AS (
+        UPDATE store.entries e SET body = ours.body
+        FROM store.conversations c, unnest($2::integer[], $3::text[]) AS ours (number, body)
+        WHERE c.key = $1 AND e.conversation = c.id AND e.number = ours.number
+        RETURNING e.number
+    ), dropped AS (
+        DELETE FROM store.deliveries d USING rewritten r
+        WHERE d.key = $1 AND (d.first_entry IS NULL OR r.number BETWEEN d.first_entry AND d.last_entry)
+        RETURNING d.sink, d.key
+    )
+    UPDATE store.lanes SET fence = nextval('store.fences') WHERE (sink, key) IN (SELECT sink, key FROM dropped)
+"""
 # One entry more, so that whoever knows the conversation by heart notices that it has changed.
 _NOTE = """
     WITH taken_over AS (
@@ -120,6 +134,20 @@ async def forget(db: Transaction, what: Forget) -> int:
         await db.rows(_DELETE_EXPIRED, what.before)
         changed |= idle | await _blank(db, _OLD, what.before)
     return len(changed)
+
+
+async def take_out(db: Transaction, key: str, forgets: Collection[int], rewrites: Mapping[int, Entry]) -> None:
+    """Blank some entries of a conversation and give others new bodies, for whoever adds one more that tells of it."""
+    held = await db.row(_HOLD_KEY, key)
+    if held is None:
+        return
+    await db.rows(_HOLD_LANES, [key])
+    if forgets:
+        numbers = json.dumps({"key": key, "numbers": list(forgets)})
+        await db.rows(_BLANK.format(which=_BY_NUMBER), numbers, [held["id"]])
+    if rewrites:
+        await db.rows(_REWRITE, key, list(rewrites), [entry.body for entry in rewrites.values()])
+    await db.rows(_CLOSE_LANES, [key])
 
 
 async def _blank(db: Transaction, which: str, value: str | float) -> set[str]:

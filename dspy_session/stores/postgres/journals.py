@@ -9,6 +9,7 @@ import asyncpg
 
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores.chains import see_that_all_is_there
+from dspy_session.stores.postgres import forgetting
 from dspy_session.stores.postgres.database import Transaction
 from dspy_session.stores.postgres.outbox import DELIVER, delivery_values
 from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Journal
@@ -137,6 +138,8 @@ async def commit(db: Transaction, change: Commit) -> None:
         await db.rows(_CREATE, change.key)
     elif lease is not None and lease.key != change.key:
         raise StaleJournalError(f"the lease is for {lease.key!r}, not for {change.key!r}; nothing was written")
+    if entries and (change.forgets or change.rewrites):
+        await forgetting.take_out(db, change.key, change.forgets, change.rewrites)
     row = await db.row(
         _COMMIT,
         *delivery_values(change.key, change.deliveries, change.expected, change.expected + len(entries) - 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from dspy_session.errors import StaleJournalError
 from dspy_session.stores.chains import see_that_all_is_there
@@ -101,6 +101,8 @@ def commit(db: sqlite3.Connection, change: Commit, now: float) -> None:
             found = db.execute(_CREATE, (change.key, added, marks, at, at)).fetchone()
         if found is None:
             raise StaleJournalError
+        _blank(db, found[0], change.key, change.forgets)
+        _rewrite(db, found[0], change.key, change.rewrites)
         db.executemany(
             _ADD,
             [
@@ -177,6 +179,7 @@ _BLANK = f"""
     UPDATE entries SET kind = '{FORGOTTEN}', body = '{{}}', author = '', about = NULL
     WHERE conversation = ?1 AND number IN (SELECT value FROM json_each(?2))
 """  # noqa: S608  # made of constants
+_REWRITE = "UPDATE entries SET body = ? WHERE conversation = ? AND number = ?"
 _NOTE = f"""
     INSERT INTO entries (conversation, number, kind, body, at, author)
     SELECT id, length, '{FORGOTTEN}', '{{}}', updated_at, '' FROM conversations WHERE id = ?
@@ -274,11 +277,27 @@ def _blank_where(
     """
     found = [row for row in db.execute(_WHERE.format(condition=condition), values).fetchall() if row[1] not in but]
     for conversation, key, numbers in found:
-        about = json.dumps([number for (number,) in db.execute(_ABOUT_THOSE, (conversation, numbers))])
-        for going in (numbers, about):
-            db.execute(_BLANK, (conversation, going))
-            db.execute(_DROP, (key, going))
+        _blank(db, conversation, key, json.loads(numbers))
         # One entry more, so that whoever knows the conversation by heart notices that it has changed.
         db.execute(_NOTE, (conversation,))
         db.execute("UPDATE conversations SET length = length + 1 WHERE id = ?", (conversation,))
     return [key for _, key, _ in found]
+
+
+def _blank(db: sqlite3.Connection, conversation: int, key: str, numbers: Collection[int]) -> None:
+    """Blank entries, those about them, and what sinks were to be told of either."""
+    if not numbers:
+        return
+    those = json.dumps(list(numbers))
+    about = json.dumps([number for (number,) in db.execute(_ABOUT_THOSE, (conversation, those))])
+    for going in (those, about):
+        db.execute(_BLANK, (conversation, going))
+        db.execute(_DROP, (key, going))
+
+
+def _rewrite(db: sqlite3.Connection, conversation: int, key: str, entries: Mapping[int, Entry]) -> None:
+    """Give entries other bodies, and drop what sinks were to be told of them."""
+    if not entries:
+        return
+    db.executemany(_REWRITE, [(entry.body, conversation, number) for number, entry in entries.items()])
+    db.execute(_DROP, (key, json.dumps(list(entries))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -110,6 +111,9 @@ class SqliteStore:
             journals.commit(db, commit, self._clock())
 
         await self._write.do(work)
+        if commit.forgets or commit.rewrites:
+            with contextlib.suppress(sqlite3.Error):  # the change stands, and the next one folds the log
+                await self._fold_log()
 
     async def entries(self, key: str) -> AsyncIterator[Entry]:
         """Every entry of a conversation, oldest first."""
@@ -137,8 +141,7 @@ class SqliteStore:
             return len(changed)
 
         changed = await self._write.do(work)
-        if str(self.path) != schema.MEMORY:
-            await asyncio.to_thread(schema.fold_log, str(self.path))
+        await self._fold_log()
         return changed
 
     async def aclose(self) -> None:
@@ -305,6 +308,11 @@ class SqliteStore:
         if self._reader is None:
             raise StoreError(f"{self.path} is not open")
         return self._reader
+
+    async def _fold_log(self) -> None:
+        """Let nothing that was deleted stand in the file's log any more."""
+        if str(self.path) != schema.MEMORY:
+            await asyncio.to_thread(schema.fold_log, str(self.path))
 
     def _tell(self) -> None:
         if self._news is not None:

@@ -1,0 +1,49 @@
+"""What there is of a message in a journal, and goes when it is deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from dspy_session.conversation.restoring import MEMORY, SEED, TURN, messages_in
+from dspy_session.stores import Entry, Store
+
+
+async def brought_about(store: Store, key: str, message_id: str) -> list[int]:
+    """The numbers of the entries that a message brought about, and that can go with it.
+
+    A turn that answered other messages too stays, unless it was taken back or has failed.
+    """
+    stands, entries = (await store.read(key)).entries, await whole(store, key)
+    turns = [
+        number
+        for number, entry in entries.items()
+        if message_id in (messages := messages_in(entry)) and (len(messages) == 1 or number not in stands)
+    ]
+    return sorted({*turns, *(each for number in turns for each in inside(entries, number))})
+
+
+async def whole(store: Store, key: str) -> dict[int, Entry]:
+    """All entries of a conversation by their numbers."""
+    entries: dict[int, Entry] = {}
+    async for entry in store.entries(key):
+        entries[len(entries)] = entry
+    return entries
+
+
+def inside(entries: Mapping[int, Entry], number: int) -> Iterator[int]:
+    """The numbers of what an agent's parts were asked, and said, on the way to a turn: it stands just before that.
+
+    Args:
+        entries: All entries of the conversation.
+        number: The turn's own.
+    """
+    at = entries[number].at
+    for before in reversed(range(number)):
+        entry = entries[before]
+        if entry.at != at or entry.kind not in (TURN, SEED, MEMORY, "cleared"):
+            return
+        if entry.kind == TURN:
+            if "ledger" not in json.loads(entry.body):
+                return
+            yield before
