@@ -20,7 +20,7 @@ from dspy_session_bots.options import (
     VerboseOption,
     examples,
 )
-from dspy_session_bots.rules import InParts, given_in, ruled, rules_of, unknown_variables
+from dspy_session_bots.rules import DISCORD_OPTIONS, InParts, discord_of, given_in, ruled, rules_of, unknown_variables
 
 app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -260,8 +260,15 @@ def run(
             raise Misused("say where the bot shall be: --slack, --discord, --playground, or several of them", "run")
         if port is not None and not playground:
             raise Misused("--port is that of the page: add --playground", "run")
+        if not discord and (of_discord := [each for each in given_in(context, besides=()) if each in DISCORD_OPTIONS]):
+            raise Misused(f"{' and '.join(of_discord)} is for Discord: add --discord", "run")
         places, sinks = platforms_and_sinks(
-            settings, slack=slack, slack_http=slack_http, discord=discord, webhooks=webhook or ()
+            settings,
+            slack=slack,
+            slack_http=slack_http,
+            discord=discord,
+            discord_options=discord_of(rules),
+            webhooks=webhook or (),
         )
         manners, limits, access = rules_of(rules)
         agent = ready(found, lm, input_field, output_field)

@@ -1,4 +1,6 @@
-"""How a bot is to behave, how much it may do and for whom, as options: ``Manners``, ``Limits`` and ``Access``."""
+"""How a bot is to behave, how much it may do and for whom, as options: ``Manners``, ``Limits``, ``Access``, and what
+Discord alone has.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MANNERS, LIMITS, ACCESS = "Manners", "Limits", "Access"
+MANNERS, LIMITS, ACCESS, DISCORD = "Manners", "Limits", "Access", "Discord"
 PREFIX = "BOT_"
 """Begins the names of the environment's variables: ``BOT_PER_USER=20/m``."""
+
+NONE = "none"
+"""What stands on the command line for an option that is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Rule:
     """An option of the command line that is an option of one of these classes.
 
     Args:
-        of: The class, ``MANNERS``, ``LIMITS`` or ``ACCESS``; the help has a part for each.
+        of: The class, ``MANNERS``, ``LIMITS``, ``ACCESS`` or ``DISCORD``; the help has a part for each.
         name: The option's name there.
         kind: What it is on the command line: a text, a number, a switch, or a list, whose option may be repeated.
         metavar: What the help shows for its value.
@@ -48,10 +53,15 @@ class Rule:
         return f"{PREFIX}{self.name.upper()}"
 
     @property
+    def option(self) -> str:
+        """What stands on the command line."""
+        return self.flag or f"--{self.name.replace('_', '-')}"
+
+    @property
     def parameter(self) -> inspect.Parameter:
         """What typer makes an option of."""
         option = typer.Option(
-            self.flag or f"--{self.name.replace('_', '-')}",
+            self.option,
             metavar=self.metavar or None,
             help=self.help,
             envvar=self.variable,
@@ -110,13 +120,25 @@ RULES = (
         "--allow-workspace",
     ),
     Rule(ACCESS, "deny_workspaces", list, "ID", "A workspace or server where it does not.", "--deny-workspace"),
+    Rule(
+        DISCORD,
+        "threads",
+        list,
+        "[CHANNEL=]open|reply",
+        "A mention opens a thread, or is replied to; for one channel: support=open. May be repeated.",
+    ),
+    Rule(DISCORD, "activity", str, "TEXT", "What stands beneath the bot's name; none for nothing."),
+    Rule(DISCORD, "catch_up", str, "TIME", "How old what it missed may be to be answered: 1h; none for not at all."),
 )
 """What needs more than a word, such as prices or what single channels are like, is code: a ``Bot`` of one's own."""
+
+DISCORD_OPTIONS = frozenset(rule.option for rule in RULES if rule.of == DISCORD)
 
 HEADINGS = {
     MANNERS: "How it behaves",
     LIMITS: "How much it may do",
     ACCESS: "Who may talk to it (each may be repeated)",
+    DISCORD: "In Discord",
 }
 
 
@@ -187,6 +209,15 @@ def rules_of(given: Mapping[str, Any]) -> tuple[Manners, Limits, Access]:
 
     limits = replace(DEFAULT_LIMITS, **_of(LIMITS, given))
     return Manners(**_of(MANNERS, given)), limits, Access(**_of(ACCESS, given))
+
+
+def discord_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``Discord`` that were given."""
+    said = _of(DISCORD, given)
+    if "threads" in said:
+        wishes = (each.rpartition("=") for each in said["threads"])
+        said["threads"] = {channel or "*": wish for channel, _, wish in wishes}
+    return {name: None if value == NONE else value for name, value in said.items()}
 
 
 def _of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

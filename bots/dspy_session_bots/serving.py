@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import SecretStr
@@ -27,7 +27,13 @@ WEBHOOK_SECRET = "WEBHOOK_SECRET (whsec_…, which the receiver knows too; dspy-
 
 
 def platforms_and_sinks(
-    settings: Settings, *, slack: bool, slack_http: str | None = None, discord: bool, webhooks: Sequence[str]
+    settings: Settings,
+    *,
+    slack: bool,
+    slack_http: str | None = None,
+    discord: bool,
+    discord_options: Mapping[str, Any] | None = None,
+    webhooks: Sequence[str],
 ) -> tuple[list[Platform], list[Sink]]:
     """The platforms that were asked for, and a webhook for each URL.
 
@@ -36,6 +42,7 @@ def platforms_and_sinks(
         slack: Whether Slack was, over a socket.
         slack_http: Where to listen for Slack's requests, if it was over HTTP.
         discord: Whether Discord was.
+        discord_options: Options of ``Discord``.
         webhooks: The URLs.
 
     Raises:
@@ -62,7 +69,9 @@ def platforms_and_sinks(
     if slack_http is not None:
         platforms.append(_slack_over_http(slack_http, settings))
     if discord and settings.discord_token is not None:
-        platforms.append(_discord(settings.discord_token.get_secret_value(), settings.discord_shards))
+        platforms.append(
+            _discord(settings.discord_token.get_secret_value(), settings.discord_shards, discord_options or {})
+        )
     sinks = [] if settings.webhook_secret is None else _webhooks(webhooks, settings.webhook_secret.get_secret_value())
     return platforms, sinks
 
@@ -132,13 +141,13 @@ def slack_client(settings: Settings) -> AsyncWebClient | None:
     return None if settings.slack_api_url is None else AsyncWebClient(base_url=str(settings.slack_api_url))
 
 
-def _discord(token: str, shards: str | None) -> Platform:
+def _discord(token: str, shards: str | None, options: Mapping[str, Any]) -> Platform:
     with needs_extra("discord", "--discord"):
         from dspy_session_discord import Discord
         from dspy_session_discord.login import checked
         from dspy_session_discord.shards import spread_of
     spread = None if shards is None else spread_of(shards)
-    return Discord(token=checked(token), client_options=proxied(), shards=spread)
+    return Discord(token=checked(token), client_options=proxied(), shards=spread, **options)
 
 
 def _webhooks(urls: Iterable[str], secret: str) -> list[Sink]:

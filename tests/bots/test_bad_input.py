@@ -111,6 +111,11 @@ CASES: dict[str, tuple[Line, int, str]] = {
         2,
         r"--port is that of the page: add --playground \(see dspy-bots run --help\)",
     ),
+    "what is Discord's without Discord": (
+        start("run", "echo.py:echo", "--slack", "--threads", "reply", **SLACK),
+        2,
+        r"--threads is for Discord: add --discord \(see dspy-bots run --help\)",
+    ),
     "a bot and options": (
         start("run", "bots.py:bot", "--store", "memory://", "--lm", "x/y"),
         2,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from dspy_session_bots.rules import HEADINGS, RULES, Rule, rules_of, unknown_variables
+from dspy_session_bots.rules import HEADINGS, RULES, Rule, discord_of, rules_of, unknown_variables
 from dspy_session_chat import Access, Limits, Manners
 from dspy_session_chat.bot import DEFAULT_LIMITS
 from dspy_session_chat.rules import manners
+from dspy_session_discord import Discord
 from tests.bots.command_line import Line, dspy_bots, interrupted, run_lines, started, until
 from tests.bots.test_run import ECHO, environment
 from tests.loopback.slack import ANN, FakeSlack
@@ -22,6 +24,9 @@ NOTHING = dict.fromkeys(rule.name for rule in RULES)
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_is_an_option_of_its_class(rule: Rule) -> None:
+    if rule.of == "Discord":
+        assert rule.name in inspect.signature(Discord).parameters
+        return
     [field] = [each for each in dataclasses.fields(CLASSES[rule.of]) if each.name == rule.name]
     kinds = {"bool": bool, "int": int, "float": float, "Ids": list}
     assert kinds.get(str(field.type).partition(" ")[0], str) is rule.kind
@@ -41,11 +46,25 @@ def test_what_is_said_is_taken() -> None:
     assert access == Access(admins=["U1"])
 
 
+def test_what_discord_alone_has_is_taken_as_it_takes_it() -> None:
+    assert discord_of(NOTHING) == {}
+    assert discord_of(NOTHING | {"threads": ["reply", "support=open"], "activity": "none", "catch_up": "1h"}) == {
+        "threads": {"*": "reply", "support": "open"},
+        "activity": None,
+        "catch_up": "1h",
+    }
+
+
 def test_help_is_in_parts(tmp_path: Path) -> None:
     [result] = run_lines([Line(["run", "--help"])], tmp_path)
     places = [result.out.index(f"\n{heading}:\n") for heading in ("Arguments", "Options", *HEADINGS.values())]
-    options = [result.out.index(f"\n  {option} ") for option in ("--slack", "--busy", "--per-user", "--admin")]
-    assert places[1] < options[0] < places[2] < options[1] < places[3] < options[2] < places[4] < options[3]
+    options = [
+        result.out.index(f"\n  {option} ") for option in ("--slack", "--busy", "--per-user", "--admin", "--threads")
+    ]
+    assert sorted((*places, *options)) == [
+        places[0],
+        *(place for pair in zip(places[1:], options, strict=True) for place in pair),
+    ]
 
 
 async def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:

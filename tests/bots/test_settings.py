@@ -85,6 +85,18 @@ def test_the_shards_of_a_discord_bot_stand_in_the_environment(folder: Path) -> N
         platforms_and_sinks(read_settings(None), slack=False, discord=True, webhooks=[])
 
 
+def test_what_is_said_of_discord_alone_is_told_to_it(folder: Path) -> None:
+    os.environ.update(TOKENS)
+    settings = read_settings(None)
+    for options, line in (
+        ({"threads": {"*": "never"}}, "threads must be"),
+        ({"activity": " "}, "activity must be"),
+        ({"catch_up": "soon"}, "'soon' is no time"),
+    ):
+        with pytest.raises(ConfigurationError, match=line):
+            platforms_and_sinks(settings, slack=False, discord=True, discord_options=options, webhooks=[])
+
+
 def test_slack_over_http_is_for_one_workspace_or_for_many(folder: Path) -> None:
     def asked() -> None:
         (platform,), _ = platforms_and_sinks(
