@@ -6,6 +6,7 @@ import aiohttp
 import discord
 
 from dspy_session.errors import PlatformError, PlatformUnavailableError
+from dspy_session_discord.wanted import listed, wanted
 
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 """What discord.py lets through when there is no answer at all."""
@@ -45,8 +46,8 @@ _MENDS = {
     10015: ONE_PERSON_ALONE,
     50027: ONE_PERSON_ALONE,
     50007: "this person takes no direct messages from the bot",
-    50013: "the bot's role lacks a permission there: it needs View Channel, Send Messages, Create Public Threads, "
-    "Send Messages in Threads and Read Message History",
+    50013: "the bot's role lacks a permission there: it needs "
+    + listed(each for each in wanted() if each.is_asked_for),
     160002: "the bot's role needs Read Message History there to reply to a message",
     160005: "the thread is locked",
     160006: "the server has as many open threads as Discord allows",

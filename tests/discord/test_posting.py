@@ -179,7 +179,11 @@ async def test_a_rate_limit_is_waited_out(fake: FakeDiscord, place: Place) -> No
     ("status", "body", "line"),
     [
         (503, "<html>\n<h1>upstream</h1></html>" + "x" * 5000, "it answered 503 <html> <h1>upstream"),
-        (403, {"message": "Missing Permissions", "code": 50013}, "lacks a permission there: it needs View Channel"),
+        (
+            403,
+            {"message": "Missing Permissions", "code": 50013},
+            "lacks a permission there: it needs View Channels, Send",
+        ),
         (403, {"message": "Cannot send messages to this user", "code": 50007}, "takes no direct messages"),
         (404, {"message": "Unknown Channel", "code": 10003}, "the channel or thread is gone"),
         (400, {"message": "Something\nnew", "code": 99999}, "it answered 400 Something new"),
