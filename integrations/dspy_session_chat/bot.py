@@ -30,7 +30,15 @@ from dspy_session_chat.markup.outward import outward
 from dspy_session_chat.means import Means
 from dspy_session_chat.options import check_model, check_platforms, check_rules, check_seconds, check_that_it_can_think
 from dspy_session_chat.placing import Placing
-from dspy_session_chat.platform import NeedsCommands, NeedsConversations, NeedsManners, Platform, Receive, by_name
+from dspy_session_chat.platform import (
+    NeedsAccess,
+    NeedsCommands,
+    NeedsConversations,
+    NeedsManners,
+    Platform,
+    Receive,
+    by_name,
+)
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.ratings import SCORES, Ratings
 from dspy_session_chat.rules.access import Access
@@ -266,6 +274,8 @@ class Bot:
                 platform.use_commands(tuple(self.commands))
             if isinstance(platform, NeedsManners):
                 platform.use_manners(self.manners)
+            if isinstance(platform, NeedsAccess):
+                platform.use_access(self._access)
             listening = asyncio.create_task(platform.run(self._receiver(name)), name=f"listen-{name}")
             self._listening[listening] = platform
         if self._keep is not None:

@@ -18,6 +18,7 @@ from dspy_session_chat.inbound import Attachment, Author
 from dspy_session_chat.reply import Button, Reply
 
 if TYPE_CHECKING:
+    from dspy_session_chat.rules.access import Access
     from dspy_session_chat.rules.manners import Manners  # which knows this module
 
 Receive = Callable[[Event], Awaitable[None]]
@@ -319,6 +320,11 @@ class Named(Protocol):
         ...
 
     @property
+    def aliases(self) -> Sequence[str]:
+        """Other names for it."""
+        ...
+
+    @property
     def description(self) -> str:
         """What it does, in one line."""
         ...
@@ -353,6 +359,15 @@ class NeedsManners(Protocol):
     """Takes commands where it does not show which conversation is meant, and so has to know what is one."""
 
     def use_manners(self, manners: Manners) -> None:
+        """Called once, before ``run``."""
+        ...
+
+
+@runtime_checkable
+class NeedsAccess(Protocol):
+    """Says something for people before the bot has looked at it, and so has to know who may talk to it."""
+
+    def use_access(self, access: Access) -> None:
         """Called once, before ``run``."""
         ...
 

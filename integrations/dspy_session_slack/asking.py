@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
@@ -54,6 +55,38 @@ class Question:
     channel_name: str = ""
     respond: str = ""
 
+    def unsaid(self, bot: BotUser, now: datetime) -> Inbound:
+        """It, as if it were said: for whoever decides whether it shall be.
+
+        Args:
+            bot: Who is asked.
+            now: The time.
+        """
+        return self.said_at(f"{now.timestamp():.6f}", bot)
+
+    def said_at(self, ts: str, bot: BotUser) -> Inbound:
+        """It, as what is to be answered.
+
+        Args:
+            ts: Slack's id of the message that says it.
+            bot: Who is asked.
+        """
+        place = {"channel": self.channel, "ts": ts}
+        if self.thread is not None:
+            place["thread_ts"] = self.thread
+        direct = is_dm(place)
+        key, reply_to = place_of(place, bot)
+        return Inbound(
+            key=key,
+            event_id=message_id(self.channel, ts),
+            author=self.author,
+            text=f"{self.text}\n\n{self.about}" if self.about else self.text,
+            addressed="direct" if direct else "mention",
+            sent_at=moment(ts),
+            channel_name="" if direct else self.channel_name,
+            reply_to={**reply_to, RESPOND: self.respond} if self.respond else reply_to,
+        )
+
 
 async def asked(client: AsyncWebClient, threads: Threads, bot: BotUser, question: Question) -> Inbound:
     """Say a question in the channel, and what is to be answered.
@@ -68,25 +101,10 @@ async def asked(client: AsyncWebClient, threads: Threads, bot: BotUser, question
         NotAskedError: Slack did not post it.
     """
     ts = await _said(client, bot, question)
-    place = {"channel": question.channel, "ts": ts}
-    if question.thread is not None:
-        place["thread_ts"] = question.thread
-    direct = is_dm(place)
-    key, reply_to = place_of(place, bot)
-    if key.thread is not None:
-        threads.join(question.channel, key.thread)
-    if question.respond:
-        reply_to = {**reply_to, RESPOND: question.respond}
-    return Inbound(
-        key=key,
-        event_id=message_id(question.channel, ts),
-        author=question.author,
-        text=f"{question.text}\n\n{question.about}" if question.about else question.text,
-        addressed="direct" if direct else "mention",
-        sent_at=moment(ts),
-        channel_name="" if direct else question.channel_name,
-        reply_to=reply_to,
-    )
+    inbound = question.said_at(ts, bot)
+    if inbound.key.thread is not None:
+        threads.join(question.channel, inbound.key.thread)
+    return inbound
 
 
 async def _said(client: AsyncWebClient, bot: BotUser, question: Question) -> str:

@@ -18,6 +18,7 @@ from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Action, Command
 from dspy_session_chat.inbound import Author
 from dspy_session_chat.platform import Named, Receive
+from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_slack.address import BotUser, is_id
 from dspy_session_slack.asking import NotAskedError, Question, asked
@@ -49,11 +50,13 @@ class Told:
     Args:
         commands: The commands that it has.
         manners: How it behaves.
+        access: Who may ask.
         assistant: What people find in the view for agents.
     """
 
     commands: Sequence[Named] = ()
     manners: Manners = field(default_factory=Manners)
+    access: Access = field(default_factory=Access)
     assistant: Assistant | None = None
 
 
@@ -174,6 +177,10 @@ class Orders:
         )
 
     async def _ask(self, question: Question) -> None:
+        denial = self._told.access.denial(question.unsaid(self._bot, self._now()))
+        if denial is not None:  # the bot would say it for them
+            await self._tell(question.respond, denial)
+            return
         try:
             inbound = await asked(self._client, self._threads, self._bot, question)
         except NotAskedError as error:

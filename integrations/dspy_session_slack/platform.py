@@ -20,6 +20,7 @@ from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import Growing, Named, Opened, Post, Posted, Receive, ReplyStream, Said
 from dspy_session_chat.reply import Button
+from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.shown import EditedStream
 from dspy_session_slack.assistant import Assistant
@@ -185,6 +186,12 @@ class Slack:
     def use_manners(self, manners: Manners) -> None:
         """Called by the bot, before ``run``: what is one conversation."""
         self._told = replace(self._told, manners=manners)
+
+    def use_access(self, access: Access) -> None:
+        """Called by the bot, before ``run``: who may ask, for what people ask by a command is said before it is
+        answered.
+        """
+        self._told = replace(self._told, access=access)
 
     async def post(self, post: Post) -> Posted:
         """Post an answer, in as many messages as Slack's limit asks for; none for an answer without text.

@@ -98,8 +98,7 @@ def is_ours(command: Given, commands: Sequence[Named], bot_name: str) -> bool:
         commands: Those that the bot has.
         bot_name: The bot's handle.
     """
-    named = {each.name for each in commands} | OF_A_CONVERSATION | {bot_name.lower()}
-    return _asks(command.name) or command.name in named
+    return _asks(command.name) or command.name in _names(commands) | {bot_name.lower()}
 
 
 def meant(command: Given, commands: Sequence[Named], bot_name: str, manners: Manners, *, threaded: bool) -> Meant:
@@ -115,7 +114,7 @@ def meant(command: Given, commands: Sequence[Named], bot_name: str, manners: Man
         manners: What is one conversation.
         threaded: Whether every message in a DM begins a thread of its own.
     """
-    names = {each.name for each in commands} | OF_A_CONVERSATION
+    names = _names(commands)
     name, text = command.name, command.text
     if not (_asks(name) or name in names):
         name, _, text = text.partition(" ")
@@ -129,6 +128,10 @@ def meant(command: Given, commands: Sequence[Named], bot_name: str, manners: Man
         order = _shown(f"/{name} {text}".strip())
         return Remark(f"Which thread do you mean? Slack does not tell me: write `@{bot_name} {order}` in the thread.")
     return Command(name or "help", text)
+
+
+def _names(commands: Sequence[Named]) -> frozenset[str]:
+    return OF_A_CONVERSATION.union(*((each.name, *each.aliases) for each in commands))
 
 
 def _is_clear(command: Given, manners: Manners, *, threaded: bool) -> bool:

@@ -14,15 +14,17 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session_chat.action import Command
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply
+from dspy_session_chat.rules.access import NOT_HERE, NOT_YOU, Access
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import Parrot
 from dspy_session_chat.testing.stage import Where
 from dspy_session_slack import Slack
+from dspy_session_slack.shortcut import ASK_ABOUT
 from dspy_session_slack.slash import Ask, Given, Meant, Remark, given, is_ours, meant
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, rate_limited, refused
 from tests.slack.stage import SlackStage
-from tests.slack.talk import ANN, ANNS_DM, GENERAL, echoing, platform_of, running, some_inbound
+from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, Echo, echoing, platform_of, running, some_inbound
 
 ELSEWHERE = "C0ELSEWHERE"
 
@@ -35,9 +37,10 @@ class Usual(NamedTuple):
     takes: str = ""
     admin: bool = False
     private: bool = False
+    aliases: tuple[str, ...] = ()
 
 
-COMMANDS = (Usual("help"), Usual("reset"), Usual("undo"), Usual("forget-me"), Usual("weather"))
+COMMANDS = (Usual("help"), Usual("reset"), Usual("undo"), Usual("forget-me"), Usual("weather", aliases=("sky",)))
 
 
 def of(name: str, text: str = "", channel: str = ANNS_DM) -> Given:
@@ -60,6 +63,8 @@ def means(command: Given, manners: Manners | None = None, *, threaded: bool = Fa
         (of("helper", "weather London"), Command("weather", "London")),
         (of("whatever-it-is-called", "new"), Command("new", "")),
         (of("undo", "2"), Command("undo", "2")),
+        (of("helper", "sky London"), Command("sky", "London")),
+        (of("sky", "London"), Command("sky", "London")),
         (of("weather", "ask"), Command("weather", "ask")),
         (of("helper"), Command("help", "")),
         (of("helper", "help"), Command("help", "")),
@@ -177,6 +182,26 @@ async def test_a_question_that_cannot_be_said_is_told_to_whoever_asked_alone(
     assert delivery.acked.is_set()
 
 
+async def test_who_may_not_ask_makes_the_bot_say_nothing(slack: FakeSlack):
+    platform = platform_of(slack)
+    platform.use_access(Access(deny_users=["slack:T0LOOPBACK:" + ANN], deny_channels=[GENERAL]))
+    echo = Echo(platform)
+    async with running(platform, echo, slack):
+        message = await slack.say("one", channel=GENERAL, user=BEN)
+        await slack.command("/ask", "who?", channel=GENERAL, user=ANN)
+        await slack.command("/ask", "who?", channel=GENERAL, user=BEN)
+        await slack.shortcut(ASK_ABOUT, channel=GENERAL, ts=message["ts"], user=ANN)
+        await slack.submit(await slack.next_view(), "What?", user=ANN)
+        await slack.settled()
+
+    assert [(said["user"], said["text"]) for said in slack.responses.said] == [
+        (ANN, NOT_YOU),
+        (BEN, NOT_HERE),
+        (ANN, NOT_YOU),
+    ]
+    assert slack.posts == echo.received == []
+
+
 async def test_slack_is_not_waited_for_longer_than_it_waits_for_us(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dspy_session_slack.asking.PATIENCE", 0.05)
     slack.fail("chat.postMessage", rate_limited(30))
@@ -258,7 +283,9 @@ async def test_a_joined_app_keeps_its_own_commands(slack: FakeSlack):
 
 async def test_a_bot_is_told_by_commands_what_it_is_told_by_words(slack: FakeSlack, tmp_path: Path):
     stage, channel = SlackStage(slack), Where(GENERAL)
-    async with playing(stage, Parrot(), tmp_path) as scene:
+    async with playing(stage, Parrot(), tmp_path, access=Access(deny_channels=[ELSEWHERE])) as scene:
+        await stage.command(scene.ann, "ask", "tea", Where(ELSEWHERE))
+        assert (await scene.reads(NOT_HERE, Where(ELSEWHERE))).private_to == scene.ann.id
         await stage.command(scene.ann, "undo", "", channel)
         await scene.reads("Which thread do you mean?", channel)
         await stage.command(scene.ben, "help", "", channel)

@@ -18,6 +18,7 @@ class Usual:
         takes: What may be written after it.
         admin: Whether only admins may give it.
         private: Whether what it says is for the one who gave it alone.
+        aliases: Other names for it.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Usual:
     takes: str = ""
     admin: bool = False
     private: bool = False
+    aliases: Sequence[str] = ()
 
 
 USUAL: Sequence[Named] = (
