@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -19,7 +20,7 @@ from dspy_session_chat.agents import Agent
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.before import seed_of
 from dspy_session_chat.beside import Together, as_one, together
-from dspy_session_chat.files.attachments import Read, read_attachments
+from dspy_session_chat.files.attachments import READERS, Read, read_attachments
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.letting_in import LettingIn
 from dspy_session_chat.looking import pending
@@ -56,6 +57,7 @@ class Answering:
         self._means = means
         self._running = Running(means)
         self._letting_in = LettingIn(means)
+        self._readers = asyncio.Semaphore(READERS)
 
     # --- what is asked --------------------------------------------------------------------------------------------
 
@@ -322,8 +324,13 @@ class Answering:
     async def _read(self, platform: Platform, message: Inbound, agent: Agent) -> Read | None:
         if not message.attachments or not isinstance(platform, CanFetch):
             return None
-        images = agent.fields.takes_images
-        return await read_attachments(message.attachments, platform, self._means.files, images=images)
+        return await read_attachments(
+            message.attachments,
+            platform,
+            self._means.files,
+            images=agent.fields.takes_images,
+            readers=self._readers,
+        )
 
     async def _read_back(self, platform: Platform, waiting: Waiting, job: Job, agent: Agent) -> None:
         """Let a conversation that is new begin with what was said in its place before."""

@@ -1,4 +1,4 @@
-"""How often one may rate the same answer: each time it is written down, and told to whoever listens."""
+"""How often one may change one's mind: each time it is written down and told to whoever listens, or answered anew."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Callable
 
 from cachetools import LRUCache
 
-from dspy_session_chat.action import Action, Press, Reaction
+from dspy_session_chat.action import Action, Edit, Press, Reaction
 from dspy_session_chat.ratings import Ratings
 from dspy_session_chat.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
 MOST_A_DAY = 20
-"""Ratings by one user under one message in a day; more is play, and could fill a store."""
+"""Ratings by one user under one message in a day, and changes of one message; more is play, and could fill a store."""
 REMEMBERED = 10_000
 """Users and messages that are counted at once."""
 DAY_SECONDS = 86_400.0
 
 
 class Wavering:
-    """Counts how often people rate one answer. Each process counts for itself: this is a bound, and no budget.
+    """Counts how often people rate one answer, or change one message.
+
+    Each process counts for itself: this is a bound, and no budget.
 
     Args:
         ratings: What is a rating.
@@ -34,18 +36,22 @@ class Wavering:
         self._counts: LRUCache[tuple[str, str, int], int] = LRUCache(REMEMBERED)
 
     def is_over(self, waiting: Waiting) -> bool:
-        """Count an event; True for a rating that is one too many, and is to be left out."""
+        """Count an event; True for a rating or a change that is one too many, and is to be left out."""
         event = waiting.event
         deed = event.deed if isinstance(event, Action) else None
-        if not isinstance(deed, Press | Reaction) or not self._ratings.is_rating(deed):
+        if isinstance(deed, Edit):
+            under, did = deed.message_id, "changed a message"
+        elif isinstance(deed, Press | Reaction) and self._ratings.is_rating(deed):
+            under, did = deed.message_id or waiting.turn, "rated an answer"
+        else:
             return False
-        under = deed.message_id or waiting.turn
         which = (event.user, f"{waiting.scope} {under}", int(self._clock() // DAY_SECONDS))
         count = self._counts[which] = self._counts.get(which, 0) + 1
         if count == MOST_A_DAY + 1:
             logger.warning(
-                "%s has rated an answer in %s %d times today: what else they say of it is left out",
+                "%s has %s in %s %d times today: what else they say of it is left out",
                 event.user,
+                did,
                 event.key,
                 MOST_A_DAY,
             )

@@ -20,6 +20,7 @@ from dspy_session_chat import Access, Author, Deletion, Edit, Inbound, Limits, M
 from dspy_session_chat.markup.cleaning import clean
 from dspy_session_chat.revising import DELETED
 from dspy_session_chat.testing import Asked, ChatTester
+from dspy_session_chat.wavering import MOST_A_DAY
 from tests.chat.agents import Parrot, held
 from tests.chat.pictures import png
 
@@ -92,6 +93,22 @@ async def test_a_message_that_is_changed_while_it_waits_is_answered_as_it_is_the
         gate.set()
         assert (await asked.reply()).text.startswith("two!")
         assert agent.calls == 2
+
+
+async def test_who_changes_a_message_without_end_fills_no_store(caplog: pytest.LogCaptureFixture) -> None:
+    async with ChatTester(held(Parrot())) as chat:
+        earlier, last = await chat.start("one"), await chat.start("two")
+        await last.reply()
+        for number in range(MOST_A_DAY):
+            await chat.handled(await chat.edit(earlier, f"words {number}"))
+        before = await kept_in(chat)
+        for number in range(3):
+            await chat.handled(await chat.edit(earlier, f"and on {number}"))
+        assert await kept_in(chat) == before
+        await chat.answer_to(await chat.edit(last, "three"))  # another message
+        assert await said_in(chat) == [f"words {MOST_A_DAY - 1}", "three"]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("tester::ann has changed a message in tester:W:general:t1 20 times today")
 
 
 async def test_a_message_that_is_deleted_while_it_waits_is_not_answered() -> None:

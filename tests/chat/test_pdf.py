@@ -39,8 +39,8 @@ class Shelf:
         yield self._data
 
 
-async def read(data: bytes, limits: FileLimits | None = None) -> Read:
-    return await read_attachments([Attachment("bells.pdf")], Shelf(data), limits)
+async def read(data: bytes, limits: FileLimits | None = None, readers: asyncio.Semaphore | None = None) -> Read:
+    return await read_attachments([Attachment("bells.pdf")], Shelf(data), limits, readers=readers)
 
 
 async def test_the_text_of_a_pdf_is_read_as_far_as_there_is_room() -> None:
@@ -74,6 +74,15 @@ async def test_a_pdf_without_text_that_can_be_read_is_said_in_one_line(monkeypat
     assert len(bomb) == 1
     assert len(files[-1]) < 200_000 < UNFOLDED
     assert await pages_of(pdf("one", "two"), pages=9, characters=9, seconds=0.0) == Pages("one", 1, 2)
+
+
+async def test_a_pdf_waits_while_as_many_are_read_as_may_be_at_once() -> None:
+    readers = asyncio.Semaphore(1)
+    async with readers:
+        waited = await read(pdf("words"), FileLimits(seconds=0.5), readers)
+    assert waited.left_out == ("bells.pdf was not read: too many PDFs are being read at the moment.",)
+    for _ in range(2):  # and gives its place back
+        assert [file.text for file in (await read(pdf("words"), readers=readers)).texts] == ["words"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.platform import CanFetch
 
+READERS = 2
+"""PDFs that a bot reads at once: each takes a process, and may take a gigabyte in it."""
 READABLE = IMAGES | {TEXT, PDF}
 """Media types that are read."""
 
@@ -153,6 +155,7 @@ async def read_attachments(
     limits: FileLimits | None = None,
     *,
     images: bool = True,
+    readers: asyncio.Semaphore | None = None,
 ) -> Read:
     """Fetch the files of a message, one after the other, and read them.
 
@@ -163,20 +166,22 @@ async def read_attachments(
         source: Where they are fetched: the platform, or a ``Downloader``.
         limits: How much is read.
         images: False when the agent takes no pictures: then they are described.
+        readers: Taken while a PDF is read; if None, any number of them is read at once.
     """
-    reading = _Reading(source, limits or FileLimits(), images=images)
+    reading = _Reading(source, limits or FileLimits(), readers or asyncio.Semaphore(), images=images)
     for attachment in attachments:
         await reading.take(attachment)
     return Read(tuple(reading.images), tuple(reading.texts), tuple(reading.described))
 
 
 class _Reading:
-    def __init__(self, source: CanFetch, limits: FileLimits, *, images: bool) -> None:
+    def __init__(self, source: CanFetch, limits: FileLimits, readers: asyncio.Semaphore, *, images: bool) -> None:
         self.images: list[ImageFile] = []
         self.texts: list[TextFile] = []
         self.described: list[DescribedFile] = []
         self._source = source
         self._limits = limits
+        self._readers = readers
         self._wants_images = images
         self._begun = 0
         self._bytes_left = limits.bytes_total
@@ -251,9 +256,17 @@ class _Reading:
 
     async def _keep_pages(self, name: str, data: bytes) -> None:
         """Keep the text of a PDF, of as many pages as there is room and time for."""
-        limits, left = self._limits, self._deadline - asyncio.get_running_loop().time()
-        seconds = max(0.0, min(SECONDS, left))
-        read = await pages_of(data, pages=limits.pages, characters=self._characters_left, seconds=seconds)
+        limits, loop = self._limits, asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await self._readers.acquire()
+        except TimeoutError:
+            raise _NotRead("too many PDFs are being read at the moment", PDF) from None
+        try:
+            seconds = max(0.0, min(SECONDS, self._deadline - loop.time()))
+            read = await pages_of(data, pages=limits.pages, characters=self._characters_left, seconds=seconds)
+        finally:
+            self._readers.release()
         if read.problem:
             raise _NotRead(read.problem, PDF)
         self._keep_text(name, read.text, read.read, read.there_are)
