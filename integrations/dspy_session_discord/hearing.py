@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import discord
-from cachetools import LRUCache
 
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Inbound
@@ -18,15 +17,12 @@ from dspy_session_chat.platform import Receive
 from dspy_session_discord.deeds import Reactions, deletions_of, edit_of
 from dspy_session_discord.insisting import Insisting
 from dspy_session_discord.interactions import Interactions
+from dspy_session_discord.membership import Membership
 from dspy_session_discord.offering import Offered
 from dspy_session_discord.refusal import UNREACHABLE, explain
-from dspy_session_discord.staying import stay_in
 from dspy_session_discord.translate import SPOKEN, Ignored, translate
 
 _log = logging.getLogger(__name__)
-
-REMEMBERED_THREADS = 1000
-"""Threads that the bot was taken out of, at most: discord.py goes on to take it for a member, until a restart."""
 
 Listeners = Mapping[str, Callable[..., None]]
 """Who takes which event of discord.py, by its name: ``"on_message"``."""
@@ -57,8 +53,8 @@ class Hearing:
         self._client = client
         self._now = now
         self._reactions = Reactions()
-        self._left: LRUCache[int, None] = LRUCache(REMEMBERED_THREADS)
-        self._interactions = Interactions(self._receive, client, offered)
+        self._membership = Membership()
+        self._interactions = Interactions(self._receive, client, offered, self._membership)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -66,7 +62,8 @@ class Hearing:
         """Our ears, by what they hear."""
         return {
             "on_message": self._guarded(self._message),
-            "on_thread_remove": self._guarded(self._removal),
+            "on_thread_remove": self._guarded(lambda thread, _: self._membership.taken_out(thread)),
+            "on_thread_join": self._guarded(lambda thread, _: self._membership.is_back(thread)),
             "on_raw_message_edit": self._guarded(self._edit),
             "on_raw_message_delete": self._guarded(self._deletion),
             "on_raw_bulk_message_delete": self._guarded(self._deletion),
@@ -108,17 +105,8 @@ class Hearing:
                 message.channel = channel
         self._guarded(self._placed_message)(message)
 
-    def _removal(self, thread: discord.Thread, _: int) -> None:
-        """Somebody took the bot out of a thread: there it waits for a mention again."""
-        self._left[thread.id] = None
-
     def _placed_message(self, message: discord.Message, me: int) -> None:
         translation = translate(message, me)
-        if isinstance(translation, Inbound) and message.channel.id in self._left:
-            if translation.addressed == "thread":
-                translation = replace(translation, addressed="ambient")
-            elif translation.addressed == "mention":
-                del self._left[message.channel.id]
         if isinstance(translation, Ignored):
             _log.debug("message %s is ignored: %s", message.id, translation.value)
         else:
@@ -173,8 +161,13 @@ class Hearing:
 
     async def _take_message(self, message: discord.Message, inbound: Inbound, me: int) -> None:
         try:
+            if inbound.addressed == "thread":
+                if self._membership.is_unsure(message.channel):
+                    await self._membership.ask(message.channel, me)
+                if self._membership.is_out(message.channel):
+                    inbound = replace(inbound, addressed="ambient")
             await self._receive(inbound)
             if inbound.addressed == "mention" and not inbound.author.is_bot:
-                await stay_in(message.channel, me)
+                await self._membership.stay_in(message.channel, me)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("Discord message %s was not taken over", message.id)

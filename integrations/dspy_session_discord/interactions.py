@@ -20,10 +20,10 @@ from dspy_session_discord.commands import ASKS, ON_MESSAGE, SLASH, value_in
 from dspy_session_discord.deeds import name_pressed, press_of
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.key import Channel, key_in
+from dspy_session_discord.membership import Membership
 from dspy_session_discord.offering import Offered
 from dspy_session_discord.refusal import UNREACHABLE, explain
 from dspy_session_discord.response import Response
-from dspy_session_discord.staying import stay_in
 from dspy_session_discord.ticket import Ticket, heading
 from dspy_session_discord.translate import channel_name
 from dspy_session_discord.tree import theirs
@@ -58,12 +58,14 @@ class Interactions:
         receive: Takes events over.
         client: The client that hears them.
         offered: The commands that the bot offers natively.
+        membership: Joins the threads that it is called into.
     """
 
-    def __init__(self, receive: Receive, client: discord.Client, offered: Offered) -> None:
+    def __init__(self, receive: Receive, client: discord.Client, offered: Offered, membership: Membership) -> None:
         self._receive = receive
         self._client = client
         self._offered = offered
+        self._membership = membership
         self._commands = {(command.kind, command.name): command for command in offered.commands}
         self._abouts = Abouts()
         self._acknowledging: dict[str, asyncio.Task[Any]] = {}
@@ -213,7 +215,7 @@ class Interactions:
         assert channel is not None
         await self._hand_over(question_of(interaction, channel, ticket, text, files, title), ticket)
         if me is not None:
-            await stay_in(channel, me.id)
+            await self._membership.stay_in(channel, me.id)
 
     async def _hand_over(self, event: Inbound | Action, ticket: Ticket) -> None:
         try:

@@ -132,6 +132,25 @@ async def test_who_takes_the_bot_out_of_a_thread_has_to_mention_it_to_have_it_ba
                 told.append((inbound.text, inbound.addressed))
 
     assert told == [("one", "thread"), ("two", "ambient"), ("three", "mention"), ("four", "thread")]
+    assert fake.bot.id in thread.members
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_thread_that_the_bot_was_taken_out_of_before_it_was_started_is_asked_about(
+    fake: FakeDiscord, place: Place, told: bool
+) -> None:
+    thread = await fake.open_thread(await fake.say(place.general, place.ada, "hi"), "of yesterday", fake.bot)
+    thread.members.discard(fake.bot.id)
+    if not told:
+        fake.refuse("GET", f"/channels/{thread.id}/thread-members/{fake.bot.id}", 503, "down")
+    async with running(own(fake), keep := Keep(), fake):
+        heard = []
+        for words in ("one", f"{fake.bot.mention} two", "three"):
+            await fake.say(thread, place.ada, words)
+            heard.append((await keep.next()).addressed)
+            await fake.until(lambda words=words: "two" not in words or fake.bot.id in thread.members)
+
+    assert heard == ["ambient" if told else "thread", "mention", "thread"]
 
 
 @pytest.mark.parametrize("hidden", [False, True])

@@ -80,6 +80,7 @@ class Rest:
             ("DELETE", message, self._delete),
             ("POST", f"{message}/threads", self._start_thread),
             ("POST", "/channels/{channel}/threads", self._start_post),
+            ("GET", "/channels/{channel}/thread-members/{user}", self._thread_member),
             ("PUT", "/channels/{channel}/thread-members/@me", self._join_thread),
             ("DELETE", "/channels/{channel}/thread-members/@me", self._leave_thread),
             ("GET", f"{message}/reactions/{{emoji}}", self._who_reacted),
@@ -339,6 +340,12 @@ class Rest:
         await self._discord.publish(message)
         first = {"message": self._discord.seen(message)}
         return answer(payloads.channel(thread, me=self._discord.bot.id) | first, status=201)
+
+    async def _thread_member(self, request: web.Request) -> web.Response:
+        thread, user = self._find_channel(request), int(request.match_info["user"])
+        if user not in thread.members:
+            raise ApiError(404, 10007, "Unknown Member")
+        return answer(payloads.thread_member(thread, user))
 
     async def _join_thread(self, request: web.Request) -> web.Response:
         thread = self._find_channel(request)
