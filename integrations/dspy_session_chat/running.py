@@ -18,11 +18,13 @@ from dspy_session.stores import Posting
 from dspy_session_chat.asking import ASKING
 from dspy_session_chat.beside import STOP
 from dspy_session_chat.looking import LOOK_SECONDS, Looking
+from dspy_session_chat.markup.piecewise import Piecewise
 from dspy_session_chat.means import Means
 from dspy_session_chat.platform import CanEdit, CanStream, CanType, Growing, ReplyStream
 from dspy_session_chat.posting import see_that_it_is_ours
 from dspy_session_chat.question import Question, Run
 from dspy_session_chat.reply import Button
+from dspy_session_chat.rules.limits import shortened
 from dspy_session_chat.rules.steps import StepCounter
 from dspy_session_chat.shown import EditedStream
 from dspy_session_chat.tool_words import ToolWords
@@ -170,7 +172,12 @@ class Running:
                 run.told[about] = ids
 
             stop = (Button(STOP, "Stop", event.event_id, "danger"),) if self._means.manners.buttons else ()
-            growing = Growing(event, stop, self._means.polish, run.question.shown, on_shown, job.is_ours)
+            polished = Piecewise(self._means.polish)
+
+            def polish(text: str) -> str:
+                return polished(shortened(self._means.limits, text))
+
+            growing = Growing(event, stop, polish, run.question.shown, on_shown, job.is_ours)
             if isinstance(platform, CanStream):
                 opened = platform.stream(growing)
             else:

@@ -74,6 +74,16 @@ def outward(markdown: str, allow_hosts: Collection[str] = ()) -> str:
     return _escaped(text)
 
 
+def last_block(markdown: str) -> int:
+    """Where the last block of a text begins that stands in no other one: what comes before it stays as it is."""
+    try:
+        tokens = _parser(inline=False).parse(markdown)
+    except RecursionError:  # nested hundreds deep
+        return 0
+    blocks = [token.map[0] for token in tokens if token.level == 0 and token.map]
+    return sum(len(line) + 1 for line in markdown.split("\n")[: max(blocks, default=0)])
+
+
 def _escaped(text: str) -> str:
     """``text`` without any link in it, and no address that reads like another one."""
     text = _USER_INFO.sub(r"\1", text)
