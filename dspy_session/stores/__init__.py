@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dspy_session.errors import ConfigurationError
+from dspy_session.stores.incoming import Arrival, Inbox, PostedTurn, Posting, Posts, Work
 from dspy_session.stores.ledger import Adjustment, Charge, Ledger, Refusal
 from dspy_session.stores.memory import MemoryStore
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
 from dspy_session.stores.protocol import (
     SHARED,
-    Arrival,
     Commit,
     ConversationInfo,
     Entry,
     Forget,
-    Inbox,
     Journal,
     Lease,
     Leases,
-    PostedTurn,
-    Posting,
-    Posts,
     Settled,
     Store,
-    Work,
 )
 from dspy_session.stores.sealed import BotStore, SealedStore
 from dspy_session.stores.sealing import SealingKey

@@ -11,24 +11,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from dspy_session.errors import ConfigurationError, StoreError
+from dspy_session.stores.incoming import Arrival, Inbox, PostedTurn, Posting, Posts, Work
 from dspy_session.stores.ledger import Adjustment, Charge, Ledger, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
-from dspy_session.stores.protocol import (
-    Arrival,
-    Commit,
-    ConversationInfo,
-    Entry,
-    Forget,
-    Inbox,
-    Journal,
-    Lease,
-    Leases,
-    PostedTurn,
-    Posting,
-    Posts,
-    Store,
-    Work,
-)
+from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Forget, Journal, Lease, Leases, Store
 from dspy_session.stores.sealing import Random, Sealer, SealingKey, key_id_of, parse_keys
 from dspy_session.stores.vault import Kept, Vault
 

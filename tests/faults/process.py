@@ -17,9 +17,10 @@ from dspy_session import sessionify
 from dspy_session.conversation import patience
 from dspy_session.errors import StaleJournalError, StoreBusyError
 from dspy_session.stores import SqliteStore
+from dspy_session.stores.incoming import Arrival, Posting
 from dspy_session.stores.outgoing import Batch, Settlement
 from dspy_session.stores.postgres import PostgresStore
-from dspy_session.stores.protocol import Arrival, Commit, Lease, Posting
+from dspy_session.stores.protocol import Commit, Lease
 from dspy_session.stores.sqlite import schema
 from dspy_session_chat import Bot, Limits, Manners, ask_first
 from dspy_session_webhook import Webhook

@@ -11,10 +11,11 @@ import asyncpg
 import pytest
 
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
+from dspy_session.stores.incoming import Inbox, Posting
 from dspy_session.stores.ledger import Charge
 from dspy_session.stores.outgoing import Outbox, Settlement
 from dspy_session.stores.postgres import PostgresStore
-from dspy_session.stores.protocol import Commit, Entry, Forget, Inbox, Leases, Posting, Settled
+from dspy_session.stores.protocol import Commit, Entry, Forget, Leases, Settled
 from dspy_session.testing import (
     InboxContract,
     LeaseContract,

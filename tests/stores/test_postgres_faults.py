@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from dspy_session.errors import ConfigurationError, StoreBusyError, StoreError
+from dspy_session.stores.incoming import Posting
 from dspy_session.stores.ledger import Adjustment
 from dspy_session.stores.outgoing import Settlement
 from dspy_session.stores.postgres import PostgresStore, schema
@@ -18,7 +19,7 @@ from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import Database
 from dspy_session.stores.postgres.explain import explained
 from dspy_session.stores.postgres.schema import Migration, migrations
-from dspy_session.stores.protocol import Commit, Forget, Posting, Settled
+from dspy_session.stores.protocol import Commit, Forget, Settled
 from dspy_session.testing.inbox_contract import LEASE, message
 from dspy_session.testing.ledger_contract import NOW, bucket, left
 from dspy_session.testing.outbox_contract import delivery

@@ -11,8 +11,9 @@ import pytest
 
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
 from dspy_session.stores import Kept, MemoryStore, SqliteStore
+from dspy_session.stores.incoming import Arrival, Inbox, Posting
 from dspy_session.stores.outgoing import Delivery, Outbox, Settlement
-from dspy_session.stores.protocol import Arrival, Commit, Entry, Forget, Inbox, Lease, Leases, Posting, Settled
+from dspy_session.stores.protocol import Commit, Entry, Forget, Lease, Leases, Settled
 from dspy_session.stores.sealed import IN_PLACE, UNREADABLE_DELAY, BotStore, SealedStore
 from dspy_session.stores.sealing import SealingKey, is_sealed, key_id_of
 from dspy_session.testing import (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dspy_session.stores.incoming import Arrival, PostedTurn, Posting, Work
 from dspy_session.stores.postgres.database import Transaction
 from dspy_session.stores.postgres.leasing import hold
-from dspy_session.stores.protocol import Arrival, Lease, PostedTurn, Posting, Work
+from dspy_session.stores.protocol import Lease
 
 _RECEIVE = """
     WITH received AS (

@@ -7,24 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from dspy_session.errors import StaleJournalError, StoreBusyError, StoreError
+from dspy_session.stores.incoming import Arrival, PostedTurn, Posting, Work
 from dspy_session.stores.ledger import Adjustment, Charge, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
 from dspy_session.stores.postgres import forgetting, inbox, journals, leasing, ledger, outbox, schema, vault
 from dspy_session.stores.postgres.address import address
 from dspy_session.stores.postgres.database import LONG_SECONDS, Database, UnknownOutcomeError
 from dspy_session.stores.postgres.news import News
-from dspy_session.stores.protocol import (
-    Arrival,
-    Commit,
-    ConversationInfo,
-    Entry,
-    Forget,
-    Journal,
-    Lease,
-    PostedTurn,
-    Posting,
-    Work,
-)
+from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Forget, Journal, Lease
 from dspy_session.stores.vault import Kept
 
 ATTEMPTS = 5

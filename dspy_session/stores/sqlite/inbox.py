@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from dspy_session.stores.protocol import Arrival, PostedTurn, Posting, Work
+from dspy_session.stores.incoming import Arrival, PostedTurn, Posting, Work
 
 _RECEIVE = """
     INSERT INTO arrivals (key, event_id, author, state, payload, reply, sent_at, received_at, attempts, message_ids)

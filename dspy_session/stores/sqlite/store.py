@@ -11,21 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from dspy_session.errors import StoreError
+from dspy_session.stores.incoming import Arrival, PostedTurn, Posting, Work
 from dspy_session.stores.leases import MemoryLeases
 from dspy_session.stores.ledger import Adjustment, Charge, Refusal
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Settlement
-from dspy_session.stores.protocol import (
-    Arrival,
-    Commit,
-    ConversationInfo,
-    Entry,
-    Forget,
-    Journal,
-    Lease,
-    PostedTurn,
-    Posting,
-    Work,
-)
+from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Forget, Journal, Lease
 from dspy_session.stores.sqlite import inbox, journals, ledger, outbox, schema, vault
 from dspy_session.stores.sqlite.worker import Worker, explained
 from dspy_session.stores.vault import Kept
