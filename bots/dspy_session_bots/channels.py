@@ -18,7 +18,7 @@ def channel_agents(given: Iterable[str]) -> dict[str, dspy.Module | str]:
         given: ``support=bots.py:support``, or with several words ``support=Answer in German.``
 
     Raises:
-        ConfigurationError: One says neither, or its agent cannot be loaded.
+        ConfigurationError: One says neither, its agent cannot be loaded, or a channel is named twice.
     """
     found: dict[str, dspy.Module | str] = {}
     for each in given:
@@ -28,6 +28,8 @@ def channel_agents(given: Iterable[str]) -> dict[str, dspy.Module | str]:
                 f"--channel {each!r} names no channel and agent: write support=bots.py:support, or what the agent is "
                 "told there besides, support='Answer in German.'"
             )
+        if channel in found:
+            raise ConfigurationError(f"--channel names {channel!r} twice: each channel has one agent")
         is_text = len(what.split()) > 1
         found[channel] = what if is_text else load_agent(Target.parse(what))
     return found

@@ -39,6 +39,11 @@ def test_what_names_none_is_one_line(given: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_channel_that_is_named_twice_is_one_line() -> None:
+    with pytest.raises(ConfigurationError, match="--channel names 'support' twice"):
+        channel_agents(["support=Answer in German.", "support=Answer in Welsh."])
+
+
 async def test_the_examples_of_one_agent_can_be_had_alone() -> None:
     async with ChatTester(held(Parrot()), channels={"support": held(Parrot())}) as chat:
         for channel in ("general", "support"):
