@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import dspy
@@ -12,12 +13,16 @@ from tests.stub_lm import Prompt, StubModel
 
 
 async def test_a_tool_is_named_or_has_words_of_its_own_and_no_secret_shows() -> None:
-    def search_web(query: str) -> str:
+    read = {name: asyncio.Event() for name in ("search_web", "look_up")}
+
+    async def search_web(query: str) -> str:
         """Search."""
+        await read["search_web"].wait()
         return "found"
 
-    def look_up(query: str) -> str:
+    async def look_up(query: str) -> str:
         """Look up."""
+        await read["look_up"].wait()
         return "looked up"
 
     def think(prompt: Prompt) -> dict[str, Any]:
@@ -29,9 +34,11 @@ async def test_a_tool_is_named_or_has_words_of_its_own_and_no_secret_shows() -> 
     agent = dspy.ReAct("message -> reply", tools=[search_web, look_up])
     manners = Manners(statuses={"look_up": "Reading the encyclopædia…"})
     async with ChatTester(agent, lm=StubModel(think).lm, manners=manners) as chat:
-        reply = await chat.say("hello")
-    shown = [*reply.views, reply.text]
-    assert "*Using search web…*" in shown
-    assert "*Reading the encyclopædia…*" in shown
-    assert not any("secret" in view for view in shown)
+        asked = await chat.start("hello")
+        await asked.growing("*Using search web…*")
+        read["search_web"].set()
+        await asked.growing("*Reading the encyclopædia…*")
+        read["look_up"].set()
+        reply = await asked.reply()
+    assert not any("secret" in view for view in [*reply.views, reply.text])
     assert reply.text == "Done."
