@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dspy_session.conversation import journal, restoring
-from dspy_session.conversation.deleting import brought_about, inside, whole
+from dspy_session.conversation.deleting import brought_about, inside
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.protocols import Change as ChangeType
 from dspy_session.conversation.protocols import ChangeEvent
@@ -88,8 +88,8 @@ class Changing:
 
     async def delete(self, message_id: str) -> None:
         """Delete for good what stands of a message that has no answer, and the newest turn if it has answered that."""
-        known, store = self.hold.known, self.conversations.store
-        going, entries = await brought_about(store, self.hold.key, message_id), await whole(store, self.hold.key)
+        known = self.hold.known
+        going, entries = await brought_about(self.conversations.store, self.hold.key, message_id)
         newest = known.numbers[-1] if known.numbers else None
         if newest is not None and message_id in restoring.messages_in(entries[newest]):
             await self.undo(1, forgets=sorted({*going, newest, *inside(entries, newest)}))
@@ -148,12 +148,11 @@ class Changing:
         if not deleted:
             await self._write(change, told)
             return
-        store, key = self.conversations.store, self.hold.key
-        entries = await whole(store, key)
-        going = {each for each, entry in entries.items() if entry.about == number and entry.kind == "edit"}
-        going.update(inside(entries, number), await brought_about(store, key, deleted))
+        going, entries = await brought_about(self.conversations.store, self.hold.key, deleted)
+        before = (each for each, entry in entries.items() if entry.about == number and entry.kind == "edit")
+        forgets = {*going, *before, *inside(entries, number)} - {number}
         rewrites = {number: journal.rewritten(entries[number], edited, words)}
-        await self._write(change, told, forgets=sorted(going - {number}), rewrites=rewrites)
+        await self._write(change, told, forgets=sorted(forgets), rewrites=rewrites)
 
     async def set_aside(self) -> None:
         """Note that people talk to one another now; the next turn takes that back."""

@@ -335,7 +335,7 @@ class Conversations:
         A turn that answered other messages too stays, unless it was taken back or has failed.
         """
         await self.open()
-        going = await brought_about(self.store, str(key), event_id)
+        going, _ = await brought_about(self.store, str(key), event_id)
         if not going or not await self.store.forget(Forget(key=str(key), numbers=going)):
             return False
         self.holds.forget(str(key))
