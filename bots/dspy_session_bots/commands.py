@@ -20,7 +20,17 @@ from dspy_session_bots.options import (
     VerboseOption,
     examples,
 )
-from dspy_session_bots.rules import DISCORD_OPTIONS, InParts, discord_of, given_in, ruled, rules_of, unknown_variables
+from dspy_session_bots.rules import (
+    DISCORD_OPTIONS,
+    SLACK_OPTIONS,
+    InParts,
+    discord_of,
+    given_in,
+    ruled,
+    rules_of,
+    slack_of,
+    unknown_variables,
+)
 
 app = typer.Typer(name=PROGRAM, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -260,12 +270,17 @@ def run(
             raise Misused("say where the bot shall be: --slack, --discord, --playground, or several of them", "run")
         if port is not None and not playground:
             raise Misused("--port is that of the page: add --playground", "run")
-        if not discord and (of_discord := [each for each in given_in(context, besides=()) if each in DISCORD_OPTIONS]):
-            raise Misused(f"{' and '.join(of_discord)} is for Discord: add --discord", "run")
+        for place, is_asked, options in (
+            ("Slack", slack or slack_http is not None, SLACK_OPTIONS),
+            ("Discord", discord, DISCORD_OPTIONS),
+        ):
+            if not is_asked and (vain := [each for each in given_in(context, besides=()) if each in options]):
+                raise Misused(f"{' and '.join(vain)} is for {place}: add --{place.lower()}", "run")
         places, sinks = platforms_and_sinks(
             settings,
             slack=slack,
             slack_http=slack_http,
+            slack_options=slack_of(rules),
             discord=discord,
             discord_options=discord_of(rules),
             webhooks=webhook or (),

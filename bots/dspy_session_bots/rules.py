@@ -1,5 +1,5 @@
 """How a bot is to behave, how much it may do and for whom, as options: ``Manners``, ``Limits``, ``Access``, and what
-Discord alone has.
+Slack alone has, and Discord alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MANNERS, LIMITS, ACCESS, DISCORD = "Manners", "Limits", "Access", "Discord"
+MANNERS, LIMITS, ACCESS, SLACK, DISCORD = "Manners", "Limits", "Access", "Slack", "Discord"
 PREFIX = "BOT_"
 """Begins the names of the environment's variables: ``BOT_PER_USER=20/m``."""
 
@@ -32,7 +32,7 @@ class Rule:
     """An option of the command line that is an option of one of these classes.
 
     Args:
-        of: The class, ``MANNERS``, ``LIMITS``, ``ACCESS`` or ``DISCORD``; the help has a part for each.
+        of: The class, ``MANNERS``, ``LIMITS``, ``ACCESS``, ``SLACK`` or ``DISCORD``; the help has a part for each.
         name: The option's name there.
         kind: What it is on the command line: a text, a number, a switch, or a list, whose option may be repeated.
         metavar: What the help shows for its value.
@@ -120,6 +120,9 @@ RULES = (
         "--allow-workspace",
     ),
     Rule(ACCESS, "deny_workspaces", list, "ID", "A workspace or server where it does not.", "--deny-workspace"),
+    Rule(SLACK, "greeting", str, "TEXT", "What people are greeted with who open it in the view for agents."),
+    Rule(SLACK, "prompts", str, "TEXT|TEXT", "What they may ask by a click, four at most: 'Open today?|Any bells?'."),
+    Rule(SLACK, "streams", str, "dms|everywhere|nowhere", "Where answers are shown by Slack's own streams."),
     Rule(
         DISCORD,
         "threads",
@@ -132,12 +135,15 @@ RULES = (
 )
 """What needs more than a word, such as prices or what single channels are like, is code: a ``Bot`` of one's own."""
 
-DISCORD_OPTIONS = frozenset(rule.option for rule in RULES if rule.of == DISCORD)
+SLACK_OPTIONS, DISCORD_OPTIONS = (
+    frozenset(rule.option for rule in RULES if rule.of == platform) for platform in (SLACK, DISCORD)
+)
 
 HEADINGS = {
     MANNERS: "How it behaves",
     LIMITS: "How much it may do",
     ACCESS: "Who may talk to it (each may be repeated)",
+    SLACK: "In Slack",
     DISCORD: "In Discord",
 }
 
@@ -209,6 +215,14 @@ def rules_of(given: Mapping[str, Any]) -> tuple[Manners, Limits, Access]:
 
     limits = replace(DEFAULT_LIMITS, **_of(LIMITS, given))
     return Manners(**_of(MANNERS, given)), limits, Access(**_of(ACCESS, given))
+
+
+def slack_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``Slack`` that were given, and those of its ``Assistant``."""
+    said = _of(SLACK, given)
+    if "prompts" in said:
+        said["prompts"] = [prompt.strip() for prompt in said["prompts"].split("|")]
+    return said
 
 
 def discord_of(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def platforms_and_sinks(
     *,
     slack: bool,
     slack_http: str | None = None,
+    slack_options: Mapping[str, Any] | None = None,
     discord: bool,
     discord_options: Mapping[str, Any] | None = None,
     webhooks: Sequence[str],
@@ -41,6 +42,7 @@ def platforms_and_sinks(
         settings: The secrets.
         slack: Whether Slack was, over a socket.
         slack_http: Where to listen for Slack's requests, if it was over HTTP.
+        slack_options: Options of ``Slack``, and of its ``Assistant``.
         discord: Whether Discord was.
         discord_options: Options of ``Discord``.
         webhooks: The URLs.
@@ -65,9 +67,10 @@ def platforms_and_sinks(
         raise ConfigurationError(missing)
     platforms: list[Platform] = []
     if slack and bot_token is not None and app_token is not None:
-        platforms.append(_slack(bot_token.get_secret_value(), app_token.get_secret_value(), settings))
+        tokens = bot_token.get_secret_value(), app_token.get_secret_value()
+        platforms.append(_slack(*tokens, settings, slack_options or {}))
     if slack_http is not None:
-        platforms.append(_slack_over_http(slack_http, settings))
+        platforms.append(_slack_over_http(slack_http, settings, slack_options or {}))
     if discord and settings.discord_token is not None:
         platforms.append(
             _discord(settings.discord_token.get_secret_value(), settings.discord_shards, discord_options or {})
@@ -102,12 +105,13 @@ def _missing(needed: Mapping[str, Mapping[str, SecretStr | None]]) -> str:
     return f"{', '.join(said)}: set {them} in the environment or in .env" if said else ""
 
 
-def _slack(bot_token: str, app_token: str, settings: Settings) -> Platform:
+def _slack(bot_token: str, app_token: str, settings: Settings, options: Mapping[str, Any]) -> Platform:
     with needs_extra("slack", "--slack"):
         from dspy_session_slack import Slack
         from dspy_session_slack.sign_in import check_tokens
     check_tokens(bot_token, app_token)  # it would be noticed when the bot signs in: too late for who starts it
-    return Slack(bot_token=bot_token, app_token=app_token, client=slack_client(settings))
+    client = slack_client(settings)
+    return Slack(bot_token=bot_token, app_token=app_token, client=client, **_with_assistant(options))
 
 
 def _needed_over_http(settings: Settings) -> dict[str, SecretStr | None]:
@@ -117,17 +121,30 @@ def _needed_over_http(settings: Settings) -> dict[str, SecretStr | None]:
     return needed | {SLACK_CLIENT_SECRET: settings.slack_client_secret}
 
 
-def _slack_over_http(listen: str, settings: Settings) -> Platform:
+def _slack_over_http(listen: str, settings: Settings, options: Mapping[str, Any]) -> Platform:
     with needs_extra("slack", "--slack-http"):
         from dspy_session_slack import OAuth, Slack
         from dspy_session_slack.sign_in import check_tokens
     secret, bot_token = _revealed(settings.slack_signing_secret), _revealed(settings.slack_bot_token)
-    client = slack_client(settings)
+    client, options = slack_client(settings), _with_assistant(options)
     if bot_token is not None:
         check_tokens(bot_token, None, over_http=True)
-        return Slack(bot_token=bot_token, signing_secret=secret, listen=listen, client=client)
+        return Slack(bot_token=bot_token, signing_secret=secret, listen=listen, client=client, **options)
     oauth = OAuth(client_id=settings.slack_client_id, client_secret=_revealed(settings.slack_client_secret))
-    return Slack(signing_secret=secret, listen=listen, client=client, oauth=oauth)
+    return Slack(signing_secret=secret, listen=listen, client=client, oauth=oauth, **options)
+
+
+def _with_assistant(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of ``Slack``, those of its ``Assistant`` in one.
+
+    Raises:
+        ConfigurationError: There are too many prompts, or one that says nothing.
+    """
+    from dspy_session_slack import Assistant
+
+    found = {name: value for name, value in options.items() if name in ("greeting", "prompts")}
+    own = {name: value for name, value in options.items() if name not in found}
+    return {**own, "assistant": Assistant(**found)} if found else own
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

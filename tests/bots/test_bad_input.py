@@ -111,6 +111,11 @@ CASES: dict[str, tuple[Line, int, str]] = {
         2,
         r"--port is that of the page: add --playground \(see dspy-bots run --help\)",
     ),
+    "what is Slack's without Slack": (
+        start("run", "echo.py:echo", "--playground", "--greeting", "Hello!"),
+        2,
+        r"--greeting is for Slack: add --slack \(see dspy-bots run --help\)",
+    ),
     "what is Discord's without Discord": (
         start("run", "echo.py:echo", "--slack", "--threads", "reply", **SLACK),
         2,

@@ -9,11 +9,12 @@ from typing import get_args
 
 import pytest
 
-from dspy_session_bots.rules import HEADINGS, RULES, Rule, discord_of, rules_of, unknown_variables
+from dspy_session_bots.rules import HEADINGS, RULES, Rule, discord_of, rules_of, slack_of, unknown_variables
 from dspy_session_chat import Access, Limits, Manners
 from dspy_session_chat.bot import DEFAULT_LIMITS
 from dspy_session_chat.rules import manners
 from dspy_session_discord import Discord
+from dspy_session_slack import Assistant, Slack
 from tests.bots.command_line import Line, dspy_bots, interrupted, run_lines, started, until
 from tests.bots.test_run import ECHO, environment
 from tests.loopback.slack import ANN, FakeSlack
@@ -24,8 +25,9 @@ NOTHING = dict.fromkeys(rule.name for rule in RULES)
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_is_an_option_of_its_class(rule: Rule) -> None:
-    if rule.of == "Discord":
-        assert rule.name in inspect.signature(Discord).parameters
+    if rule.of in ("Slack", "Discord"):
+        takers = (Discord,) if rule.of == "Discord" else (Slack, Assistant)
+        assert any(rule.name in inspect.signature(taker).parameters for taker in takers)
         return
     [field] = [each for each in dataclasses.fields(CLASSES[rule.of]) if each.name == rule.name]
     kinds = {"bool": bool, "int": int, "float": float, "Ids": list}
@@ -55,12 +57,17 @@ def test_what_discord_alone_has_is_taken_as_it_takes_it() -> None:
     }
 
 
+def test_what_slack_alone_has_is_taken_as_it_takes_it() -> None:
+    assert slack_of(NOTHING) == {}
+    said = {"greeting": "Hello!", "prompts": "Open today? | Any bells?", "streams": "nowhere"}
+    assert slack_of(NOTHING | said) == said | {"prompts": ["Open today?", "Any bells?"]}
+
+
 def test_help_is_in_parts(tmp_path: Path) -> None:
     [result] = run_lines([Line(["run", "--help"])], tmp_path)
     places = [result.out.index(f"\n{heading}:\n") for heading in ("Arguments", "Options", *HEADINGS.values())]
-    options = [
-        result.out.index(f"\n  {option} ") for option in ("--slack", "--busy", "--per-user", "--admin", "--threads")
-    ]
+    firsts = ("--slack", "--busy", "--per-user", "--admin", "--greeting", "--threads")
+    options = [result.out.index(f"\n  {option} ") for option in firsts]
     assert sorted((*places, *options)) == [
         places[0],
         *(place for pair in zip(places[1:], options, strict=True) for place in pair),

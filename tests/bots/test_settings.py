@@ -97,6 +97,21 @@ def test_what_is_said_of_discord_alone_is_told_to_it(folder: Path) -> None:
             platforms_and_sinks(settings, slack=False, discord=True, discord_options=options, webhooks=[])
 
 
+def test_what_is_said_of_slack_alone_is_told_to_it(folder: Path) -> None:
+    os.environ.update(TOKENS)
+    settings = read_settings(None)
+    (platform,), _ = platforms_and_sinks(
+        settings, slack=True, slack_options={"greeting": "Hello!", "streams": "nowhere"}, discord=False, webhooks=[]
+    )
+    assert platform.name == "slack"
+    for options, line in (
+        ({"prompts": ["a", " "]}, "a prompt must say something"),
+        ({"streams": "now"}, "streams must"),
+    ):
+        with pytest.raises(ConfigurationError, match=line):
+            platforms_and_sinks(settings, slack=True, slack_options=options, discord=False, webhooks=[])
+
+
 def test_slack_over_http_is_for_one_workspace_or_for_many(folder: Path) -> None:
     def asked() -> None:
         (platform,), _ = platforms_and_sinks(
