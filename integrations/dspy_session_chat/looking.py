@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dspy_session import SessionError
 from dspy_session.conversation.runtime import Job
 from dspy_session.errors import StaleJournalError, StoreError
-from dspy_session_chat.action import Action, Press
+from dspy_session_chat.action import Action, Deletion, Press
 from dspy_session_chat.beside import TOO_BUSY, TOO_MANY, verdicts
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.means import Means
@@ -28,7 +28,8 @@ CROWD = 100
 
 
 class Looking:
-    """Handles what cannot wait until the turn ends: who stops it, who is turned away, who decides a question.
+    """Handles what cannot wait until the turn ends: who stops it or deletes what it answers, who is turned away, who
+    decides a question.
 
     Args:
         means: What the bot works with.
@@ -82,11 +83,16 @@ class Looking:
         """
         means = self._means
         for each, verdict in verdicts(waiting, means.manners, means.commands):
-            if verdict == "later" or (verdict == "stop" and not self._may_stop(run, each)):
+            if verdict == "later" and not _deletes(each, run):
+                continue
+            if verdict == "stop" and not self._may_stop(run, each):
                 continue
             if verdict == "interrupt" and each.platform != run.question.waiting.platform:
                 continue  # it cannot be answered together with this one
             seen.add(each.event.event_id)
+            if _deletes(each, run):  # what becomes of the turn is seen once it stands
+                run.stopping.set_result(("stopped", ()))
+                return
             if verdict in ("stop", "interrupt"):
                 if verdict == "stop" and came_before:
                     continue
@@ -119,6 +125,17 @@ class Looking:
             return await job.is_ours()
         except StoreError:  # the next look tells
             return True
+
+
+def _deletes(each: Waiting, run: Run) -> bool:
+    """Whether an event is the end of a message that is being answered."""
+    deed = each.event.deed if isinstance(each.event, Action) else None
+    question = run.question
+    return isinstance(deed, Deletion) and deed.message_id in (
+        question.event.event_id,
+        *question.also,
+        *question.answers,
+    )
 
 
 async def pending(means: Means, job: Job, known: Waiting, read: dict[str, Waiting] | None = None) -> list[Waiting]:

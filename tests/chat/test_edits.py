@@ -124,6 +124,34 @@ async def test_a_message_that_is_deleted_while_it_waits_is_not_answered() -> Non
         assert (await chat.say("three")).text == "three! (1 before, call 2)"
 
 
+@pytest.mark.parametrize("by", ["ann", Author("", "")])
+async def test_a_message_that_is_deleted_while_it_is_answered_is_answered_no_further(by: str | Author) -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), access=Access(allow_users=["ann"])) as chat:
+        await chat.say("one")
+        agent.gate()  # which nobody opens
+        asked = await chat.start("two")
+        await agent.started.wait()
+        await chat.handled(await chat.do(Deletion(asked.id), author=by))
+        assert await said_in(chat) == ["one"]
+        assert '"two"' not in await kept_in(chat)
+
+
+async def test_of_several_messages_that_are_being_answered_the_others_are_answered_anew() -> None:
+    agent = Parrot()
+    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        anns = await chat.start("tea", author="ann")
+        await chat.start("milk", author="ben")
+        agent.gate()  # which nobody opens
+        gate.set()
+        await agent.started.wait()
+        await chat.handled(await chat.do(Deletion(anns.id)))
+        assert await said_in(chat) == ["one", f"Ann: {DELETED}\n\nBen: milk"]
+
+
 async def test_deleting_the_last_message_forgets_it() -> None:
     async with ChatTester(held(Parrot())) as chat:
         await chat.say("one")
