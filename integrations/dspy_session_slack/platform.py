@@ -35,6 +35,7 @@ from dspy_session_slack.mounting import AsgiApp, routes
 from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.opening import open_thread
 from dspy_session_slack.orders import Told
+from dspy_session_slack.pace import Edits
 from dspy_session_slack.reception import Reception
 from dspy_session_slack.refusals import TokenRefusedError
 from dspy_session_slack.saying import parts
@@ -51,7 +52,7 @@ from dspy_session_slack.workspaces import OneWorkspace, Workspaces
 _log = logging.getLogger(__name__)
 
 EDIT_SECONDS = 1.2
-"""``chat.update`` is of Slack's third tier, 50 calls a minute: one every 1.2 seconds."""
+"""``chat.update`` is of Slack's third tier, 50 calls a minute in a workspace: one every 1.2 seconds."""
 
 
 class Slack:
@@ -244,17 +245,22 @@ class Slack:
     @asynccontextmanager
     async def stream(self, growing: Growing) -> AsyncIterator[ReplyStream]:
         """Show an answer while it is written, by Slack's own stream or by edits."""
-        stream = await self._stream(growing)
-        async with stream.open():
-            yield stream
-
-    async def _stream(self, growing: Growing) -> SlackStream | EditedStream:
-        with suppress(PlatformError):  # it is told when the answer is posted
+        try:
             workspace = await self._workspace(growing.inbound)
-            known = workspace.directory.known
-            if workspace.streams.suit(growing, self._streams):
-                return SlackStream(self, workspace.streams, growing, lambda text: harmless(text, known(ids_in(text))))
-        return EditedStream.of(self, growing)
+        except PlatformError:  # it is told when the answer is posted
+            async with EditedStream.of(self, growing).open() as unseen:
+                yield unseen
+            return
+        stream = self._stream(workspace, growing)
+        with workspace.streams.pace.shared():
+            async with stream.open():
+                yield stream
+
+    def _stream(self, workspace: Workspace, growing: Growing) -> SlackStream | EditedStream:
+        edits, known = Edits(self, workspace.streams.pace), workspace.directory.known
+        if workspace.streams.suit(growing, self._streams):
+            return SlackStream(edits, workspace.streams, growing, lambda text: harmless(text, known(ids_in(text))))
+        return EditedStream.of(edits, growing)
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""

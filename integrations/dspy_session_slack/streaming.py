@@ -25,8 +25,9 @@ from dspy_session_slack.streams import StreamsOf
 
 _log = logging.getLogger(__name__)
 
-PACE = 1.0
-"""Seconds between two appends at least: ``chat.appendStream`` is of Slack's fourth tier, 100 calls a minute."""
+PACE, SHARE = 1.0, 0.6
+"""Seconds between two appends at least, and how much that is of what Slack takes: ``chat.appendStream`` is of its
+fourth tier, 100 calls a minute in a workspace."""
 
 OLD = 240.0
 """Seconds after which an answer goes on in another stream: Slack ends one after about five minutes, whatever comes."""
@@ -137,7 +138,7 @@ class SlackStream:
                 self._changed.clear()
                 await self._view()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(PACE):
+                    async with asyncio.timeout(self._streams.pace.seconds(PACE, SHARE)):
                         await self._closing.wait()
         finally:
             await self._stop()

@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat.platform import Growing
 from dspy_session_slack.key import is_dm
+from dspy_session_slack.pace import Pace
 
 Streams = Literal["dms", "everywhere", "nowhere"]
 """Where answers are streamed: in the threads of an agent's DMs, in every thread, nowhere. In a channel only who asked
@@ -38,6 +39,7 @@ class StreamsOf:
         team: The workspace.
         agent: Whether the app is an agent: then Slack shows a button that stops a stream, else ours begins it.
         clock: The time, in seconds.
+        pace: The answers that grow there.
         refused: What Slack does not take there, and is not offered again: ``"stream"``, ``"steps"``, ``"buttons"``.
     """
 
@@ -45,6 +47,7 @@ class StreamsOf:
     team: str
     agent: bool
     clock: Callable[[], float] = time.monotonic
+    pace: Pace = field(default_factory=Pace)
     refused: set[str] = field(default_factory=set)
 
     def suit(self, growing: Growing, where: Streams) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import html
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from dspy_session.errors import PlatformError
-from dspy_session_chat.platform import CanEdit, Post, RefusedInPartError
+from dspy_session_chat.platform import CanEdit, Growing, Post, RefusedInPartError
 from dspy_session_chat.reply import Button, Reply
+from dspy_session_slack.pace import Pace
+from dspy_session_slack.platform import EDIT_SECONDS
+from dspy_session_slack.streaming import PACE, SHARE
 from tests.loopback.slack import FakeSlack, refused
 from tests.slack.talk import ANN, ANNS_DM, GENERAL, platform_of, some_inbound
 
@@ -32,6 +36,48 @@ def test_slack_can_edit_once_in_a_while(slack: FakeSlack):
 
     assert isinstance(platform, CanEdit)
     assert platform.edit_seconds >= 60 / 50
+
+
+@pytest.mark.parametrize(
+    ("alone", "share", "a_minute"),
+    [pytest.param(EDIT_SECONDS, 1, 50, id="edits"), pytest.param(PACE, SHARE, 100, id="appends")],
+)
+def test_answers_that_grow_at_once_share_what_slack_takes(alone: float, share: float, a_minute: int):
+    pace = Pace()
+    assert pace.seconds(alone, share) == alone
+    with ExitStack() as growing:
+        for count in range(1, 9):
+            growing.enter_context(pace.shared())
+            assert count * 60 / pace.seconds(alone, share) <= a_minute + 0.001
+    assert pace.seconds(alone, share) == alone
+
+
+async def test_what_grows_is_counted_in_its_workspace(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+    counted: list[float] = []
+    seconds = Pace.seconds
+
+    def of_one(pace: Pace, alone: float, share: float = 1.0) -> float:
+        counted.append(seconds(pace, 1.0))
+        return alone * share * 0.0
+
+    monkeypatch.setattr(Pace, "seconds", of_one)
+    platform = platform_of(slack)
+
+    async def ours() -> bool:
+        return True
+
+    async def told(ids: tuple[str, ...]) -> None:
+        assert ids
+
+    growing = Growing(INBOUND, (), str, (), told, ours)
+    async with platform.stream(growing) as one, platform.stream(growing) as other:
+        await one.append("one")
+        await other.append("two")
+        await slack.next_post()
+        await slack.next_post()
+
+    assert counted
+    assert set(counted) == {2.0}
 
 
 async def test_an_answer_grows(slack: FakeSlack):
