@@ -23,7 +23,7 @@ from dspy_session_chat.beside import Together, as_one, together
 from dspy_session_chat.files.attachments import READERS, Read, read_attachments
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.letting_in import LettingIn
-from dspy_session_chat.looking import pending
+from dspy_session_chat.looking import DELETED, pending
 from dspy_session_chat.means import Means
 from dspy_session_chat.platform import CanFetch, CanReadBack, Platform
 from dspy_session_chat.posting import in_words
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How often a message is begun to be answered: one that ends each process that tries must not end all of them."""
+GIVEN_UP = f"it was begun {ATTEMPTS} times, and no process came to its end"
+"""Why a message is begun no more, for the log and the journal."""
 RETRY = "retry"
 """The command and the button that ask for another answer."""
 WRITE_TO_ME = "Write to me, and I answer; `/help` says what else I know."
@@ -275,7 +277,7 @@ class Answering:
         """Run a turn to an end that is committed; False when it is to begin anew with what has come since."""
         turn, question = run.turn, run.question
         if job.work.attempts > ATTEMPTS:
-            await self._fail(run, f"it was begun {ATTEMPTS} times, and no process came to its end", None)
+            await self._fail(run, GIVEN_UP, None)
             return True
         try:
             async with self._running.showing(run, job) as shown:
@@ -298,10 +300,22 @@ class Answering:
             reason, event_ids = ended
             if reason == "interrupted" and not run.text and question.may_grow:
                 return False
-            mark = too_slow(self._means.limits) if reason == "timeout" else reason
-            words = "\n\n".join(part for part in (run.text, f"*({mark})*") if part)
-            await turn.stop({question.agent.fields.reply or "reply": words}, reason, also=event_ids)
+            await self._stop(run, job, reason, event_ids)
         return True
+
+    async def _stop(self, run: Run, job: Job, reason: str, event_ids: tuple[str, ...]) -> None:
+        """Record a turn as far as people saw it; nothing where the only message that it answers is gone, and nobody
+        saw any of it.
+        """
+        question, is_seen = run.question, run.shown is not None and bool(run.shown.message_ids)
+        if reason == DELETED:
+            if question.is_alone and not is_seen:
+                await (await job.changing(self._settled(question.waiting))).settle()
+                return
+            reason = "stopped"
+        mark = too_slow(self._means.limits) if reason == "timeout" else reason
+        words = "\n\n".join(part for part in (run.text, f"*({mark})*") if part)
+        await run.turn.stop({question.agent.fields.reply or "reply": words}, reason, also=event_ids)
 
     async def _fail(self, run: Run, reason: str, error: Exception | None, said: str = "") -> None:
         """Failure is an answer too: one line for the person, the rest for the log."""

@@ -7,6 +7,7 @@ said, when, and what goes wrong: the same one makes the same faults in the same 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import time
@@ -18,6 +19,7 @@ import pytest
 
 from dspy_session_chat import Command, Event, Inbound, Press
 from dspy_session_chat.action import Deed, Edit
+from dspy_session_chat.answering import GIVEN_UP
 from tests.faults.audit import Counts, audit, in_order, is_quiet
 from tests.faults.harness import Harness, Worker, Zygote
 from tests.faults.tables import read
@@ -98,8 +100,12 @@ class Soak:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         await self._come_to_rest()
         counts = await audit(self._town)
-        late = list(in_order(self._town, await read(self._town.store)))
+        tables = await read(self._town.store)
+        late = list(in_order(self._town, tables))
         assert not late, late
+        # How many they are, is a question of how long the machine takes for an answer.
+        why = {json.loads(row["body"])["error"] for row in tables["entries"] if row["kind"] == "failed"}
+        assert why <= {GIVEN_UP}, "only what was taken from three processes is given up"
         return counts
 
     def _do(self, what: str) -> None:  # noqa: C901  # one case for each
@@ -230,6 +236,5 @@ async def test_whatever_happens_the_books_balance(
     with capsys.disabled():
         print(f"soak: {dict(soak.counts)}\nsoak: {counts}", flush=True)  # noqa: T201  # as above
     assert counts.acked == len(town.said)
-    assert counts.failures <= counts.acked / 100, "only what was taken from three processes is given up"
     faults = sum(soak.counts[what] for what in ("kill", "stop", "end", "kill postgres"))
     assert counts.orphans <= 5 * faults, "only who was killed in the very moment leaves half an answer behind"
