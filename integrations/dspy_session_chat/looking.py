@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether another process has received something in the conversation."""
+DELETED = "deleted"
+"""Why an answer is stopped whose message is gone."""
 CROWD = 100
 """Events that may wait beside an answer before each news of them is no longer looked at at once."""
 
@@ -91,7 +93,7 @@ class Looking:
                 continue  # it cannot be answered together with this one
             seen.add(each.event.event_id)
             if _deletes(each, run):  # what becomes of the turn is seen once it stands
-                run.stopping.set_result(("stopped", ()))
+                run.stopping.set_result((DELETED, ()))
                 return
             if verdict in ("stop", "interrupt"):
                 if verdict == "stop" and came_before:

@@ -57,6 +57,11 @@ class Question:
     for_good: bool = False
 
     @property
+    def is_alone(self) -> bool:
+        """Whether it is one message, asked for the first time."""
+        return not (self.also or self.answers or self.instead_of or self.shown)
+
+    @property
     def event(self) -> Event:
         """What the answer is posted to."""
         return self.waiting.event

@@ -21,7 +21,7 @@ from dspy_session_chat.markup.cleaning import clean
 from dspy_session_chat.revising import DELETED
 from dspy_session_chat.testing import Asked, ChatTester
 from dspy_session_chat.wavering import MOST_A_DAY
-from tests.chat.agents import Parrot, held
+from tests.chat.agents import Parrot, Speaker, held
 from tests.chat.pictures import png
 
 
@@ -132,9 +132,21 @@ async def test_a_message_that_is_deleted_while_it_is_answered_is_answered_no_fur
         agent.gate()  # which nobody opens
         asked = await chat.start("two")
         await agent.started.wait()
+        posts = len(chat.platform.posts)
         await chat.handled(await chat.do(Deletion(asked.id), author=by))
         assert await said_in(chat) == ["one"]
+        assert len(chat.platform.posts) == posts
         assert '"two"' not in await kept_in(chat)
+
+
+async def test_what_was_shown_of_an_answer_to_a_message_that_is_deleted_does_not_grow_on() -> None:
+    speaker = Speaker("Bells are|made of bronze.")
+    async with ChatTester(dspy.Predict("message -> reply"), lm=speaker.lm) as chat:
+        asked = await chat.start("Bells?")
+        await asked.growing("Bells are")
+        await chat.handled(await chat.do(Deletion(asked.id)))
+        assert [message.text for message in chat.seen()] == ["Bells are\n\n*(stopped)*"]
+        assert await said_in(chat) == []
 
 
 async def test_of_several_messages_that_are_being_answered_the_others_are_answered_anew() -> None:
