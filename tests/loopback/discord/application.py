@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from tests.loopback.discord import components, uploads
+from tests.loopback.discord.bodies import Payload, Route, answer, content_of
 from tests.loopback.discord.interactions import Answer, Interaction, Kind
 from tests.loopback.discord.refusal import (
     EMPTY_MESSAGE,
@@ -21,11 +22,8 @@ from tests.loopback.discord.refusal import (
 from tests.loopback.discord.world import COMMAND_ANSWER, EPHEMERAL, LOADING, MENU_ANSWER, REPLY, Message
 
 if TYPE_CHECKING:
-    from tests.loopback.discord.rest import Rest
+    from tests.loopback.discord.messages import Messages
     from tests.loopback.discord.server import FakeDiscord
-
-Payload = dict[str, Any]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ORIGINAL = "@original"
 
@@ -35,14 +33,14 @@ class Application:
 
     Args:
         discord: It.
-        rest: The other routes: what they know of bodies holds here too.
+        messages: The routes of messages: an answer is one.
     """
 
-    def __init__(self, discord: FakeDiscord, rest: Rest) -> None:
+    def __init__(self, discord: FakeDiscord, messages: Messages) -> None:
         self._discord = discord
-        self._rest = rest
+        self._messages = messages
 
-    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+    def routes(self) -> Iterator[Route]:
         for place in ("/applications/{application}/commands", "/applications/{application}/guilds/{guild}/commands"):
             yield "GET", place, self._commands
             yield "PUT", place, self._put_commands
@@ -60,20 +58,20 @@ class Application:
     # commands
 
     async def _commands(self, request: web.Request) -> web.Response:
-        return self._rest.answer(self._discord.commands.all(self._guild(request)))
+        return answer(self._discord.commands.all(self._guild(request)))
 
     async def _put_commands(self, request: web.Request) -> web.Response:
-        return self._rest.answer(self._discord.commands.put(self._guild(request), await request.json()))
+        return answer(self._discord.commands.put(self._guild(request), await request.json()))
 
     async def _post_command(self, request: web.Request) -> web.Response:
-        return self._rest.answer(self._discord.commands.upsert(self._guild(request), await request.json()), status=201)
+        return answer(self._discord.commands.upsert(self._guild(request), await request.json()), status=201)
 
     async def _command(self, request: web.Request) -> web.Response:
-        return self._rest.answer(self._discord.commands.get(self._guild(request), int(request.match_info["command"])))
+        return answer(self._discord.commands.get(self._guild(request), int(request.match_info["command"])))
 
     async def _patch_command(self, request: web.Request) -> web.Response:
         guild, number = self._guild(request), int(request.match_info["command"])
-        return self._rest.answer(self._discord.commands.change(guild, number, await request.json()))
+        return answer(self._discord.commands.change(guild, number, await request.json()))
 
     async def _delete_command(self, request: web.Request) -> web.Response:
         self._discord.commands.delete(self._guild(request), int(request.match_info["command"]))
@@ -111,7 +109,7 @@ class Application:
                 "response_message_loading": message.loading,
                 "response_message_ephemeral": interaction.private,
             }
-        return self._rest.answer({"interaction": told, "resource": {"type": body["type"]}})
+        return answer({"interaction": told, "resource": {"type": body["type"]}})
 
     # further answers
 
@@ -128,10 +126,10 @@ class Application:
         self._fill(message, body, files)
         interaction.further.append(message)
         await self._show(message)
-        return self._rest.answer(self._discord.seen(message))
+        return answer(self._discord.seen(message))
 
     async def _message(self, request: web.Request) -> web.Response:
-        return self._rest.answer(self._discord.seen(self._find(request)))
+        return answer(self._discord.seen(self._find(request)))
 
     async def _edit(self, request: web.Request) -> web.Response:
         message = self._find(request)
@@ -146,7 +144,7 @@ class Application:
             message.edited = self._discord.snowflakes.next()
         (self._discord.posts if waited else self._discord.edits).append(message)
         await self._tell(message, "MESSAGE_UPDATE")
-        return self._rest.answer(self._discord.seen(message))
+        return answer(self._discord.seen(message))
 
     async def _delete(self, request: web.Request) -> web.Response:
         message, interaction = self._find(request), self._interaction(request)
@@ -194,7 +192,7 @@ class Application:
         )
 
     def _fill(self, message: Message, body: Payload, files: uploads.Files) -> None:
-        content = self._rest.content(body) if "content" in body else message.content
+        content = content_of(body) if "content" in body else message.content
         if not content and not files and not message.attachments:
             raise ApiError(*EMPTY_MESSAGE)
         if "components" in body:
@@ -203,7 +201,7 @@ class Application:
         message.allowed_mentions = body.get("allowed_mentions")
         if "flags" in body:
             message.flags = body["flags"] | message.flags & (EPHEMERAL | LOADING)
-        self._rest.attach(message, body, files)
+        self._messages.attach(message, body, files)
 
     async def _show(self, message: Message) -> None:
         message.channel.messages[message.id] = message
