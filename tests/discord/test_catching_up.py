@@ -29,6 +29,25 @@ NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 """When the fake Discord begins."""
 
 
+class Noon:
+    """It is noon. The clock is looked at when a session begins, before anything is asked for."""
+
+    def __init__(self) -> None:
+        self._looks: asyncio.Queue[None] = asyncio.Queue()
+
+    def __call__(self) -> datetime:
+        self._looks.put_nowait(None)
+        return NOON
+
+    async def looked_at(self, times: int = 2) -> None:
+        """Wait until the first session has seen that it missed nothing, which takes two looks; each further one takes
+        one.
+        """
+        for _ in range(times):
+            async with asyncio.timeout(10):
+                await self._looks.get()
+
+
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for."""
@@ -127,9 +146,10 @@ async def test_one_shard_catches_up_for_itself(fake: FakeDiscord) -> None:
     first, second = sorted(rooms, key=lambda room: 0 if room.guild is None else (room.guild.id >> 22) % 2)
     keep = Keep()
     options = {"connector": fake.connector(), **HURRY}
-    platform = Discord(token=fake.token, shards="auto", client_options=options, now=lambda: NOON)
+    platform = Discord(token=fake.token, shards="auto", client_options=options, now=(noon := Noon()))
     async with running(platform, keep, fake):
         await fake.until(lambda: len(fake.gateway.live) == 2)
+        await noon.looked_at(times=3)
         for place in (fake.dm(ada), first, second):
             await fake.say(place, ada, f"{fake.bot.mention} heard")
             await keep.next()
@@ -194,8 +214,9 @@ async def test_who_wrote_is_known_with_their_roles_and_what_was_answered_is_left
 ) -> None:
     staff = fake.role(place.guild, "staff")
     place.ada.roles.append(staff)
-    keep, platform = Keep(), own(fake, now=lambda: NOON)
+    keep, platform = Keep(), own(fake, now=(noon := Noon()))
     async with running(platform, keep, fake):
+        await noon.looked_at()
         await fake.say(place.general, place.bob, f"{fake.bot.mention} heard")
         await keep.next()
         back = await lose_the_session(fake)
@@ -229,8 +250,9 @@ async def test_what_cannot_be_read_is_told_and_the_rest_is_read(
     monkeypatch.setattr(catching_up, "MOST_PLACES", 2)
     monkeypatch.setattr(catching_up, "MOST_MESSAGES", 2)
     rooms = [fake.channel(place.guild, f"room-{number}") for number in range(4)]
-    keep, platform = Keep(), own(fake, now=lambda: NOON)
+    keep, platform = Keep(), own(fake, now=(noon := Noon()))
     async with running(platform, keep, fake):
+        await noon.looked_at()
         await fake.say(fake.dm(place.ada), place.ada, "heard")
         await keep.next()
         back = await lose_the_session(fake)
@@ -285,8 +307,9 @@ async def test_what_could_not_be_caught_up_is_tried_at_the_next_session(
 
 
 async def test_a_server_that_comes_late_is_read_when_it_is_there(fake: FakeDiscord, place: Place) -> None:
-    keep, platform = Keep(), own(fake, now=lambda: NOON)
+    keep, platform = Keep(), own(fake, now=(noon := Noon()))
     async with running(platform, keep, fake):
+        await noon.looked_at()
         await fake.say(fake.dm(place.ada), place.ada, "heard")
         await keep.next()
         back = await lose_the_session(fake)
@@ -310,9 +333,10 @@ async def test_commands_of_a_bot_that_is_joined_stay_its_own(fake: FakeDiscord, 
     async def ping(context: commands.Context[commands.Bot]) -> None:
         await context.send("pong")
 
-    keep, platform = Keep(), Discord(bot=bot, token=fake.token, now=lambda: NOON)
+    keep, platform = Keep(), Discord(bot=bot, token=fake.token, now=(noon := Noon()))
     dm = fake.dm(place.ada)
     async with running(platform, keep, fake):
+        await noon.looked_at()
         await fake.say(dm, place.ada, "heard")
         await keep.next()
         back = await lose_the_session(fake)
