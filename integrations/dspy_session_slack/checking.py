@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import PlatformError
 from dspy_session_chat.finding import Finding
-from dspy_session_slack.greeting import Greeted, greeted
+from dspy_session_slack.hello import Greeted, greeted
 from dspy_session_slack.manifest import EVENTS_PATH, INSTALL_PATH
 from dspy_session_slack.reaching import reach, reach_install
 from dspy_session_slack.refusals import error_code, is_passing

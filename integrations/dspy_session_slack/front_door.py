@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from dspy_session_slack.genuine import is_genuine
 from dspy_session_slack.request import Answer, BadRequestError, Request, parse, read
+from dspy_session_slack.signature import is_genuine
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from dspy_session_slack.key import is_dm, message_id, place_of_message
 from dspy_session_slack.refusals import error_code, refusal_to_post
 from dspy_session_slack.responding import RESPONSES, address_of, respond
 from dspy_session_slack.saying import MARKDOWN, parts, sayings, unsupported
-from dspy_session_slack.stopping import stop_stream
+from dspy_session_slack.streams import stop_stream
 from dspy_session_slack.threads import Threads
 from dspy_session_slack.uploads import show, upload
 

@@ -14,9 +14,9 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from slack_sdk.signature import SignatureVerifier
 
 from dspy_session_chat.finding import Finding
-from dspy_session_slack.genuine import SIGNATURE, TIME
 from dspy_session_slack.refusals import error_code
 from dspy_session_slack.scopes import Features, bot_scopes
+from dspy_session_slack.signature import SIGNATURE, TIME
 from dspy_session_slack.tokens import SIGNING
 
 SECONDS = 3.0

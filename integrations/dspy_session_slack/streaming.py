@@ -20,8 +20,7 @@ from dspy_session_slack.key import message_id
 from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.saying import LIMIT
 from dspy_session_slack.settled import parted, settled
-from dspy_session_slack.stopping import OVER, STOPPED, stop_stream
-from dspy_session_slack.streams import StreamsOf
+from dspy_session_slack.streams import OVER, STOPPED, StreamsOf, stop_stream
 
 _log = logging.getLogger(__name__)
 

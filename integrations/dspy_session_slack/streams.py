@@ -1,18 +1,30 @@
-"""Where answers are streamed, and what Slack takes of streams in a workspace."""
+"""Slack's streams: where answers are shown by them, what Slack takes of them in a workspace, and how one is ended."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat.platform import Growing
 from dspy_session_slack.key import is_dm
 from dspy_session_slack.pace import Pace
+from dspy_session_slack.refusals import error_code
+
+_log = logging.getLogger(__name__)
+
+OVER = frozenset({"message_not_in_streaming_state", "message_not_found", "msg_too_long", "msg_blocks_too_long"})
+"""Refusals after which an answer goes on in another stream."""
+
+STOPPED = frozenset({"stopped_by_user"})
+"""Refusals after which nothing more is shown: people have stopped it."""
 
 Streams = Literal["dms", "everywhere", "nowhere"]
 """Where answers are streamed: in the threads of an agent's DMs, in every thread, nowhere. In a channel only who asked
@@ -56,3 +68,12 @@ class StreamsOf:
         if where == "nowhere" or growing.shown or "stream" in self.refused or not reply_to.get("thread_ts"):
             return False
         return where == "everywhere" or (self.agent and is_dm(reply_to))
+
+
+async def stop_stream(client: AsyncWebClient, channel: str, ts: str) -> None:
+    """Let a stream be over, if it is not already: from then on its message is one like any other."""
+    try:
+        await client.chat_stopStream(channel=channel, ts=ts)
+    except (SlackApiError, ClientError, OSError) as error:
+        if error_code(error) not in OVER | STOPPED:
+            _log.info("A stream in %s was not ended: %s", channel, error_code(error))
