@@ -84,7 +84,7 @@ async def _send(client: AsyncWebClient, address: str, data: bytes) -> None:
         ClientSession(timeout=timeout, trust_env=client.trust_env_in_session) as session,
         session.post(address, data=data, proxy=client.proxy, ssl=client.ssl or True) as answer,
     ):
-        if answer.status >= 500:
+        if answer.status == 429 or answer.status >= 500:
             raise PlatformUnavailableError(f"Slack cannot take files for now (HTTP {answer.status})")
         if answer.status != 200:
             raise PlatformError(f"Slack did not take a file (HTTP {answer.status})")

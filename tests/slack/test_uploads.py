@@ -77,9 +77,9 @@ async def test_a_file_that_cannot_be_shown_is_said_and_its_words_are_posted(slac
     assert len(posted.message_ids) == 4
 
 
-@pytest.mark.parametrize("step", ["files.getUploadURLExternal", "upload"])
-async def test_an_outage_comes_before_anything_is_posted(slack: FakeSlack, step: str):
-    slack.fail(step, server_error(502), times=5)
+@pytest.mark.parametrize(("step", "status"), [("files.getUploadURLExternal", 502), ("upload", 502), ("upload", 429)])
+async def test_an_outage_comes_before_anything_is_posted(slack: FakeSlack, step: str, status: int):
+    slack.fail(step, server_error(status), times=5)
 
     with pytest.raises(PlatformUnavailableError):
         await post(slack, Reply("Here.", files=(PLOT,)))
