@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspy_session_slack.address import Ignored, address
@@ -87,6 +87,7 @@ twisted = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(twisted)
 def test_an_event_of_any_shape_is_translated_or_ignored(changes: dict[str, Any]):
     event = {**dm("hello"), **changes}

@@ -10,7 +10,7 @@ from typing import Any
 
 import dspy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspy_session.errors import ConfigurationError
@@ -62,6 +62,7 @@ entity = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(anything | st.fixed_dictionaries({}, optional={"entities": st.lists(entity | anything), "channel_id": anything}))
 def test_a_context_of_any_shape_tells_a_channel_or_none(context: Any):
     found = channel_in(context)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -70,6 +70,7 @@ element = st.fixed_dictionaries(
 mappings = st.dictionaries(st.sampled_from(["id", "channel_id", "message_ts", "thread_ts", "name"]), anything)
 
 
+@settings(max_examples=40)
 @given(st.lists(element, max_size=2) | anything, mappings | anything, mappings | anything, mappings | anything)
 def test_a_press_of_any_shape_is_taken_or_left(actions: Any, container: Any, message: Any, user: Any):
     body = {"actions": actions, "container": container, "message": message, "user": user}
@@ -77,6 +78,7 @@ def test_a_press_of_any_shape_is_taken_or_left(actions: Any, container: Any, mes
     assert pressed(body, BOT, {}) is None
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(["private_metadata", "state"]), anything | mappings), mappings | anything)
 def test_an_answer_of_any_shape_is_taken_or_left(view: Any, user: Any):
     assert answered({"view": view, "user": user}, BOT, {}, some_inbound().sent_at) is None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
@@ -95,6 +95,7 @@ anything = st.none() | st.integers() | st.text() | st.lists(st.text(), max_size=
 parts = st.dictionaries(st.sampled_from(["user", "bot_id", "subtype", "ts", "thread_ts", "text", "edited"]), anything)
 
 
+@settings(max_examples=40)
 @given(st.sampled_from([EDIT, DELETION]), parts | anything, parts | anything, st.dictionaries(st.just("ts"), anything))
 def test_a_change_of_any_shape_is_translated_or_ignored(kind: dict[str, Any], now: Any, before: Any, more: Any):
     now = {**message(), **now} if isinstance(now, dict) else now

@@ -41,7 +41,8 @@ class OverHttp(SlackStage):
 
 class TestSlack(PlatformContract):
     @pytest.fixture
-    def stage(self, slack: FakeSlack) -> SlackStage:
+    def stage(self, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> SlackStage:
+        monkeypatch.setattr("dspy_session_slack.platform.EDIT_SECONDS", 0.05)
         return SlackStage(slack)
 
 

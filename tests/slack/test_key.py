@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
@@ -63,6 +63,7 @@ anything = st.recursive(
 fields = st.sampled_from(["type", "channel", "ts", "thread_ts", "team", "team_id", "channel_type", "authorizations"])
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(fields, anything), st.dictionaries(fields, anything))
 def test_an_event_of_any_shape_has_a_key_or_says_why_not(event: dict[str, object], around: dict[str, object]):
     try:

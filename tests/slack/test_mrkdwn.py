@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspy_session_slack.split import LIMIT, to_messages
@@ -159,6 +159,7 @@ spaces = st.sampled_from(["\n", "\t", " ", "\n\n", "    ", "\u200b", "\ud800", "
 markdown_like = st.lists(fragments | spaces | st.text(max_size=8), max_size=60).map("".join)
 
 
+@settings(max_examples=40)
 @given(markdown_like)
 def test_whatever_a_model_writes_slack_can_take(markdown: str):
     for text in to_messages(markdown):
@@ -172,6 +173,7 @@ def test_whatever_a_model_writes_slack_can_take(markdown: str):
         text.encode()
 
 
+@settings(max_examples=40)
 @given(st.lists(st.from_regex(r"[A-Za-z0-9<&>]{1,400}", fullmatch=True), min_size=1, max_size=80))
 def test_no_word_is_lost_or_moved(words: list[str]):
     messages = to_messages("word " + " ".join(words))

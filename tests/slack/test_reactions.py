@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
@@ -75,6 +75,7 @@ items = st.dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(["user", "reaction", "item_user", "event_ts"]), anything), items | anything)
 def test_a_reaction_of_any_shape_is_translated_or_ignored(changes: dict[str, Any], item: Any):
     assert isinstance(reaction_of({**REACTION, **changes, "item": item}, BOT, {}), Action | Ignored)

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -97,6 +97,7 @@ anything = st.none() | st.integers() | st.text() | st.lists(st.text(), max_size=
 message_fields = st.dictionaries(st.sampled_from(["ts", "thread_ts", "text", "user", "id"]), anything)
 
 
+@settings(max_examples=40)
 @given(message_fields | anything, message_fields | anything)
 def test_a_message_of_any_shape_is_taken_or_left(message: Any, channel: Any):
     body = {"callback_id": ASK_ABOUT, "message": message, "channel": channel}
@@ -104,6 +105,7 @@ def test_a_message_of_any_shape_is_taken_or_left(message: Any, channel: Any):
     assert about(body, BOT, {}) is None
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=1_000), st.text(max_size=200))
 def test_what_fits_travels_with_the_modal_and_comes_back(text: str, author: str):
     message = About("C1", "1.1", "1.0", author, text, "https://example.com/respond")
