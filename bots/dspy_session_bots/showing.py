@@ -132,7 +132,7 @@ def _said_of_turn(line: Line) -> str:
     body = line.body
     turn = "a turn" if line.about is None else f"turn {_number(line.about.get('index')) + 1}"
     if line.kind == "edit":
-        return f"{turn} edited"
+        return f"{turn}: its message was deleted" if body.get("deleted") else f"{turn} edited"
     if line.kind == "signal":
         return f"{turn} {harmless(str(body.get('signal', '')))}{_by(body)}"
     score = body.get("score")

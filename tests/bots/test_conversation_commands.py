@@ -84,13 +84,16 @@ def test_show(tmp_path: Path) -> None:
 def test_what_people_said_of_turns(tmp_path: Path) -> None:
     rate(tmp_path)
     fork = f"{SLACK}2"
-    shown, machine, timeline, exported = run(
+    shown, machine, timeline, exported, deleted = run(
         tmp_path,
         conversations("show", fork),
         conversations("show", fork, "--json"),
         conversations("show", SLACK, "--all"),
         conversations("export", SLACK),
+        conversations("show", DISCORD, "--all"),
     )
+    assert "  turn 1: its message was deleted\n" in deleted.out
+    assert "lunch" not in deleted.out.replace("lunch? after", "")  # which is the answer
     turns = shown.out.split("\nTurn ")[1:]
     assert [turn.splitlines()[0].partition(")  ")[2] for turn in turns[:4]] == ["score 0.5", "", "score 0", "score 1"]
     assert turns[4].splitlines()[0].endswith("  score 1  stopped")
