@@ -18,12 +18,10 @@ from dspy_session_discord.hearing import Listeners
 from dspy_session_discord.histories import Histories, Take
 from dspy_session_discord.key import PLATFORM
 from dspy_session_discord.missed import MOST_MESSAGES, MOST_PLACES, Readable, read_in, written_in_since
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.shards import DIRECT, shard_of
 
 _log = logging.getLogger(__name__)
-
-_FAILURES = (discord.DiscordException, *UNREACHABLE)
 
 
 class CatchingUp:
@@ -133,7 +131,7 @@ class CatchingUp:
             if after is not None:
                 await self._read_places(shard, after, known)
             self._gaps.closed(shard)
-        except (SessionError, *_FAILURES) as error:
+        except (SessionError, *FAILURES) as error:
             _log.warning("What people wrote meanwhile is not known: %s", explain(error))
         except Exception:  # noqa: BLE001 - whatever it is, people go on writing
             _log.exception("What people wrote meanwhile is not known")
@@ -166,7 +164,7 @@ class CatchingUp:
     async def _told(self, place: int, reading: Awaitable[int]) -> None:
         try:
             found = await reading
-        except _FAILURES as error:
+        except FAILURES as error:
             _log.warning("What people wrote meanwhile in channel %s cannot be read: %s", place, explain(error))
             return
         if found >= MOST_MESSAGES:

@@ -12,7 +12,7 @@ from dspy_session.errors import PlatformError
 from dspy_session_chat.finding import Finding
 from dspy_session_discord.invite import invite
 from dspy_session_discord.login import checked
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.survey import Spot, closely, survey
 from dspy_session_discord.wanted import PLACES
 
@@ -35,8 +35,6 @@ _COPY_ID = (
     "In Discord, switch on User Settings, Advanced, Developer Mode; then right-click the channel, Copy Channel ID."
 )
 _LET_IN = "In Discord, open the channel's settings, Permissions, and add the bot's role with View Channel."
-
-_FAILURES = (discord.DiscordException, *UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ async def check(
     async with discord.Client(**{**asking, **(options or {})}) as client:
         try:
             await client.login(token)
-        except _FAILURES as error:
+        except FAILURES as error:
             return Found([_refused(error)])
         application, me = client.application, client.user
         assert application is not None, "it is logged in"
@@ -87,7 +85,7 @@ async def check(
         findings = [Finding(TOKEN, holds=True, says=f"{me.name} ({me.id})"), *_check_application(application)]
         try:
             findings += [each async for each in _check_servers(client, server, channel, threads=threads)]
-        except _FAILURES as error:
+        except FAILURES as error:
             findings.append(Finding("servers", holds=False, says=f"Discord does not tell of them: {explain(error)}"))
         return Found(findings, invite(application.id, server, threads=threads))
 

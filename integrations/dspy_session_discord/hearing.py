@@ -19,7 +19,7 @@ from dspy_session_discord.insisting import Insisting
 from dspy_session_discord.interactions import Interactions
 from dspy_session_discord.membership import Membership
 from dspy_session_discord.offering import Offered
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.translate import SPOKEN, Ignored, translate
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Hearing:
         """Ask where a message is: a thread that was archived when the client connected may be none that it knows."""
         try:
             channel = await self._client.fetch_channel(message.channel.id)
-        except (discord.DiscordException, *UNREACHABLE) as error:
+        except FAILURES as error:
             _log.debug("it is not known where message %s is: %s", message.id, explain(error))
         else:
             if isinstance(channel, discord.Thread | discord.TextChannel | discord.VoiceChannel | discord.StageChannel):

@@ -19,10 +19,11 @@ from dspy_session_discord.button import ButtonName, answer_in, modal_of
 from dspy_session_discord.commands import ASKS, ON_MESSAGE, SLASH, value_in
 from dspy_session_discord.deeds import name_pressed, press_of
 from dspy_session_discord.destination import Destination
+from dspy_session_discord.error_codes import ALREADY_ACKNOWLEDGED
 from dspy_session_discord.key import Channel, key_in
 from dspy_session_discord.membership import Membership
 from dspy_session_discord.offering import Offered
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.response import Response
 from dspy_session_discord.ticket import Ticket, heading
 from dspy_session_discord.translate import channel_name
@@ -39,11 +40,6 @@ NO_MEMBER = (
 NOT_TAKEN = "Sorry, I could not take this over just now. Please ask again in a moment."
 
 WHICH = "Which conversation do you mean? In this channel each question begins one of its own: give `/{}` in its thread."
-
-UNKNOWN_INTERACTION, ACKNOWLEDGED = 10062, 40060
-"""Discord's error codes: it came too late, and it was acknowledged before."""
-
-_FAILURES = (discord.DiscordException, *UNREACHABLE)
 
 Interaction: TypeAlias = discord.Interaction[discord.Client]
 
@@ -162,7 +158,7 @@ class Interactions:
             self._abouts.keep(int(target), About.of(message))
         try:
             await interaction.response.send_modal(window(int(target)))
-        except _FAILURES as error:
+        except FAILURES as error:
             _log.warning("Discord did not open the window of %s: %s", interaction.id, explain(error))
 
     async def _about(self, interaction: Interaction) -> None:
@@ -190,14 +186,14 @@ class Interactions:
                 answered = await interaction.response.defer(ephemeral=private, thinking=True)
                 original = None if answered is None else answered.message_id
             except discord.HTTPException as error:
-                if error.code != ACKNOWLEDGED:  # then Discord has delivered it twice, or its answer was lost
+                if error.code != ALREADY_ACKNOWLEDGED:  # then Discord has delivered it twice, or its answer was lost
                     raise
                 original = None
             if original is None:
                 original = (await interaction.original_response()).id
         except discord.InteractionResponded:
             return None  # somebody else has answered it
-        except _FAILURES as error:
+        except FAILURES as error:
             _log.warning(
                 "command %s of %s is not carried out, and Discord says so: %s",
                 interaction.id,
@@ -227,7 +223,7 @@ class Interactions:
     async def _say(self, ticket: Ticket, text: str) -> None:
         try:
             await Response(self._client, ticket).send(Written(text, ""), first=True)
-        except _FAILURES as error:
+        except FAILURES as error:
             _log.warning("who gave a command in Discord does not hear of it: %s", explain(error))
 
     async def _read(self, channel: Channel, message_id: int) -> About | None:
@@ -235,7 +231,7 @@ class Interactions:
         me = self._client.user
         try:
             message = await self._client.get_partial_messageable(channel.id).fetch_message(message_id)
-        except _FAILURES as error:
+        except FAILURES as error:
             _log.info("message %s that was asked about cannot be read: %s", message_id, explain(error))
             return None
         files = tuple(file.to_dict() for file in message.attachments)
@@ -256,7 +252,7 @@ async def _tell(interaction: Interaction, text: str) -> None:
     """Say something to the one who did it alone."""
     try:
         await interaction.response.send_message(text, ephemeral=True)
-    except _FAILURES as error:
+    except FAILURES as error:
         _log.warning("Discord did not say why interaction %s was refused: %s", interaction.id, explain(error))
 
 
@@ -267,5 +263,5 @@ async def _acknowledge(interaction: Interaction, asks: ButtonName | None) -> Non
             await interaction.response.defer()
         else:
             await interaction.response.send_modal(modal_of(asks))
-    except _FAILURES as error:
+    except FAILURES as error:
         _log.warning("Discord was not told that button press %s arrived: %s", interaction.id, explain(error))

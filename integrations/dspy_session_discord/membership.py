@@ -8,7 +8,7 @@ import discord
 from cachetools import LRUCache
 
 from dspy_session_discord.key import Channel
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.translate import is_in
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Membership:
             await channel.fetch_member(me)
         except discord.NotFound:
             self.taken_out(channel)
-        except (discord.DiscordException, *UNREACHABLE) as error:
+        except FAILURES as error:
             _log.debug("it is not known whether the bot is in thread %s: %s", channel.id, explain(error))
         else:
             self.is_back(channel)
@@ -74,5 +74,5 @@ class Membership:
         self.is_back(channel)
         try:
             await channel.join()
-        except (discord.DiscordException, *UNREACHABLE) as error:
+        except FAILURES as error:
             _log.debug("cannot join thread %s: %s", channel.id, explain(error))

@@ -8,8 +8,9 @@ from collections import OrderedDict
 import discord
 
 from dspy_session_chat.action import Event
+from dspy_session_discord.error_codes import MISSING_ACCESS, MISSING_PERMISSIONS, THREAD_LOCKED, UNKNOWN_CHANNEL
 from dspy_session_discord.permissions import in_words, lacking, place_name, writing_in
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 
 _log = logging.getLogger(__name__)
 
@@ -18,8 +19,6 @@ OPEN, QUOTE, READ, ATTACH, WRITE = "open a thread", "quote", "read", "attach", "
 
 REMEMBERED = 1000
 """What was told last, at most."""
-
-UNKNOWN_CHANNEL, MISSING_ACCESS, MISSING_PERMISSIONS, THREAD_LOCKED = 10003, 50001, 50013, 160005
 
 _FOR_PEOPLE = {
     UNKNOWN_CHANNEL: "it is gone",
@@ -99,5 +98,5 @@ async def _write_to(client: discord.Client, user_id: str, line: str) -> None:
     try:
         channel = await client.create_dm(discord.Object(int(user_id)))
         await channel.send(line, allowed_mentions=discord.AllowedMentions.none(), suppress_embeds=True)
-    except (ValueError, discord.DiscordException, *UNREACHABLE) as error:
+    except (ValueError, *FAILURES) as error:
         _log.debug("user %s was not told that their answer could not be posted: %s", user_id, explain(error))

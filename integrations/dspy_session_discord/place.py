@@ -10,14 +10,12 @@ from typing import Self
 import discord
 
 from dspy_session_discord.destination import Destination
+from dspy_session_discord.error_codes import THREAD_EXISTS
 from dspy_session_discord.permissions import OPENING_THREADS, in_words, lacking
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.response import Response
 
 _log = logging.getLogger(__name__)
-
-THREAD_EXISTS = 160004
-"""Discord's error code: a thread has already been created for this message."""
 
 REMEMBERED = 1000
 """Answers under way, at most, whose place is kept."""
@@ -110,7 +108,7 @@ async def open_for_more(client: discord.Client, destination: Destination) -> Non
         return
     try:
         place = await find(client, destination)
-    except (discord.DiscordException, *UNREACHABLE) as error:
+    except FAILURES as error:
         compromise = explain(error)
     else:
         compromise = place.compromise

@@ -36,8 +36,8 @@ from dspy_session_discord.opening import open_thread
 from dspy_session_discord.place import REMEMBERED, Place, Places, beneath, open_for_more
 from dspy_session_discord.posting import change, deliver, fresh_nonce, send
 from dspy_session_discord.presence import presence
-from dspy_session_discord.reaching import FAILURES, Reaching
-from dspy_session_discord.refusal import explain
+from dspy_session_discord.reaching import Reaching
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.response import Response
 from dspy_session_discord.shards import Spread, checked_spread
 from dspy_session_discord.threads import Threads, Wishes

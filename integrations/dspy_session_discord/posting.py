@@ -16,10 +16,11 @@ from dspy_session_chat.markup.long_code import as_files
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import ReplyFile
 from dspy_session_discord.button import view_of
+from dspy_session_discord.error_codes import NO_REPLY_WITHOUT_HISTORY, THREAD_ARCHIVED, UNKNOWN_MESSAGE
 from dspy_session_discord.layout import laid_out
 from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten, sound
 from dspy_session_discord.place import Place
-from dspy_session_discord.response import UNKNOWN_MESSAGE, VOID
+from dspy_session_discord.response import VOID
 from dspy_session_discord.written import Written, as_file
 
 _log = logging.getLogger(__name__)
@@ -29,12 +30,6 @@ NONCE_LENGTH = 25
 
 MOST_FILES = 10
 """Files that Discord takes with one message."""
-
-THREAD_ARCHIVED = 50083
-"""Discord's error code: nothing can be changed in the thread until somebody writes in it."""
-
-NO_REPLY_WITHOUT_HISTORY = 160002
-"""Discord's error code: who may not read what was said may not quote it."""
 
 _NO_FILES = (403, 413)
 """Statuses of refusals that may be for the files alone: the bot may not attach any, or they are too large."""

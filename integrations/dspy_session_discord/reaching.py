@@ -6,13 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import discord
-
 from dspy_session.errors import PlatformUnavailableError
-from dspy_session_discord.refusal import UNREACHABLE, refused_to_post, turned_away_for
-
-FAILURES = (discord.DiscordException, *UNREACHABLE)
-"""What discord.py raises when something does not work."""
+from dspy_session_discord.refusal import FAILURES, refused_to_post, turned_away_for
 
 SECONDS = 120.0
 """Seconds that one thing may take, with all that discord.py waits in between. What is tried again after more than some

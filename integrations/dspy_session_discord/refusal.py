@@ -6,10 +6,26 @@ import aiohttp
 import discord
 
 from dspy_session.errors import PlatformError, PlatformUnavailableError
+from dspy_session_discord.error_codes import (
+    CLOSED_DMS,
+    INVALID_TOKEN,
+    MISSING_ACCESS,
+    MISSING_PERMISSIONS,
+    NO_REPLY_WITHOUT_HISTORY,
+    TAG_NEEDED,
+    THREAD_LOCKED,
+    TOO_MANY_THREADS,
+    UNKNOWN_CHANNEL,
+    UNKNOWN_MESSAGE,
+    UNKNOWN_WEBHOOK,
+)
 from dspy_session_discord.wanted import listed, wanted
 
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 """What discord.py lets through when there is no answer at all."""
+
+FAILURES = (discord.DiscordException, *UNREACHABLE)
+"""What discord.py raises when something does not work."""
 
 PORTAL = "https://discord.com/developers/applications → your app → Bot"
 
@@ -39,18 +55,18 @@ ONE_PERSON_ALONE = (
 )
 
 _MENDS = {
-    10003: "the channel or thread is gone",
-    10008: "the message is gone",
-    40067: "the forum wants a tag for each post",
-    50001: "the bot cannot see the channel: give its role View Channel there",
-    10015: ONE_PERSON_ALONE,
-    50027: ONE_PERSON_ALONE,
-    50007: "this person takes no direct messages from the bot",
-    50013: "the bot's role lacks a permission there: it needs "
+    UNKNOWN_CHANNEL: "the channel or thread is gone",
+    UNKNOWN_MESSAGE: "the message is gone",
+    TAG_NEEDED: "the forum wants a tag for each post",
+    MISSING_ACCESS: "the bot cannot see the channel: give its role View Channel there",
+    UNKNOWN_WEBHOOK: ONE_PERSON_ALONE,
+    INVALID_TOKEN: ONE_PERSON_ALONE,
+    CLOSED_DMS: "this person takes no direct messages from the bot",
+    MISSING_PERMISSIONS: "the bot's role lacks a permission there: it needs "
     + listed(each for each in wanted() if each.is_asked_for),
-    160002: "the bot's role needs Read Message History there to reply to a message",
-    160005: "the thread is locked",
-    160006: "the server has as many open threads as Discord allows",
+    NO_REPLY_WITHOUT_HISTORY: "the bot's role needs Read Message History there to reply to a message",
+    THREAD_LOCKED: "the thread is locked",
+    TOO_MANY_THREADS: "the server has as many open threads as Discord allows",
 }
 
 TURNED_AWAY = "it turns this address away for too many requests (Cloudflare's error 1015)"

@@ -9,16 +9,14 @@ from typing import Any
 import discord
 
 from dspy_session_discord.commands import LAUNCHES, MOST_SLASH, SLASH, Listed, same
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.error_codes import MISSING_ACCESS, TOO_MANY_COMMANDS_TODAY
+from dspy_session_discord.refusal import FAILURES, explain
 
 _log = logging.getLogger(__name__)
 
-MISSING_ACCESS = 50001
-TOO_MANY_TODAY = 30034
-
 _MENDS = {
     MISSING_ACCESS: "invite the bot there with the scope applications.commands",
-    TOO_MANY_TODAY: "it takes 200 new commands a day; tomorrow it takes more",
+    TOO_MANY_COMMANDS_TODAY: "it takes 200 new commands a day; tomorrow it takes more",
 }
 
 
@@ -69,7 +67,7 @@ async def _list(client: discord.Client, ours: Sequence[Mapping[str, Any]], serve
         else:
             for each in changed:
                 await _upsert(http, application, server, each)
-    except (discord.DiscordException, *UNREACHABLE) as error:
+    except FAILURES as error:
         code = error.code if isinstance(error, discord.HTTPException) else 0
         _log.warning("%s does not list the bot's commands: %s", where, _MENDS.get(code) or explain(error))
     else:

@@ -9,15 +9,12 @@ import discord
 from discord.http import Route, handle_message_parameters
 
 from dspy_session_discord.button import view_of
+from dspy_session_discord.error_codes import INVALID_TOKEN, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK
 from dspy_session_discord.ticket import Ticket
 from dspy_session_discord.written import Written, as_file
 
-UNKNOWN_MESSAGE = 10008
-"""Discord's error code: the message is gone."""
-
-UNKNOWN_WEBHOOK, INVALID_TOKEN = 10015, 50027
 VOID = (UNKNOWN_WEBHOOK, INVALID_TOKEN)
-"""Discord's error codes: an interaction that nobody acknowledged, and one whose fifteen minutes are over."""
+"""Error codes of an interaction that cannot be answered any more."""
 
 LOADING = 1 << 7
 """Message flag: it waits to become an answer."""

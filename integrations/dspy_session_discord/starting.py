@@ -14,7 +14,7 @@ import discord
 from discord.gateway import KeepAliveHandler
 
 from dspy_session.errors import PlatformUnavailableError
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,11 @@ class StartingShards(discord.AutoShardedClient):
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Called by discord.py before each session; of the first one it is known that it is allowed."""
         await _may_start(self, shard_id, initial=initial)
+
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """Called by discord.py with what it hears: once it is closed it has no loop any more to tell anybody in."""
+        if not self.is_closed():
+            super().dispatch(event, *args, **kwargs)
 
 
 async def wait_until_startable(client: discord.Client) -> None:
@@ -83,7 +88,7 @@ async def _seconds_until_startable(client: discord.Client, *, all_shards: bool =
     """Seconds until a session can be started; none if there is one, or Discord does not tell."""
     try:
         recommended, _, limit = await client.http.get_bot_gateway()
-    except (discord.DiscordException, *UNREACHABLE) as error:
+    except FAILURES as error:
         _log.debug("Discord does not tell how many sessions may be started: %s", explain(error))
         return 0.0
     needed = 1

@@ -13,7 +13,7 @@ from dspy_session.errors import ConfigurationError
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Post
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.refusal import UNREACHABLE, explain
+from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.title import name_after, title_of
 
 _log = logging.getLogger(__name__)
@@ -96,5 +96,5 @@ async def name_anew(client: discord.Client, thread_id: int, post: Post) -> None:
         return
     try:
         await thread.edit(name=name)
-    except (discord.DiscordException, *UNREACHABLE) as error:
+    except FAILURES as error:
         _log.debug("thread %s keeps its name: %s", thread_id, explain(error))

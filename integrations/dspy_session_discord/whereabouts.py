@@ -15,7 +15,7 @@ from dspy_session_discord.destination import Destination
 from dspy_session_discord.obstacles import ATTACH, OPEN, QUOTE, READ, WRITE, Obstacles
 from dspy_session_discord.permissions import without
 from dspy_session_discord.place import Place, find
-from dspy_session_discord.refusal import UNREACHABLE, explain, refused_to_post
+from dspy_session_discord.refusal import FAILURES, explain, refused_to_post
 from dspy_session_discord.threads import Threads, name_anew
 
 
@@ -73,7 +73,7 @@ class Whereabouts:
         channel_id = Destination.from_dict(event.reply_to).channel
         try:
             said = await said_before(client, event, most)
-        except (discord.DiscordException, *UNREACHABLE) as error:
+        except FAILURES as error:
             why = explain(error)
             said = []
         else:

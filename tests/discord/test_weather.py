@@ -133,6 +133,22 @@ async def test_a_client_that_was_joined_outlives_what_it_cannot_read(fake: FakeD
         await fake.next_post()
 
 
+@pytest.mark.parametrize("kind", [starting.StartingClient, starting.StartingShards])
+async def test_a_client_that_is_closed_tells_nobody_of_what_comes_too_late(kind: type[discord.Client]) -> None:
+    told = []
+    client = kind(intents=INTENTS)
+
+    @client.event
+    async def on_ready() -> None:
+        told.append("ready")
+
+    async with client:
+        client.dispatch("ready")
+        await asyncio.sleep(0)
+    client.dispatch("ready")
+    assert told == ["ready"]
+
+
 def test_connections_that_are_lost_at_once_follow_each_other_more_and_more_slowly() -> None:
     paced = Pace()
     pauses = [paced.pause(0.0) for _ in range(FREE + 7)]
