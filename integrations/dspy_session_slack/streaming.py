@@ -21,6 +21,7 @@ from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.saying import LIMIT
 from dspy_session_slack.settled import parted, settled
 from dspy_session_slack.streams import OVER, STOPPED, StreamsOf, stop_stream
+from dspy_session_slack.web_client import hasty
 
 _log = logging.getLogger(__name__)
 
@@ -240,7 +241,8 @@ class SlackStream:
         if buttons and "buttons" not in self._streams.refused:
             chunks = [{"type": "blocks", "blocks": buttons}, *chunks]
         began = self._streams.clock()
-        answer = await self._streams.client.chat_startStream(
+        # Slack takes 20 a minute in a workspace; beyond that answers are edited, and their ends need not wait.
+        answer = await hasty(self._streams.client).chat_startStream(
             channel=inbound.reply_to["channel"],
             thread_ts=inbound.reply_to["thread_ts"],
             recipient_team_id=inbound.author.workspace or self._streams.team,

@@ -24,6 +24,7 @@ from dspy_session_chat.testing.stage import Where
 from dspy_session_slack.settled import parted, settled
 from dspy_session_slack.streaming import SlackStream
 from dspy_session_slack.streams import StreamsOf
+from dspy_session_slack.web_client import web_client
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, cut, rate_limited, refused
 from tests.slack.stage import SlackStage
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, platform_of, some_inbound
@@ -88,7 +89,7 @@ def test_where_it_streams_is_one_of_three(slack: FakeSlack):
 
 
 def client(slack: FakeSlack) -> AsyncWebClient:
-    return AsyncWebClient(base_url=slack.base_url, token=slack.bot_token)
+    return web_client(AsyncWebClient(base_url=slack.base_url), slack.bot_token)
 
 
 class Clock:
@@ -283,8 +284,9 @@ async def test_where_slack_does_not_stream_answers_are_edited_and_it_is_not_aske
     assert not streams.suit(growing, "dms")
 
 
-async def test_another_refusal_concerns_one_answer(slack: FakeSlack):
-    slack.fail("chat.startStream", refused("missing_recipient_team_id"))
+@pytest.mark.parametrize("fault", [refused("missing_recipient_team_id"), rate_limited(retry_after=30)])
+async def test_another_refusal_concerns_one_answer_and_is_not_waited_out(slack: FakeSlack, fault: Any):
+    slack.fail("chat.startStream", fault)
     async with streaming(slack) as stage:
         await stage.stream.append("one ")
         await stage.until(lambda: [each.buttons for each in slack.shown(ANNS_DM)][1:] == [("Stop",)])
