@@ -40,6 +40,7 @@ from dspy_session.stores import (
     Store,
     store_from_url,
 )
+from dspy_session.stores.marking import refuse_without_keys
 from dspy_session.turn import Turn
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class Conversations:
 
         Raises:
             StoreError: The store cannot be opened.
+            ConfigurationError: It is encrypted and its keys were not given, or the other way round.
         """
         if self._open:
             return
@@ -121,6 +123,11 @@ class Conversations:
             if self._open:
                 return
             await self.store.open()
+            try:
+                await refuse_without_keys(self.store)
+            except BaseException:
+                await self.store.aclose()
+                raise
             await self.telling.open()
             self._open = True
 

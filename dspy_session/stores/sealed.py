@@ -13,6 +13,7 @@ from typing import Protocol
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores.incoming import Arrival, Inbox, PostedTurn, Posting, Posts, Work
 from dspy_session.stores.ledger import Adjustment, Charge, Ledger, Refusal
+from dspy_session.stores.marking import MARK, mark
 from dspy_session.stores.outgoing import Batch, Delivery, LaneInfo, Outbox, Settlement
 from dspy_session.stores.protocol import Commit, ConversationInfo, Entry, Forget, Journal, Lease, Leases, Store
 from dspy_session.stores.sealing import Random, Sealer, SealingKey, key_id_of, parse_keys
@@ -92,8 +93,18 @@ class SealedStore:
     # --- journals -------------------------------------------------------------------------------------------------
 
     async def open(self, *, serving: bool = True) -> None:
-        """Open the store beneath."""
+        """Open the store beneath, and mark it as encrypted.
+
+        Raises:
+            ConfigurationError: It has conversations that are not.
+        """
         await self._store.open(serving=serving)
+        if serving:
+            try:
+                await mark(self._store, self._store)
+            except BaseException:
+                await self._store.aclose()
+                raise
 
     async def read(self, key: str, depth: int | None = None) -> Journal:
         """A conversation as the store beneath has it, opened.
@@ -305,7 +316,7 @@ class SealedStore:
         Raises:
             StoreError: It does not open.
         """
-        return self._opened(await self._store.get(name))
+        return None if name == MARK else self._opened(await self._store.get(name))
 
     async def pull(self, name: str) -> Kept | None:
         """What has a name, opened, and nobody finds it again.
@@ -313,11 +324,11 @@ class SealedStore:
         Raises:
             StoreError: It does not open.
         """
-        return self._opened(await self._store.pull(name))
+        return None if name == MARK else self._opened(await self._store.pull(name))
 
     async def names(self, prefix: str = "") -> Sequence[str]:
-        """As the store beneath."""
-        return await self._store.names(prefix)
+        """As the store beneath, without the mark."""
+        return [name for name in await self._store.names(prefix) if name != MARK]
 
     async def clear(self, before: float) -> int:
         """As the store beneath."""

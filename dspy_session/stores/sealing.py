@@ -70,7 +70,9 @@ class SealingKey:
         """
         name, colon, encoded = text.strip().partition(":")
         if not colon:
-            raise ConfigurationError(f"a sealing key is {_SPELLED}; this one has no colon")
+            raise ConfigurationError(
+                f"a sealing key is {_SPELLED}; this one has no colon (SealingKey.generate().reveal() spells a new one)"
+            )
         try:
             secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
         except ValueError:

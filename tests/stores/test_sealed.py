@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import dspy
 import pytest
 
+from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, StaleJournalError, StoreError
 from dspy_session.stores import Kept, MemoryStore, SqliteStore
 from dspy_session.stores.incoming import Arrival, Inbox, Posting
+from dspy_session.stores.marking import MARK
 from dspy_session.stores.outgoing import Delivery, Outbox, Settlement
 from dspy_session.stores.protocol import Commit, Entry, Forget, Lease, Leases, Settled
 from dspy_session.stores.sealed import IN_PLACE, UNREADABLE_DELAY, BotStore, SealedStore
@@ -31,6 +34,11 @@ K = "slack:T:C"
 ENTRIES = [
     Entry("turn", f'{{"number":{number}}}', 1000.0 + number, number - 1 if number else None) for number in range(4)
 ]
+
+
+class Echo(dspy.Module):
+    async def aforward(self, message: str) -> dspy.Prediction:
+        return dspy.Prediction(reply=message)
 
 
 def delivery(name: str = "d1", sink: str = "hook", body: bytes = b'{"said":"hello"}') -> Delivery:
@@ -459,3 +467,33 @@ async def test_what_is_in_the_vault_is_sealed_under_its_name() -> None:
             with pytest.raises(StoreError, match=f"the secret '{name}' (does not open|is not encrypted)"):
                 await store.get(name)
         assert await store.pull("slack:T1") == Kept("slack:T1", "xoxb-secret", 7.0)
+
+
+async def test_a_store_is_encrypted_from_its_first_entry_on_or_never(tmp_path: Path) -> None:
+    """Else a bot that is started without its keys once, or with keys too late, leaves what nobody reads any more."""
+    echo, sealed, plain = Echo(), *(f"sqlite:///{tmp_path / name}" for name in ("s", "p"))
+    async with Conversations(echo, sealed, keys=[OLD]) as chats:
+        await chats.acall(K, message="Hi")
+        assert isinstance(chats.store, SealedStore)
+        assert await chats.store.names() == []
+        assert await chats.store.get(MARK) is await chats.store.pull(MARK) is None
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="the store is encrypted: give its keys"):
+            await Conversations(echo, sealed).open()
+    async with Conversations(echo, sealed, keys=[NEW, OLD]) as chats:
+        assert len((await chats.state(K)).turns) == 1
+    async with Conversations(echo, plain) as chats:
+        await chats.acall(K, message="Hi")
+    with pytest.raises(ConfigurationError, match="conversations that are not encrypted, and keys are for a new one"):
+        await Conversations(echo, plain, keys=[OLD]).open()
+    async with Conversations(echo, plain) as chats:  # trying it has changed nothing
+        assert len((await chats.state(K)).turns) == 1
+
+
+async def test_a_store_of_an_older_version_is_marked_when_it_is_opened_with_its_keys() -> None:
+    async with opened() as (store, beneath):
+        await write(store, Entry("forgotten", "{}", 1000.0))
+        await write(store, ENTRIES[0], key="other")
+        await beneath.pull(MARK)
+        await store.open()
+        assert await beneath.get(MARK) == Kept(MARK, "")
