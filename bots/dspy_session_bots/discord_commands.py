@@ -81,7 +81,7 @@ def setup(
         console.print(f"{found.invite}\n", soft_wrap=True)
     code = report(console, findings, as_json=as_json)
     if not (code or as_json):
-        console.print("\nAll is there. Now: dspy-bots run my_agents.py:agent --discord")
+        console.print("\nAll is there. Now: dspy-bots run support.py:agent --discord")
     raise typer.Exit(code)
 
 

@@ -170,7 +170,7 @@ def check(
     console = screen()
     code = report(console, findings, as_json=as_json)
     if not (code or as_json):
-        console.print("\nAll is there, as far as Slack tells. Now: dspy-bots run my_agents.py:agent --slack")
+        console.print("\nAll is there, as far as Slack tells. Now: dspy-bots run support.py:agent --slack")
     raise typer.Exit(code)
 
 
@@ -218,8 +218,8 @@ def _steps(setup: Setup, link: str) -> list[str]:
     )
     talk = f"Write to @{setup.name} in Slack, or /invite @{setup.name} to a channel and mention it."
     if not setup.url:
-        return [made, BOT.mend, APP.mend, "dspy-bots slack check", "dspy-bots run my_agents.py:agent --slack", talk]
-    start = f"dspy-bots run my_agents.py:agent --slack-http 127.0.0.1:3000, behind what takes {setup.url} there."
+        return [made, BOT.mend, APP.mend, "dspy-bots slack check", "dspy-bots run support.py:agent --slack", talk]
+    start = f"dspy-bots run support.py:agent --slack-http 127.0.0.1:3000, behind what takes {setup.url} there."
     look = f"dspy-bots slack check --http {setup.url}"
     verify = "On the page Event Subscriptions press Retry beside the Request URL, if it is not Verified yet."
     if not setup.features.workspaces:

@@ -94,7 +94,7 @@ def test_all_is_there(results: Results, fake: FakeDiscord) -> None:
     assert (result.code, result.err) == (0, "")
     assert invite(fake.bot.id, max(fake.guilds)) in result.out.splitlines()
     assert "Acme" not in result.out
-    assert result.out.endswith("\nAll is there. Now: dspy-bots run my_agents.py:agent --discord\n")
+    assert result.out.endswith("\nAll is there. Now: dspy-bots run support.py:agent --discord\n")
 
 
 def test_for_programs(results: Results, fake: FakeDiscord) -> None:

@@ -145,4 +145,4 @@ def test_all_is_there(results: Results) -> None:
     result = results["all is there"]
     assert (result.code, result.err) == (0, "")
     assert "✗" not in result.out
-    assert result.out.endswith("\nAll is there, as far as Slack tells. Now: dspy-bots run my_agents.py:agent --slack\n")
+    assert result.out.endswith("\nAll is there, as far as Slack tells. Now: dspy-bots run support.py:agent --slack\n")
