@@ -148,11 +148,18 @@ class _OneLine(logging.Formatter):
         return f"{line}: {explained(innermost(record.exc_info[1]))}"
 
 
+def _matters(record: logging.LogRecord) -> bool:
+    """False for what discord.py warns of at each start: a bot that writes needs no package to speak with."""
+    return not (record.name == "discord.client" and "voice will NOT be supported" in str(record.msg))
+
+
 def _log_as(formatter: logging.Formatter, *, verbose: bool, ours: int = logging.WARNING) -> None:
     from dspy_session.redaction import RedactingFormatter, redact_logs
 
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter(formatter))
+    if not verbose:
+        handler.addFilter(_matters)
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
     for room in ROOMS:
         logging.getLogger(room).setLevel(logging.DEBUG if verbose else ours)

@@ -118,6 +118,7 @@ def test_who_asks_for_no_more_reads_the_cause_in_one_line(
 ) -> None:
     with fresh_logging():
         log(verbose=False)
+        logging.getLogger("discord.client").warning("PyNaCl is not installed, voice will NOT be supported")
         logging.getLogger("dspy_session_chat").error("No answer", exc_info=refused())
         logging.getLogger("aiohttp").info("not this")
     said = capsys.readouterr().err
