@@ -12,12 +12,12 @@ import discord
 
 from dspy_session.errors import PlatformError
 from dspy_session_discord.budget import Budget
+from dspy_session_discord.http_trace import http_trace
 from dspy_session_discord.login import log_in
 from dspy_session_discord.pace import Pace, pause_after
 from dspy_session_discord.refusal import NO_MESSAGE_CONTENT, connection_refused, explain
 from dspy_session_discord.shards import Shards, Spread, options_of
 from dspy_session_discord.starting import NoSessionLeftError, StartingClient, StartingShards, wait_until_startable
-from dspy_session_discord.watching import watching
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ async def own_client(
     """
     # How many shards Discord recommends is not known yet.
     side_by_side = len(spread.ids) if isinstance(spread, Shards) else 1 if spread is None else 16
-    options = {"http_trace": watching(Pace(side_by_side), budget), **options}
+    options = {"http_trace": http_trace(Pace(side_by_side), budget), **options}
     async with _client(options, spread, message_content=True) as client:
         await log_in(client, token)
         if "intents" in options or _may_read_content(client):

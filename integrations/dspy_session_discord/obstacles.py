@@ -9,7 +9,7 @@ import discord
 
 from dspy_session_chat.action import Event
 from dspy_session_discord.error_codes import MISSING_ACCESS, MISSING_PERMISSIONS, THREAD_LOCKED, UNKNOWN_CHANNEL
-from dspy_session_discord.permissions import in_words, lacking, place_name, writing_in
+from dspy_session_discord.permissions import in_words, lacking_in, place_name, writing_in
 from dspy_session_discord.refusal import FAILURES, explain
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Obstacles:
 def reason(client: discord.Client, channel_id: int, error: discord.HTTPException) -> str:
     """Why Discord refuses to let the bot write in a place, with the permissions that it lacks where they are known."""
     if error.code in (MISSING_ACCESS, MISSING_PERMISSIONS):
-        missing = lacking(client, channel_id, writing_in(client, channel_id))
+        missing = lacking_in(client, channel_id, writing_in(client, channel_id))
         if missing:
             return f"the bot's role lacks {in_words(missing)} there"
     return explain(error)

@@ -15,7 +15,7 @@ OPENING_THREADS = ("view_channel", "create_public_threads", "send_messages_in_th
 """What opening a thread and writing in it takes."""
 
 
-def lacking(client: discord.Client, channel_id: int, needed: Iterable[str]) -> tuple[str, ...]:
+def lacking_in(client: discord.Client, channel_id: int, needed: Iterable[str]) -> tuple[str, ...]:
     """Which of the permissions ``needed`` the bot lacks in a channel or thread, in people's words; none where that is
     not known.
     """
@@ -33,7 +33,7 @@ def lacking(client: discord.Client, channel_id: int, needed: Iterable[str]) -> t
 
 def without(client: discord.Client, channel_id: int, permission: str) -> str:
     """``permission`` in people's words where the bot lacks it in a place; empty where it has it."""
-    return "".join(lacking(client, channel_id, (permission,)))
+    return "".join(lacking_in(client, channel_id, (permission,)))
 
 
 def writing_in(client: discord.Client, channel_id: int) -> tuple[str, ...]:

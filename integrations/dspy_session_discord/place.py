@@ -11,7 +11,7 @@ import discord
 
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.error_codes import THREAD_EXISTS
-from dspy_session_discord.permissions import OPENING_THREADS, in_words, lacking
+from dspy_session_discord.permissions import OPENING_THREADS, in_words, lacking_in
 from dspy_session_discord.refusal import FAILURES, explain
 from dspy_session_discord.response import Response
 
@@ -124,7 +124,7 @@ async def _open_thread(client: discord.Client, channel_id: int, message_id: int,
         channel = client.get_channel(channel_id) or await client.fetch_channel(channel_id)
         if not isinstance(channel, discord.TextChannel):
             return "the channel has no threads"
-        if missing := lacking(client, channel_id, OPENING_THREADS):
+        if missing := lacking_in(client, channel_id, OPENING_THREADS):
             return f"the bot's role lacks {in_words(missing)}"
         await channel.get_partial_message(message_id).create_thread(name=name)
     except discord.HTTPException as error:

@@ -10,12 +10,12 @@ import discord
 from dspy_session.errors import PlatformError
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import Post, Said
-from dspy_session_discord.before import said_before
 from dspy_session_discord.destination import Destination
 from dspy_session_discord.obstacles import ATTACH, OPEN, QUOTE, READ, WRITE, Obstacles
 from dspy_session_discord.permissions import without
 from dspy_session_discord.place import Place, find
 from dspy_session_discord.refusal import FAILURES, explain, refused_to_post
+from dspy_session_discord.said_before import said_before
 from dspy_session_discord.threads import Threads, name_anew
 
 

@@ -11,7 +11,7 @@ from dspy_session_discord.budget import Budget
 from dspy_session_discord.pace import Pace
 
 
-def watching(pace: Pace, budget: Budget) -> aiohttp.TraceConfig:
+def http_trace(pace: Pace, budget: Budget) -> aiohttp.TraceConfig:
     """What discord.py takes as ``http_trace``.
 
     Args:
