@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from tests.postgres import postgres, postgres_url  # noqa: F401  # fixtures: the server starts when a test asks for it
+from tests.watching import Watching
 
 # Both are read when dspy and litellm are imported, so they are set before any test module imports them.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # else LiteLLM asks the network for its prices
@@ -26,15 +27,17 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None, 
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 _COVERING = ("chat", "contract", "conversation", "session", "sinks", "stores", "test_redaction.py")
-"""The tests that are about ``dspy_session``: to be watched makes a test half as slow again, so no others are."""
+"""The tests that are about ``dspy_session``."""
 
 _refused: list[str] = []
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    here = Path(__file__).parent
+    config.pluginmanager.register(Watching(lambda item: item.path.relative_to(here).parts[0] in _COVERING))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] not in _COVERING:
-            item.add_marker(pytest.mark.no_cover)
     items.sort(key=lambda item: item.path.name != "test_soak.py")  # the longest first: nobody waits for it at the end
 
 
