@@ -19,14 +19,10 @@ OURS = re.compile("slack_sdk|slack_bolt|dspy_session_slack")
 @pytest.fixture(autouse=True)
 async def _nothing_is_left(slack: FakeSlack) -> AsyncIterator[None]:
     """No task and no connection of the platform or its clients, once the test is through."""
-    gc.freeze()  # what was there before is not looked through each time
-    try:
-        yield
-        await slack.connected(0)
-        assert still_running() == []
-        gc.collect()  # what was not closed warns now, and warnings are errors
-    finally:
-        gc.unfreeze()
+    yield
+    await slack.connected(0)
+    assert still_running() == []
+    gc.collect()  # what was not closed warns now, and warnings are errors
 
 
 def still_running() -> list[str]:
