@@ -51,7 +51,7 @@ class SealedStore:
     To change the key put a new one in front. What is written from then on is sealed with it; journals are only ever
     added to, so old keys are kept for as long as anything that they sealed: ``key_ids`` counts that, and retention
     (``forget`` with ``before``) makes it less. Whoever has no key any more has lost the conversations. A store that
-    has conversations already is exported and imported into a new one.
+    has conversations already takes no keys.
 
     Args:
         store: Where it is kept; used by nobody else.

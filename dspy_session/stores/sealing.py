@@ -219,8 +219,8 @@ class Sealer:
         header = _header(sealed)
         if header is None:
             raise StoreError(
-                f"the {place} is not encrypted, and this store is: export it without keys and import it into a new "
-                "store with them"
+                f"the {place} is not encrypted, and this store is: who wrote it had no keys; "
+                "forget the conversation, or restore the store from before"
             )
         if header[1] != _VERSION:
             raise StoreError(f"the {place} was encrypted by a newer version: upgrade dspy-session-kit")

@@ -244,7 +244,7 @@ async def test_keys_are_rotated() -> None:
 async def test_plain_entries_are_refused() -> None:
     async with opened() as (store, beneath):
         await write(beneath, ENTRIES[0])
-        with pytest.raises(StoreError, match=r"entry '0' of conversation 'slack:T:C' is not encrypted.*import"):
+        with pytest.raises(StoreError, match=r"entry '0' of conversation 'slack:T:C' is not encrypted.*forget the conversation"):
             await store.read(K)
         with pytest.raises(StoreError, match="is not encrypted"):
             await everything(store)

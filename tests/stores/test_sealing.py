@@ -162,7 +162,7 @@ def test_plain_text_is_refused(plain: str) -> None:
     assert key_id_of(plain) is None
     for message in (refused(sealer(), plain), refused(sealer(), plain.encode())):
         assert "entry '3' of conversation 'slack:T:C' is not encrypted" in message
-        assert "import it" in message
+        assert "forget the conversation" in message
 
 
 def test_a_newer_version_is_recognised() -> None:
