@@ -28,7 +28,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-port=0",
 )
-PATIENCE = 20.0
+PATIENCE = 100.0
 """Seconds after which what the page should show is not coming any more."""
 
 _KEYS = {

@@ -19,7 +19,7 @@ from dspy_session_chat import Bot, Event, Growing
 from dspy_session_chat.rules.manners import Manners
 from tests.stub_lm import Reply, StubModel, echo
 
-PATIENCE = 20.0
+PATIENCE = 100.0
 """Seconds after which a test that waits in vain fails."""
 
 JSON = dict[str, Any]
