@@ -88,10 +88,11 @@ def start(
 
 
 @app.command(
+    short_help="Talk to a small agent in the browser.",
     epilog=examples(
         "dspy-bots demo",
         "dspy-bots demo --lm openai/gpt-5.4-mini --port 8000",
-    )
+    ),
 )
 def demo(
     *,
@@ -172,6 +173,7 @@ def chat(
 
 @app.command(
     cls=InParts,
+    short_help="Put your agent into Slack, Discord or a page.",
     epilog=examples(
         "dspy-bots run support.py:agent --playground",
         "dspy-bots run support.py:agent --slack",

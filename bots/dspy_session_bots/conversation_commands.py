@@ -76,8 +76,10 @@ async def _list(url: str, prefix: str, limit: int | None, *, as_json: bool) -> N
         console, now = screen(), time.time()
         rows = table("Conversation", "Turns", "Entries", "Begun (UTC)", "Last change (UTC)", right=("Turns", "Entries"))
         key_width = max(16, console.width - 58)
+        uncounted = False
         for info in shown:
             turns = await turns_in(store, info.key)
+            uncounted |= turns is None
             rows.add_row(
                 broken(info.key, key_width),
                 "?" if turns is None else f"{turns:,}",
@@ -86,6 +88,8 @@ async def _list(url: str, prefix: str, limit: int | None, *, as_json: bool) -> N
                 f"{exact(info.updated_at)}\n{ago(info.updated_at, now)}",
             )
         console.print(rows)
+        if uncounted:
+            console.print("?: encrypted, and counted where STORE_KEYS are set; or damaged", style="dim")
         if len(shown) < len(infos):
             console.print(f"… and {len(infos) - len(shown):,} more: --limit 0 shows all", style="dim")
 

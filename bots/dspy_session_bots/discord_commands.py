@@ -22,11 +22,12 @@ LARGEST_ID = 2**63 - 1
 
 
 @app.command(
+    short_help="Make the bot's invite, and see what it lacks.",
     epilog=examples(
         "dspy-bots discord setup",
         "dspy-bots discord setup --server 1193847561029384756",
         "dspy-bots discord setup --channel 1193847561029384756",
-    )
+    ),
 )
 def setup(
     *,

@@ -188,13 +188,16 @@ def test_what_is_no_json_is_exported_as_it_is(tmp_path: Path) -> None:
     fill(tmp_path)
     with sqlite3.connect(tmp_path / "bot.db") as db:
         db.execute("UPDATE entries SET body = 'sealed1:key:AAAA' WHERE number = 0")
-    exported, shown, listed = run(
-        tmp_path, conversations("export", DISCORD), conversations("show", DISCORD), conversations("list", "--json")
+    exported, shown, listed, table = run(
+        tmp_path,
+        *(conversations("export", DISCORD), conversations("show", DISCORD)),
+        *(conversations("list", "--json"), conversations("list")),
     )
     assert [(line["body"], line["text"]) for line in lines(exported)] == [(None, "sealed1:key:AAAA")]
     assert shown.code == 1
     assert "is encrypted: set STORE_KEYS" in shown.complaint
     assert [each["turns"] for each in lines(listed)] == [None, 2]
+    assert table.out.endswith("?: encrypted, and counted where STORE_KEYS are set; or damaged\n")
 
 
 def test_forget(tmp_path: Path) -> None:
