@@ -45,8 +45,9 @@ demo: $(VENV)/.demo $(VENV)/.local ## Talk to an agent in the browser
 test: $(VENV)/.dev ## Run the tests; dspy_session must be covered to 95 % of its branches
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term
 
-soak: $(VENV)/.dev ## Kill bots, stores and sinks at random and audit the books: SECONDS=600 SEED=7
+soak: $(VENV)/.dev ## Kill bots, stores and sinks at random, audit the books, try every property: SECONDS=600 SEED=7
 	@SOAK_SECONDS="$(or $(SECONDS),60)" SOAK_SEED="$(SEED)" $(BIN)/python -m pytest -q tests/faults/test_soak.py
+	@$(BIN)/python -m pytest -q --numprocesses=2 --dist=worksteal -m "hypothesis and not packaging" --hypothesis-profile=thorough
 
 check: $(VENV)/.dev ## Check style, types and floors, and try the wheel in an empty environment
 	$(BIN)/python -m ruff check

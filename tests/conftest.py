@@ -21,9 +21,10 @@ from tests.watching import Watching
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # else LiteLLM asks the network for its prices
 os.environ["DSPY_CACHEDIR"] = _CACHE = tempfile.mkdtemp(prefix="dspy-session-tests-")
 
-# No deadline: a busy machine is no bug. In CI every run tries the same examples.
-settings.register_profile("local", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+# No deadline: a busy machine is no bug. In CI every run tries the same examples, and make soak tries many.
+settings.register_profile("local", deadline=None, max_examples=40)
+settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, database=None, print_blob=True)
+settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 _COVERING = ("chat", "contract", "conversation", "session", "sinks", "stores", "test_redaction.py")

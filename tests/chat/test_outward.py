@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -138,7 +138,7 @@ def test_what_was_written_to_be_misread_is_shown_as_it_was_written() -> None:
     ],
 )
 def test_an_answer_four_times_as_long_is_four_times_the_work(unit: str) -> None:
-    short, long = (unit * (size // len(unit)) + "[x](https://ok.example)" for size in (1_000, 4_000))
+    short, long = (unit * (size // len(unit)) + "[x](https://ok.example)" for size in (500, 2_000))
     outward(short)  # what is made once is made
     assert lines_run(lambda: outward(long)) < 5 * lines_run(lambda: outward(short))
 
@@ -188,7 +188,6 @@ PIECES += [
 written = st.lists(st.sampled_from(PIECES), max_size=16).map("".join)
 
 
-@settings(max_examples=300)
 @given(written)
 @example(f"`\\`![a]({EVIL})")
 @example(f"- ```\n  x\n  ```\n![a]({EVIL})")
@@ -200,7 +199,6 @@ def test_no_way_of_writing_gets_around_it(text: str) -> None:
     assert list(wrongs(shown)) == []
 
 
-@settings(max_examples=200)
 @given(written)
 def test_without_links_nothing_changes(text: str) -> None:
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session_chat.markup.overflow import FILE_NAME, NOTICE, Delivery, within
@@ -41,7 +41,6 @@ def test_code_is_closed_before_the_notice() -> None:
     assert post.endswith(f"x = 1\n```\n\n{NOTICE}")
 
 
-@settings(max_examples=60)
 @given(ANSWER, st.integers(200, 400), st.integers(1, 4))
 def test_posts_stay_within_their_limit_and_their_number(answer: str, limit: int, most: int) -> None:
     posts = split(answer, limit, length=utf16)

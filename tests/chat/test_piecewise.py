@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dspy_session_chat.markup.outward import outward
@@ -43,7 +43,6 @@ PIECES = (
 )
 
 
-@settings(max_examples=40)
 @given(st.lists(st.sampled_from(PIECES), max_size=8))
 @example(["words ", "\n\n", "![an image][r]", "\n\n", "words ", "\n\n", f"[r]: {EVIL}\n"])
 @example(["[https://bank.example\n", f"]({EVIL})", "\n\n", "words "])

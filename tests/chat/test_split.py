@@ -6,7 +6,7 @@ import re
 
 import pytest
 import regex
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -33,7 +33,6 @@ def is_in(text: str, longer: str) -> bool:
     return all(character in characters for character in text)
 
 
-@settings(max_examples=60)
 @given(ANSWER, LIMIT)
 def test_posts_fit_and_nothing_is_lost(answer: str, limit: int) -> None:
     posts = split(answer, limit, length=utf16)
@@ -42,7 +41,6 @@ def test_posts_fit_and_nothing_is_lost(answer: str, limit: int) -> None:
     assert squeezed("\n".join(posts)) == squeezed(answer)
 
 
-@settings(max_examples=60)
 @given(ANSWER, LIMIT)
 def test_every_post_closes_the_code_that_it_opens(answer: str, limit: int) -> None:
     for post in split(answer, limit):
@@ -55,7 +53,6 @@ def test_every_post_closes_the_code_that_it_opens(answer: str, limit: int) -> No
             del fences[: closing + 1]
 
 
-@settings(max_examples=60)
 @given(ANSWER, LIMIT)
 def test_no_grapheme_link_or_mention_is_cut(answer: str, limit: int) -> None:
     whole = set(regex.findall(r"\X", answer)) | {"`", "~"}
@@ -66,7 +63,6 @@ def test_no_grapheme_link_or_mention_is_cut(answer: str, limit: int) -> None:
         assert sum(post.count(piece) for post in posts) == answer.count(piece)
 
 
-@settings(max_examples=60)
 @given(st.lists(PARAGRAPH, min_size=1, max_size=8).map("\n\n".join), LIMIT)
 def test_posts_of_prose_are_at_least_half_full(answer: str, limit: int) -> None:
     posts = split(answer, limit)
@@ -75,7 +71,6 @@ def test_posts_of_prose_are_at_least_half_full(answer: str, limit: int) -> None:
     assert all(len(post) >= limit // 2 - max(map(len, LINKS)) for post in posts[:-1])
 
 
-@settings(max_examples=60)
 @given(TABLE, LIMIT)
 def test_every_post_of_a_table_is_a_table(table: str, limit: int) -> None:
     parser = MarkdownIt("commonmark").enable("table")
@@ -104,7 +99,6 @@ def test_markup_run_wild_is_split(text: str, limit: int) -> None:
     assert set("".join(posts)) <= set(text) | set("\n `~")
 
 
-@settings(max_examples=60)
 @given(ANSWER)
 def test_what_fits_is_left_alone(answer: str) -> None:
     assert split(answer, 50_000) == ([answer] if answer else [])

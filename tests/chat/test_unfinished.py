@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -109,13 +109,11 @@ def test_what_is_complete_stays_as_it_is(text: str) -> None:
     assert finished(text) == text
 
 
-@settings(max_examples=60)
 @given(ANSWER)
 def test_a_complete_answer_stays_as_it_is(answer: str) -> None:
     assert finished(answer) == answer
 
 
-@settings(max_examples=60)
 @given(ANSWER.filter(bool), st.data())
 def test_no_view_shows_anything_half(answer: str, data: st.DataObject) -> None:
     view = finished(answer[: data.draw(st.integers(0, len(answer)))])
@@ -128,7 +126,6 @@ def test_no_view_shows_anything_half(answer: str, data: st.DataObject) -> None:
     assert finished(view) == view
 
 
-@settings(max_examples=60)
 @given(ANSWER, st.data())
 def test_code_is_never_taken_for_text_nor_text_for_code(answer: str, data: st.DataObject) -> None:
     """The parser finds the same headings, and no code that the answer has not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session_chat.markup.split import SMALLEST_LIMIT
@@ -13,7 +13,6 @@ from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten, sound, s
 from tests.chat.markdown import ANSWER
 
 
-@settings(max_examples=50)
 @given(st.text(max_size=3000) | ANSWER, st.integers(SMALLEST_LIMIT, 400))
 def test_any_text_at_all_is_split(text: str, limit: int) -> None:
     parts = split(text, limit)

@@ -222,7 +222,7 @@ async def orphan(reader: Reader, fake: FakeDiscord, place: Place) -> Channel:
     return thread
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(extras=EXTRAS, data=st.data())
 async def test_no_message_that_discord_may_send_or_change_breaks_the_translation(
     reader: Reader, fake: FakeDiscord, place: Place, orphan: Channel, extras: Payload, data: st.DataObject

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import dspy
 import pydantic
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session import StateFileError, UnsupportedValueError
@@ -173,7 +173,6 @@ def values(draw: st.DrawFn) -> Any:
     return draw(kinds)
 
 
-@settings(max_examples=60)
 @given(values())
 def test_every_kind_comes_back_equal_and_is_written_alike_each_time(value: Any) -> None:
     returned = through_a_file(value)

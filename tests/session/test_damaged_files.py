@@ -12,7 +12,7 @@ from typing import Any
 
 import dspy
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session import Session, SessionError, SessionState, StateFileError, sessionify
@@ -211,7 +211,6 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.sampled_from(PLACES), st.none() | st.builds(lambda value: [value], junk)), min_size=1, max_size=3
@@ -243,7 +242,6 @@ def test_whatever_is_damaged_is_read_or_refused_by_name(
     assert SessionState.from_dict(session.state.to_dict()) == session.state
 
 
-@settings(max_examples=60)
 @given(st.integers(0, len(json.dumps(WHOLE)) - 1), st.binary(max_size=3))
 def test_bytes_that_are_lost_or_changed(position: int, other: bytes) -> None:
     content = json.dumps(WHOLE).encode()

@@ -212,5 +212,5 @@ class Conversations(RuleBasedStateMachine):
                 assert self.session.session_history.messages == naive.history(self.options)
 
 
-Conversations.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+Conversations.TestCase.settings = settings(stateful_step_count=30)
 TestConversations = Conversations.TestCase

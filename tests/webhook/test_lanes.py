@@ -202,5 +202,5 @@ class LanesMachine(RuleBasedStateMachine):
         assert self.lanes.waiting == 0
 
 
-LanesMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+LanesMachine.TestCase.settings = settings(stateful_step_count=40)
 TestAgainstAModel = LanesMachine.TestCase

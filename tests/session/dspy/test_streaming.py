@@ -14,7 +14,7 @@ from dspy.lm15 import ThinkingPart
 from dspy.streaming import StatusMessage, StreamResponse
 from dspy_template_adapter import Predict as TemplatePredict
 from dspy_template_adapter import TemplateAdapter
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session import SessionState, sessionify
@@ -91,7 +91,6 @@ TEXT = st.text(
 
 
 @pytest.mark.parametrize("adapter", STREAMING)
-@settings(max_examples=40)
 @given(text=TEXT, size=st.integers(1, 7))
 def test_whatever_is_said_and_however_it_is_cut(adapter: str, text: str, size: int) -> None:
     written = text
