@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dspy_session.errors import PlatformUnavailableError
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import CanEdit
 from dspy_session_chat.reply import Button
+
+_log = logging.getLogger(__name__)
+
+REST = 30.0
+"""Seconds in which no answer is shown growing once Slack wants fewer calls: it counts them by the minute."""
+
+Change = Callable[[Event, str, str, Sequence[Button]], Awaitable[None]]
+"""Edits a message, and does not wait where Slack wants fewer calls."""
 
 
 class Pace:
@@ -18,6 +29,16 @@ class Pace:
 
     def __init__(self) -> None:
         self._growing = 0
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is shown for now."""
+        return asyncio.get_running_loop().time() < self._rests_until
+
+    def rest(self) -> None:
+        """Show nothing for a while."""
+        self._rests_until = asyncio.get_running_loop().time() + REST
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -40,15 +61,18 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """A platform's edits, at the pace of a workspace.
+    """A platform's edits, at the pace of a workspace. One that Slack does not take for now is left out, and the end of
+    the answer does not wait for it.
 
     Args:
-        platform: Edits.
+        platform: Posts.
         pace: The pace.
+        change: Edits.
     """
 
     platform: CanEdit
     pace: Pace
+    change: Change
 
     @property
     def edit_seconds(self) -> float:
@@ -64,5 +88,11 @@ class Edits:
         return await self.platform.begin(inbound, part, buttons)
 
     async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
-        """Let a message say something else."""
-        await self.platform.edit(inbound, message_id, part, buttons)
+        """Let a message say something else, unless Slack wants fewer calls."""
+        if self.pace.rests:
+            return
+        try:
+            await self.change(inbound, message_id, part, buttons)
+        except PlatformUnavailableError as error:
+            self.pace.rest()
+            _log.info("Answers are not shown while they grow for %.0f s: %s", REST, error)

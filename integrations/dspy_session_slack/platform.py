@@ -257,10 +257,14 @@ class Slack:
                 yield stream
 
     def _stream(self, workspace: Workspace, growing: Growing) -> SlackStream | EditedStream:
-        edits, known = Edits(self, workspace.streams.pace), workspace.directory.known
+        edits, known = Edits(self, workspace.streams.pace, self._change), workspace.directory.known
         if workspace.streams.suit(growing, self._streams):
             return SlackStream(edits, workspace.streams, growing, lambda text: harmless(text, known(ids_in(text))))
         return EditedStream.of(edits, growing)
+
+    async def _change(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button]) -> None:
+        async with self._at(inbound) as workspace:
+            await workspace.posting.edit(message_id, part, buttons, waits=False)
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""

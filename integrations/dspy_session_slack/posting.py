@@ -25,6 +25,7 @@ from dspy_session_slack.saying import MARKDOWN, parts, sayings, unsupported
 from dspy_session_slack.streams import stop_stream
 from dspy_session_slack.threads import Threads
 from dspy_session_slack.uploads import show, upload
+from dspy_session_slack.web_client import hasty
 
 _log = logging.getLogger(__name__)
 
@@ -127,15 +128,21 @@ class Posting:
             self._threads.join(channel, thread)
         return message_id(channel, answer["ts"])
 
-    async def edit(self, message: str, part: str, buttons: Sequence[Button] = ()) -> None:
+    async def edit(self, message: str, part: str, buttons: Sequence[Button] = (), *, waits: bool = True) -> None:
         """Let a message say something else.
+
+        Args:
+            message: Its id.
+            part: What it says.
+            buttons: What stands beneath.
+            waits: Whether to wait where Slack wants fewer calls.
 
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
         channel, _ = place_of_message(message)
         try:
-            await self._edit(message, part, buttons)
+            await self._edit(message, part, buttons, self._client if waits else hasty(self._client))
         except (SlackApiError, ClientError, OSError) as error:
             raise refusal_to_post(error, channel) from None
 
@@ -155,23 +162,23 @@ class Posting:
         """Edit a message; False if there is nothing any more that could be edited."""
         channel, _ = place_of_message(message)
         try:
-            await self._edit(message, text, buttons)
+            await self._edit(message, text, buttons, self._client)
         except (SlackApiError, ClientError, OSError) as error:
             if error_code(error) in GONE:
                 return False
             raise refusal_to_post(error, channel) from None
         return True
 
-    async def _edit(self, message: str, text: str, buttons: Sequence[Button]) -> None:
+    async def _edit(self, message: str, text: str, buttons: Sequence[Button], client: AsyncWebClient) -> None:
         channel, ts = place_of_message(message)
         try:
-            await self._said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
+            await self._said(client.chat_update, text, buttons, channel=channel, ts=ts)
         except SlackApiError as error:
             if error_code(error) != STREAMING:
                 raise
             # Whoever streamed it did not come to the end.
             await stop_stream(self._client, channel, ts)
-            await self._said(self._client.chat_update, text, buttons, channel=channel, ts=ts)
+            await self._said(client.chat_update, text, buttons, channel=channel, ts=ts)
 
     async def _delete(self, message: str) -> None:
         channel, ts = place_of_message(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from contextlib import ExitStack
 from typing import Any
@@ -14,7 +15,7 @@ from dspy_session_chat.reply import Button, Reply
 from dspy_session_slack.pace import Pace
 from dspy_session_slack.platform import EDIT_SECONDS
 from dspy_session_slack.streaming import PACE, SHARE
-from tests.loopback.slack import FakeSlack, refused
+from tests.loopback.slack import FakeSlack, rate_limited, refused
 from tests.slack.talk import ANN, ANNS_DM, GENERAL, platform_of, some_inbound
 
 STOP = Button("stop", "Stop", about="m1", style="danger")
@@ -78,6 +79,32 @@ async def test_what_grows_is_counted_in_its_workspace(slack: FakeSlack, monkeypa
 
     assert counted
     assert set(counted) == {2.0}
+
+
+async def test_what_slack_does_not_take_for_now_is_left_out_while_an_answer_grows(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("dspy_session_slack.platform.EDIT_SECONDS", 0.0)
+    platform, shows = platform_of(slack), asyncio.Event()
+
+    async def ours() -> bool:
+        return True
+
+    async def told(ids: tuple[str, ...]) -> None:
+        shows.set()
+
+    async with platform.stream(Growing(INBOUND, (), str, (), told, ours)) as stream:
+        await stream.append("one ")
+        await shows.wait()
+        slack.fail("chat.update", rate_limited(retry_after=3_600))
+        await stream.append("two ")
+        await slack.until(lambda: len(slack.called("chat.update")) == 1)
+        await stream.append("three ")
+    await platform.post(Post(INBOUND, Reply("one two three four"), stream.message_ids))
+
+    assert [text for text, _ in shown(slack)] == ["one"]
+    assert [each.text for each in slack.shown(ANNS_DM)] == ["one two three four"]
+    assert len(slack.called("chat.update")) == 2
 
 
 async def test_an_answer_grows(slack: FakeSlack):
