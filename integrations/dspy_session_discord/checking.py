@@ -12,7 +12,7 @@ from dspy_session.errors import PlatformError
 from dspy_session_chat.finding import Finding
 from dspy_session_discord.invite import invite
 from dspy_session_discord.login import checked
-from dspy_session_discord.refusal import FAILURES, explain
+from dspy_session_discord.refusal import FAILURES, PORTAL, explain
 from dspy_session_discord.survey import Spot, closely, survey
 from dspy_session_discord.wanted import PLACES
 
@@ -23,8 +23,6 @@ MOST_SERVERS = 25
 
 PATIENCE = 30.0
 """Seconds that a rate limit is waited for, the least that discord.py takes."""
-
-PORTAL = "https://discord.com/developers/applications"
 
 MAKE_TOKEN = (
     f"At {PORTAL} open your application, or press New Application; on its page Bot press Reset Token, and copy what "

@@ -16,6 +16,7 @@ from dspy_session_chat.platform import Named
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_discord.commands import OF_A_CONVERSATION, Listed, listed
 from dspy_session_discord.key import Channel
+from dspy_session_discord.refusal import PORTAL
 from dspy_session_discord.registering import register
 from dspy_session_discord.tree import Tree, grown, tree_of
 
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 ELSEWHERE = (
     "Discord sends commands and presses of buttons to %s, so this bot hears of none: empty Interactions Endpoint URL "
-    "on the page General Information of https://discord.com/developers/applications"
+    f"on the page General Information of {PORTAL}"
 )
 
 Lists: TypeAlias = Literal["global"] | Sequence[int] | None

@@ -27,18 +27,21 @@ UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 FAILURES = (discord.DiscordException, *UNREACHABLE)
 """What discord.py raises when something does not work."""
 
-PORTAL = "https://discord.com/developers/applications → your app → Bot"
+PORTAL = "https://discord.com/developers/applications"
+"""Where the owner of an application sets it up."""
 
-NO_TOKEN = f"Discord needs a token: Discord(token=…). Make one at {PORTAL} → Reset Token."
-MALFORMED_TOKEN = f"The Discord token holds characters that no token has. Copy it anew from {PORTAL} → Reset Token."
-REFUSED_TOKEN = f"Discord refuses the token: it is wrong or was reset. Make a new one at {PORTAL} → Reset Token."
+_ITS_PAGE = f"{PORTAL} → your app → Bot"
+
+NO_TOKEN = f"Discord needs a token: Discord(token=…). Make one at {_ITS_PAGE} → Reset Token."
+MALFORMED_TOKEN = f"The Discord token holds characters that no token has. Copy it anew from {_ITS_PAGE} → Reset Token."
+REFUSED_TOKEN = f"Discord refuses the token: it is wrong or was reset. Make a new one at {_ITS_PAGE} → Reset Token."
 REFUSED_INTENTS = (
     "Discord does not grant the privileged intents that the bot asks for. Switch them on at "
-    f"{PORTAL} → Privileged Gateway Intents, or leave them out of the client's intents."
+    f"{_ITS_PAGE} → Privileged Gateway Intents, or leave them out of the client's intents."
 )
 NO_MESSAGE_CONTENT = (
     "Discord keeps the text of messages from this bot: it answers direct messages and mentions only. To let people go "
-    f"on in a thread without a mention, switch on {PORTAL} → Message Content Intent."
+    f"on in a thread without a mention, switch on {_ITS_PAGE} → Message Content Intent."
 )
 
 _CLOSED_FOR_GOOD = {
