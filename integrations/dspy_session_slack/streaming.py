@@ -152,6 +152,8 @@ class SlackStream:
         except (SlackApiError, ClientError, OSError, SessionError) as error:
             if not is_passing(error):
                 self._lost = True
+            elif isinstance(error, SlackApiError):
+                self._streams.pace.rest()
             _log.info("%s is not shown for now: %s", self._growing.inbound.event_id, error_code(error))
         except Exception:  # noqa: BLE001  # whatever it is, the answer is posted in the end
             self._lost = True
@@ -161,6 +163,8 @@ class SlackStream:
 
     async def _show(self) -> None:
         """Say what is new. Slack may refuse it: then it is said in another stream, or by edits."""
+        if self._streams.pace.rests:
+            return
         words = self._safe(settled(self._text, self._growing.polish))
         if not words.startswith(self._said):  # what was said would be another now: the end makes it right
             return
@@ -255,7 +259,7 @@ class SlackStream:
 
     async def _append(self, chunks: list[dict[str, Any]]) -> None:
         channel = self._growing.inbound.reply_to["channel"]
-        await self._streams.client.chat_appendStream(channel=channel, ts=self._ts, chunks=chunks)
+        await hasty(self._streams.client).chat_appendStream(channel=channel, ts=self._ts, chunks=chunks)
 
     async def _roll(self, new: str) -> tuple[str, str]:
         """End this stream with the word that it ends with; what is left of ``new``, and what begins the next stream."""

@@ -219,7 +219,8 @@ async def test_what_a_stream_that_is_over_does_not_take_is_said_in_the_next(slac
 
 
 @pytest.mark.parametrize("fault", [cut(), rate_limited(), refused("service_unavailable")])
-async def test_what_passes_is_tried_again(slack: FakeSlack, fault: Any):
+async def test_what_passes_is_tried_again(slack: FakeSlack, fault: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dspy_session_slack.pace.REST", 0.0)
     async with streaming(slack) as stage:
         await stage.stream.append("one ")
         await stage.until(lambda: stage.texts == ["one "])
@@ -228,6 +229,18 @@ async def test_what_passes_is_tried_again(slack: FakeSlack, fault: Any):
         await stage.until(lambda: len(slack.called("chat.appendStream")) >= 1)
         await stage.stream.append("three ")
         await stage.until(lambda: stage.texts == ["one two three "])
+
+
+async def test_an_answer_does_not_wait_for_slack_to_take_more_of_its_stream(slack: FakeSlack):
+    async with streaming(slack) as stage:
+        await stage.stream.append("one ")
+        await stage.until(lambda: stage.texts == ["one "])
+        slack.fail("chat.appendStream", rate_limited(retry_after=3_600))
+        await stage.stream.append("two ")
+        await stage.until(lambda: len(slack.called("chat.appendStream")) == 1)
+        await stage.stream.append("three ")
+    assert stage.texts == ["one "]
+    assert slack.streams.running == {}
 
 
 async def test_where_people_stopped_it_nothing_more_is_said(slack: FakeSlack):
