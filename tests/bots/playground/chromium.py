@@ -7,7 +7,9 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,33 +55,42 @@ def executable() -> str:
     return found
 
 
-@contextlib.asynccontextmanager
-async def browsing(folder: Path) -> AsyncIterator[Tab]:
-    """An empty tab of a browser that writes to ``folder`` alone."""
-    process = await asyncio.create_subprocess_exec(
-        executable(),
-        *FLAGS,
-        f"--user-data-dir={folder / 'profile'}",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+@contextlib.contextmanager
+def browser(folder: Path) -> Iterator[str]:
+    """Where to reach a browser that writes to ``folder`` alone."""
+    with subprocess.Popen(
+        [executable(), *FLAGS, f"--user-data-dir={folder / 'profile'}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "HOME": str(folder)},
-    )
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as http:
-            url = ""
-            while not url:
-                line = (await process.stderr.readline()).decode()
-                assert line, "the browser ended before it listened"
-                url = line.partition("DevTools listening on ")[2].strip()
-            draining = asyncio.create_task(process.stderr.read())
-            async with http.ws_connect(url, max_msg_size=0) as socket, Tab(socket) as tab:
-                yield tab
-    finally:
-        process.terminate()
-        await process.wait()
-    await draining
+    ) as process:
+        assert process.stderr is not None
+        url = ""
+        while not url:
+            line = process.stderr.readline()
+            assert line, "the browser ended before it listened"
+            url = line.partition("DevTools listening on ")[2].strip()
+        draining = threading.Thread(target=process.stderr.read)
+        draining.start()
+        try:
+            yield url
+        finally:
+            process.terminate()
+            draining.join()
+
+
+@contextlib.asynccontextmanager
+async def browsing(browser: str) -> AsyncIterator[Tab]:
+    """An empty tab that shares nothing with any other tab of the browser."""
+    async with (
+        asyncio.timeout(PATIENCE),
+        aiohttp.ClientSession() as http,
+        http.ws_connect(browser, max_msg_size=0) as socket,
+        Tab(socket) as tab,
+    ):
+        yield tab
 
 
 class Tab:
@@ -95,7 +106,8 @@ class Tab:
 
     async def __aenter__(self) -> Self:
         self._reading = asyncio.create_task(self._read())
-        target = await self.command("Target.createTarget", url="about:blank")
+        self._apart = await self.command("Target.createBrowserContext")
+        target = await self.command("Target.createTarget", url="about:blank", **self._apart)
         attached = await self.command("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = {"sessionId": attached["sessionId"]}
         for domain in ("Page", "Runtime", "Log"):
@@ -104,6 +116,8 @@ class Tab:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._session = {}
+        await self.command("Target.disposeBrowserContext", **self._apart)
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from dspy_session_chat import Button, Event, Inbound, Post, Press, Reply
@@ -29,7 +28,7 @@ def usual(turn_id: str) -> tuple[Button, ...]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, answers: Answers = plainly, **options: Any) -> AsyncIterator[tuple[Tab, Visitor]]:
+async def opened(browser: str, answers: Answers = plainly, **options: Any) -> AsyncIterator[tuple[Tab, Visitor]]:
     """A tab that shows thread ``one`` of a page whose messages are answered, and whose thumbs count."""
 
     async def does(visitor: Visitor, event: Event) -> None:
@@ -48,7 +47,7 @@ async def opened(folder: Path, answers: Answers = plainly, **options: Any) -> As
                 event.key, turn.id, None if taken_back else score, by=event.author.id, text=event.deed.text
             )
 
-    async with browsing(folder) as tab, overheard(does, **options) as visitor:
+    async with browsing(browser) as tab, overheard(does, **options) as visitor:
         await tab.go(f"{visitor.playground.url}#one")
         await tab.until("document.getElementById('agent')?.textContent")
         yield tab, visitor

@@ -18,8 +18,8 @@ READY = "document.getElementById('agent')?.textContent"
 
 
 @pytest.fixture
-async def tab(tmp_path: Path):
-    async with browsing(tmp_path) as opened:
+async def tab(browser: str):
+    async with browsing(browser) as opened:
         yield opened
 
 

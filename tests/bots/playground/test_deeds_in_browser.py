@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from dspy_session_chat import Button, Command, Deletion, Edit, Event, Inbound, Post, Press, Reaction, Reply
 from tests.bots.playground.chromium import ALT, CTRL, browsing
@@ -12,7 +11,7 @@ from tests.bots.playground.page import BEN, Visitor, about_to_answer, overheard,
 from tests.stub_lm import Prompt
 
 
-async def test_an_answer_that_grows_is_stopped_by_hand_or_by_key(tmp_path: Path):
+async def test_an_answer_that_grows_is_stopped_by_hand_or_by_key(browser: str):
     open_streams = []
 
     async def does(visitor: Visitor, event: Event) -> None:
@@ -22,7 +21,7 @@ async def test_an_answer_that_grows_is_stopped_by_hand_or_by_key(tmp_path: Path)
             shown = await stream.__aenter__()
             await shown.append("Once upon a time")
 
-    async with browsing(tmp_path) as tab, overheard(does) as visitor:
+    async with browsing(browser) as tab, overheard(does) as visitor:
         await tab.go(f"{visitor.playground.url}#one")
         await tab.until("document.getElementById('agent')?.textContent")
         await say(tab, "Tell me a story")
@@ -42,11 +41,11 @@ async def test_an_answer_that_grows_is_stopped_by_hand_or_by_key(tmp_path: Path)
     assert tab.complaints == []
 
 
-async def test_thumbs_are_pressed_explained_and_taken_back(tmp_path: Path):
+async def test_thumbs_are_pressed_explained_and_taken_back(browser: str):
     def pressed(action: str, is_: bool) -> str:
         return f"document.querySelector('[data-action={action}]')?.ariaPressed === '{str(is_).lower()}'"
 
-    async with opened(tmp_path) as (tab, visitor):
+    async with opened(browser) as (tab, visitor):
         await say(tab, "Hello")
         await tab.until_text(FIRST, "So you say.")
         await tab.click("[data-action=good]")
@@ -72,9 +71,9 @@ async def test_thumbs_are_pressed_explained_and_taken_back(tmp_path: Path):
     assert done == [Press("good", turn), Press("good", turn), Press("bad", turn), Press("bad", turn, "It is rude.")]
 
 
-async def test_any_button_of_the_bots_is_shown_and_asks_what_it_has_to(tmp_path: Path):
+async def test_any_button_of_the_bots_is_shown_and_asks_what_it_has_to(browser: str):
     buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny", "c1", "danger", asks="Why not?"))
-    async with opened(tmp_path, lambda text, turn: Reply("Shall I?", turn_id=turn, buttons=buttons)) as (tab, visitor):
+    async with opened(browser, lambda text, turn: Reply("Shall I?", turn_id=turn, buttons=buttons)) as (tab, visitor):
         await say(tab, "Book it")
         await tab.until_text(".buttons", "Approve")
         assert await tab.run("[...document.querySelectorAll('.buttons button')].map((one) => one.dataset.style)") == [
@@ -90,8 +89,8 @@ async def test_any_button_of_the_bots_is_shown_and_asks_what_it_has_to(tmp_path:
     assert done == [Press("deny", "c1"), Press("deny", "c1", "Too dear.")]
 
 
-async def test_commands_are_chosen_with_the_keyboard(tmp_path: Path):
-    async with opened(tmp_path) as (tab, visitor):
+async def test_commands_are_chosen_with_the_keyboard(browser: str):
+    async with opened(browser) as (tab, visitor):
         await tab.press("k", CTRL)
         await tab.until_text("#palette", "Start this conversation again")
         await tab.press("ArrowDown")
@@ -114,8 +113,8 @@ async def test_commands_are_chosen_with_the_keyboard(tmp_path: Path):
     assert [event.text for event in visitor.received if isinstance(event, Inbound)] == ["/usr/bin is no command"]
 
 
-async def test_ones_own_messages_are_changed_and_deleted(tmp_path: Path):
-    async with opened(tmp_path) as (tab, visitor):
+async def test_ones_own_messages_are_changed_and_deleted(browser: str):
+    async with opened(browser) as (tab, visitor):
         await say(tab, "I kep bees")
         await tab.until_text(FIRST, "So you say.")
         await visitor.say("I don't", author=BEN)
@@ -137,8 +136,8 @@ async def test_ones_own_messages_are_changed_and_deleted(tmp_path: Path):
     assert done == [Edit(message, "I keep bees"), Deletion(message)]
 
 
-async def test_reactions_are_put_and_taken_away(tmp_path: Path):
-    async with opened(tmp_path) as (tab, visitor):
+async def test_reactions_are_put_and_taken_away(browser: str):
+    async with opened(browser) as (tab, visitor):
         await say(tab, "Hello")
         await tab.until("document.querySelector('.picker')")
         await tab.run("document.querySelector('.picker .small').focus()")
@@ -155,7 +154,7 @@ async def test_reactions_are_put_and_taken_away(tmp_path: Path):
     assert done == [Reaction("🎉", exchange["answer"], True), Reaction("🎉", exchange["answer"], False)]
 
 
-async def test_files_are_dropped_shown_and_left_out_again(tmp_path: Path):
+async def test_files_are_dropped_shown_and_left_out_again(browser: str):
     put = """(() => {
         const transfer = new DataTransfer();
         transfer.items.add(new File(["Bees make honey."], "bees.txt", { type: "text/plain" }));
@@ -163,7 +162,7 @@ async def test_files_are_dropped_shown_and_left_out_again(tmp_path: Path):
         const how = { dataTransfer: transfer, bubbles: true, cancelable: true };
         for (const name of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(name, how));
     })()"""
-    async with opened(tmp_path) as (tab, visitor):
+    async with opened(browser) as (tab, visitor):
         await tab.run(put)
         await tab.until("document.querySelectorAll('#attached [data-ready=true]').length === 2")
         assert await tab.run("document.getElementById('drop').hidden")
@@ -180,7 +179,7 @@ async def test_files_are_dropped_shown_and_left_out_again(tmp_path: Path):
     assert (attachment.name, attachment.media_type, attachment.size) == ("bees.txt", "text/plain", 16)
 
 
-async def test_with_a_real_bot_an_answer_is_stopped_given_anew_and_forked(tmp_path: Path):
+async def test_with_a_real_bot_an_answer_is_stopped_given_anew_and_forked(browser: str):
     never = asyncio.Event()
     asked: list[str] = []
 
@@ -189,7 +188,7 @@ async def test_with_a_real_bot_an_answer_is_stopped_given_anew_and_forked(tmp_pa
         ending = ["all day.", "\n\n[[ ## completed ## ]]"] if len(asked) > 1 else [never]
         return ["[[ ## answer ## ]]\n", "Bees make ", "honey ", *ending]
 
-    async with browsing(tmp_path) as tab, serving(reply=reply) as visitor:
+    async with browsing(browser) as tab, serving(reply=reply) as visitor:
         await tab.go(f"{visitor.playground.url}#one")
         await tab.until("document.getElementById('agent')?.textContent")
         await say(tab, "What do bees do?")
@@ -214,8 +213,8 @@ async def test_with_a_real_bot_an_answer_is_stopped_given_anew_and_forked(tmp_pa
     assert tab.complaints == []
 
 
-async def test_a_new_thread_has_counts_of_its_own(tmp_path: Path):
-    async with opened(tmp_path) as (tab, _):
+async def test_a_new_thread_has_counts_of_its_own(browser: str):
+    async with opened(browser) as (tab, _):
         await say(tab, "Hello")
         await tab.until("document.getElementById('turns-count').textContent === '1'")
         await tab.click("#new-thread")
@@ -223,8 +222,8 @@ async def test_a_new_thread_has_counts_of_its_own(tmp_path: Path):
         assert not await tab.run("document.getElementById('no-turns').hidden")
 
 
-async def test_who_wants_a_new_thread_before_the_page_is_ready_gets_one(tmp_path: Path):
-    async with opened(tmp_path) as (tab, visitor):
+async def test_who_wants_a_new_thread_before_the_page_is_ready_gets_one(browser: str):
+    async with opened(browser) as (tab, visitor):
         await say(tab, "Hello")
         await tab.until_text(FIRST, "So you say.")
         async with tab.reloading(late="*/app.js*"):
@@ -238,7 +237,7 @@ async def test_who_wants_a_new_thread_before_the_page_is_ready_gets_one(tmp_path
         assert visitor.received[-1].key.thread != "one"
 
 
-async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(tmp_path: Path):
+async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(browser: str):
     buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny", "c1", "danger"))
     open_streams = []
 
@@ -249,7 +248,7 @@ async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(tmp_p
             await stream.__aenter__()
             await visitor.playground.post(Post(event, Reply("Shall I?", buttons=buttons)))
 
-    async with browsing(tmp_path) as tab, overheard(does) as visitor:
+    async with browsing(browser) as tab, overheard(does) as visitor:
         await tab.go(f"{visitor.playground.url}#one")
         await tab.until("document.getElementById('agent')?.textContent")
         await say(tab, "Book it")
@@ -264,9 +263,9 @@ async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(tmp_p
     assert tab.complaints == []
 
 
-async def test_ids_are_cut_between_characters_and_all_clocks_are_one(tmp_path: Path):
+async def test_ids_are_cut_between_characters_and_all_clocks_are_one(browser: str):
     delivery = '{number: 1, signed: false, type: "", id: "change_turn%2Fone", at: 1700000000, body: ""}'
-    async with opened(tmp_path) as (tab, _):
+    async with opened(browser) as (tab, _):
         await tab.run(f"void import('/static/inspector.js').then((log) => log.putDelivery({delivery}))")
         await tab.until_text("#deliveries", "change_turn")
         assert "%2" not in await tab.run("document.querySelector('#deliveries .more').innerText")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from dspy_session_chat import (
@@ -28,8 +26,8 @@ def richly(text: str, turn_id: str) -> Reply:
     )
 
 
-async def test_all_that_an_answer_has_is_shown_and_fits_a_phone(tmp_path: Path):
-    async with opened(tmp_path, richly) as (tab, _visitor):
+async def test_all_that_an_answer_has_is_shown_and_fits_a_phone(browser: str):
+    async with opened(browser, richly) as (tab, _visitor):
         await tab.resize(360, 740)
         await say(tab, "Tell me all, " + "verylongword" * 20)
         await tab.until_text(".sources", "A book")
@@ -46,11 +44,11 @@ async def test_all_that_an_answer_has_is_shown_and_fits_a_phone(tmp_path: Path):
         assert await tab.run("document.getElementById('chat').scrollWidth <= 360")
 
 
-async def test_two_people_share_the_page_and_not_everything(tmp_path: Path):
+async def test_two_people_share_the_page_and_not_everything(browser: str):
     def private(text: str, turn_id: str) -> Reply:
         return Reply("Your code is 1234.", turn_id=turn_id, private=True)
 
-    async with opened(tmp_path, private) as (tab, visitor):
+    async with opened(browser, private) as (tab, visitor):
         await tab.click("#rename")
         await tab.until("document.activeElement.value === 'Ann'")
         await tab.type("Anna")
@@ -71,9 +69,9 @@ async def test_two_people_share_the_page_and_not_everything(tmp_path: Path):
     assert [(event.author.id, event.author.name) for event in visitor.received] == [("ann", "Anna"), ("ben", "Ben")]
 
 
-async def test_dark_and_light_follow_the_system_until_somebody_chooses(tmp_path: Path):
+async def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: str):
     dark = "getComputedStyle(document.body).backgroundColor === 'rgb(22, 23, 22)'"
-    async with opened(tmp_path) as (tab, _):
+    async with opened(browser) as (tab, _):
         await tab.prefer(prefers_color_scheme="dark")
         await tab.until(dark)
         await tab.click("#theme")
@@ -87,9 +85,9 @@ async def test_dark_and_light_follow_the_system_until_somebody_chooses(tmp_path:
         await tab.until(f"!({dark})")
 
 
-async def test_a_link_to_another_thread_leads_there(tmp_path: Path):
+async def test_a_link_to_another_thread_leads_there(browser: str):
     links: list[str] = []
-    async with opened(tmp_path, lambda text, turn: Reply(links.pop() if links else "Bees.", turn_id=turn)) as (
+    async with opened(browser, lambda text, turn: Reply(links.pop() if links else "Bees.", turn_id=turn)) as (
         tab,
         visitor,
     ):
@@ -102,8 +100,8 @@ async def test_a_link_to_another_thread_leads_there(tmp_path: Path):
         assert await tab.run("location.hash") == "#two"
 
 
-async def test_every_control_has_a_name_and_can_be_reached_and_motion_can_rest(tmp_path: Path):
-    async with opened(tmp_path, richly) as (tab, _visitor):
+async def test_every_control_has_a_name_and_can_be_reached_and_motion_can_rest(browser: str):
+    async with opened(browser, richly) as (tab, _visitor):
         await say(tab, "Hello")
         await tab.until("document.querySelector('.picker')")
         await tab.run("document.activeElement.blur()")
@@ -128,8 +126,8 @@ async def test_every_control_has_a_name_and_can_be_reached_and_motion_can_rest(t
         await tab.until("getComputedStyle(document.querySelector('.pulse')).animationName === 'none'")
 
 
-async def test_what_is_taken_back_is_shown_as_such(tmp_path: Path):
-    async with opened(tmp_path) as (tab, visitor):
+async def test_what_is_taken_back_is_shown_as_such(browser: str):
+    async with opened(browser) as (tab, visitor):
         await say(tab, "Hello")
         await tab.until_text(FIRST, "So you say.")
         await visitor.conversations.undo(visitor.received[0].key)
@@ -139,8 +137,8 @@ async def test_what_is_taken_back_is_shown_as_such(tmp_path: Path):
 
 
 @pytest.mark.parametrize("failing", ["/api/threads/one/actions", "/api/files"])
-async def test_what_the_server_does_not_take_is_said(tmp_path: Path, failing: str):
-    async with opened(tmp_path) as (tab, _visitor):
+async def test_what_the_server_does_not_take_is_said(browser: str, failing: str):
+    async with opened(browser) as (tab, _visitor):
         await say(tab, "Hello")
         await tab.until_text(FIRST, "So you say.")
         await tab.run(f"""(() => {{
