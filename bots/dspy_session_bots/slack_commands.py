@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,10 +77,17 @@ def manifest(
         bool, typer.Option("--org", help="An organisation (Enterprise Grid) may install it for all its workspaces.")
     ] = False,
     output: Annotated[
-        Path, typer.Option("--output", "--out", metavar="FILE", help="Where to write it. - is stdout.")
-    ] = Path("-"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "--out",
+            metavar="FILE",
+            help="Where to write it. - is stdout.",
+            show_default="-, and none at a terminal",
+        ),
+    ] = None,
 ) -> None:
-    """Write the manifest that Slack makes an app from.
+    """Make the manifest that Slack makes an app from.
 
     It asks for what the chosen features need, and no more. With it comes a link that makes the app in one click, and
     what to do then.
@@ -107,12 +115,17 @@ def manifest(
         made = manifest(setup)
     except ConfigurationError as error:
         raise Misused(str(error), "slack manifest") from None
-    is_piped = str(output) == "-"
-    with written_whole(None if is_piped else output) as file:
-        file.write(json.dumps(made, ensure_ascii=False, indent=2) + "\n")
-    console = screen(of_errors=is_piped)  # what is on stdout may go to a file
-    console.print("" if is_piped else f"{output} is written.\n")
-    show_steps(console, _steps(setup, link(made)))
+    address = link(made)
+    if output is None and address and sys.stdout.isatty():  # the link holds it, and would scroll out of sight
+        console = screen()
+        console.print("The link holds the manifest: --output FILE, or a pipe, gives it as JSON.\n")
+    else:
+        is_piped = output is None or str(output) == "-"
+        with written_whole(None if is_piped else output) as file:
+            file.write(json.dumps(made, ensure_ascii=False, indent=2) + "\n")
+        console = screen(of_errors=is_piped)  # what is on stdout may go to a file
+        console.print("" if is_piped else f"{output} is written.\n")
+    show_steps(console, _steps(setup, address))
 
 
 @app.command(

@@ -13,7 +13,8 @@ import pytest
 
 from dspy_session_slack.manifest import Setup, manifest
 from dspy_session_slack.scopes import Features, bot_scopes
-from tests.bots.command_line import Line, Result, run_lines
+from tests.bots.command_line import PATIENCE, Line, Result, run_lines
+from tests.bots.test_chat import keyboard
 from tests.loopback.slack import FakeSlack
 
 Results = Mapping[str, Result]
@@ -93,6 +94,21 @@ def test_the_manifest_is_written_and_what_to_do_with_it_is_said(results: Results
         assert said in over_http.err
     assert "SLACK_APP_TOKEN" not in over_http.err
     assert (results["into a folder"].code, results["into a folder"].complaint) == (1, "cannot write .: it is no file")
+
+
+@pytest.mark.parametrize(("output", "is_written"), [([], False), (["--output", "-"], True)])
+async def test_at_a_terminal_the_link_comes_without_the_json(
+    output: list[str], *, is_written: bool, tmp_path: Path
+) -> None:
+    async with keyboard("slack", "manifest", *output, folder=tmp_path) as terminal:
+        async with asyncio.timeout(PATIENCE):
+            assert await terminal.process.wait() == 0
+        await terminal.sees("@DSPy bot")
+    screen = terminal.screen.replace("\r", "")
+    assert ('"display_information"' in screen) is is_written
+    assert ("--output FILE, or a pipe, gives it as JSON.\n" in screen) is not is_written
+    (link,) = re.findall(r"^https://\S+$", screen, re.MULTILINE)
+    assert json.loads(parse_qs(urlsplit(link).query)["manifest_json"][0]) == manifest(Setup("DSPy bot"))
 
 
 @pytest.mark.parametrize("line", MISUSES)
