@@ -46,6 +46,16 @@ class Entrance:
             doors |= {"install": self._begin, "oauth_redirect": self._finish}
         return doors
 
+    async def check(self) -> None:
+        """See that one can listen where that was asked for, before anything else is waited for.
+
+        Raises:
+            ConfigurationError: Nobody can.
+        """
+        if self._asked.listen is not None:
+            async with listening((), *place_of(self._asked.listen)):
+                pass
+
     @asynccontextmanager
     async def open(
         self, app_token: str | None, client: AsyncWebClient, *, ping_interval: float, sockets: int

@@ -139,7 +139,7 @@ class Slack:
 
         Raises:
             PlatformError: A token is missing or refused, or lacks a scope.
-            ConfigurationError: It is running already.
+            ConfigurationError: It is running already, or nobody can listen where it shall.
         """
         if self._reception is not None:
             raise ConfigurationError("this Slack platform is running already; make one per bot")
@@ -147,6 +147,7 @@ class Slack:
         over_http = app_token is None and bool(self._asked.secret)
         many = self._many is not None
         check_tokens(self._client.token, app_token, over_http=over_http, many=many)
+        await self._entrance.check()  # Slack may be out of reach for long: a port that is taken is told before
         async with keeping_connections(self._client):
             who = await self._workspaces.open()
             self._reception = Reception(self._workspaces, receive, self._told, shared=self._app is not None)

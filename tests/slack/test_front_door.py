@@ -25,7 +25,7 @@ from dspy_session_slack.front_door import FrontDoor
 from dspy_session_slack.listening import listening, place_of
 from dspy_session_slack.request import FORM, JSON, MOST, Answer, BadRequestError, Request, parse
 from dspy_session_slack.signature import FRESH, is_genuine
-from tests.loopback.slack import FakeSlack
+from tests.loopback.slack import FakeSlack, cut
 from tests.loopback.slack.http_mode import SECRET, signed
 from tests.slack.door import door_for, until
 from tests.slack.talk import ANN, ANNS_DM, Echo, platform_of
@@ -295,6 +295,10 @@ async def test_it_listens_by_itself_where_that_is_asked_for(slack: FakeSlack, ca
     with pytest.raises(ConfigurationError, match=f"nobody can listen at {address}: .*choose another port"):
         async with listening([], *place_of(address)):
             pytest.fail("two listen at one place")
+    slack.fail("auth.test", cut(), times=99)
+    late = over_http(slack, listen=address)
+    with pytest.raises(ConfigurationError, match=f"nobody can listen at {address}: "):  # before it tries to sign in
+        await late.run(Echo(late))
     await stopped(run)
 
 
