@@ -18,7 +18,7 @@ from dspy_session_slack.manifest import EVENTS_PATH, INSTALL_PATH
 from dspy_session_slack.reaching import reach, reach_install
 from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.scopes import Features, bot_events, bot_scopes, needs
-from dspy_session_slack.tokens import APP, BOT, SIGNING, Wanted
+from dspy_session_slack.tokens import APP, BOT, SIGNING, Wanted, swapped
 from dspy_session_slack.web_client import keeping_connections, web_client
 
 LIMITED = frozenset({"ratelimited", "rate_limited"})
@@ -104,6 +104,8 @@ async def check(
         features: What the app shall be set up for.
         client: A client to call Slack with, set up with a proxy, an address or TLS of one's own.
     """
+    if isinstance(way, OverSocket) and (found := swapped(bot_token, way.app_token)):
+        return found
     caller = web_client(client, bot_token)
     caller.retry_handlers = [each for each in caller.retry_handlers if not isinstance(each, _WAITS)]
     async with keeping_connections(caller):

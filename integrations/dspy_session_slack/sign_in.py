@@ -13,6 +13,7 @@ from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_slack.address import BotUser
 from dspy_session_slack.refusals import error_code, is_passing, refusal_to_sign_in
 from dspy_session_slack.scopes import HEARING, READING, WRITING
+from dspy_session_slack.tokens import are_swapped, kind_of
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def check_tokens(bot_token: str | None, app_token: str | None, *, over_http: boo
     Raises:
         PlatformError: One is missing, or is a token of another kind, or each is the other.
     """
-    if (bot_token or "").startswith("xapp-") and (app_token or "").startswith("xoxb-"):
+    if are_swapped(bot_token, app_token):
         raise PlatformError(
             "the Slack tokens are swapped: bot_token (SLACK_BOT_TOKEN) is the xoxb-… one, app_token (SLACK_APP_TOKEN) "
             "the xapp-… one"
@@ -46,7 +47,10 @@ def check_tokens(bot_token: str | None, app_token: str | None, *, over_http: boo
         if not token:
             raise PlatformError(f"there is no Slack {what}: give Slack({option}=…) or set {variable} ({where})")
         if not token.startswith(prefix):
-            raise PlatformError(f"that is no Slack {what}: it starts with {where}")
+            held = kind_of(token)
+            raise PlatformError(
+                f"{option} ({variable}) is no Slack {what}{held and f' but {held}'}: one starts with {where}"
+            )
 
 
 async def sign_in(client: AsyncWebClient) -> BotUser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dspy_session_chat.finding import Finding
 from dspy_session_slack.scopes import APP_SCOPES
@@ -19,6 +19,15 @@ KINDS = {
     "xwfp-": "a workflow token",
 }
 """By what a token begins with; from Slack's documentation of tokens."""
+
+QUOTES = ("'", '"', "`", "‘", "’", "“", "”")  # noqa: RUF001  # those that a word processor makes, too
+
+
+def kind_of(token: str) -> str:
+    """What a token is, in words, by what it begins with; empty if nothing is known to begin so."""
+    if token.startswith(QUOTES):
+        return "something in quotes"
+    return next((kind for prefix, kind in KINDS.items() if token.startswith(prefix)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +62,11 @@ class Wanted:
         elif self.form.fullmatch(token):
             return None
         else:
-            kind = next((kind for prefix, kind in KINDS.items() if token.startswith(prefix)), "something else")
-            held = "characters that no token has" if kind == self._kind else f"{kind}, not {self.looks}"
+            kind = kind_of(token)
+            is_ours = bool(kind) and kind == kind_of(self.looks)
+            held = "characters that no token has" if is_ours else f"{kind or 'something else'}, not {self.looks}"
             says = f"{self.variable} holds {held}"
         return Finding(self.what, holds=False, says=says, mend=self.mend)
-
-    @property
-    def _kind(self) -> str:
-        return next((kind for prefix, kind in KINDS.items() if self.looks.startswith(prefix)), "")
 
 
 BOT = Wanted(
@@ -86,3 +92,17 @@ SIGNING = Wanted(
     re.compile(r"[0-9a-f]{32}"),
     "On the page Basic Information, under App Credentials, copy the Signing Secret.",
 )
+
+
+def are_swapped(bot_token: str | None, app_token: str | None) -> bool:
+    """Whether each token is of the other's kind."""
+    return (bot_token or "").startswith("xapp-") and (app_token or "").startswith("xoxb-")
+
+
+def swapped(bot_token: str | None, app_token: str | None) -> list[Finding]:
+    """What to say of two tokens that are swapped; nothing if they are not."""
+    if not are_swapped(bot_token, app_token):
+        return []
+    mend = f"The tokens are swapped: set {BOT.variable} to the xoxb-… one, and {APP.variable} to the xapp-… one."
+    wrong = BOT.wrong(bot_token), APP.wrong(app_token)
+    return [replace(finding, mend=mend) for finding in wrong if finding is not None]

@@ -269,7 +269,7 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "the wrong Slack token": (
         start("run", "echo.py:echo", "--slack", "--store", "memory://", **SLACK | {"SLACK_BOT_TOKEN": "nope"}),
         1,
-        r"no Slack bot token: it starts with xoxb-",
+        r"bot_token \(SLACK_BOT_TOKEN\) is no Slack bot token: one starts with xoxb-",
     ),
     "swapped Slack tokens": (
         start("run", "echo.py:echo", "--slack", SLACK_BOT_TOKEN="xapp-1", SLACK_APP_TOKEN="xoxb-1"),

@@ -20,7 +20,7 @@ from dspy_session_discord import Discord
 from dspy_session_slack import Slack
 from dspy_session_webhook import Webhook
 
-TOKENS = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "DISCORD_TOKEN": "abc"}
+TOKENS = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "DISCORD_TOKEN": "a.b.c"}
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_slack_over_http_is_for_one_workspace_or_for_many(folder: Path) -> None:
     os.environ["SLACK_CLIENT_SECRET"] = "hush"
     asked()
     os.environ["SLACK_BOT_TOKEN"] = "xapp-1"
-    with pytest.raises(PlatformError, match="that is no Slack bot token"):
+    with pytest.raises(PlatformError, match="is no Slack bot token but an app-level token"):
         asked()
     os.environ["SLACK_BOT_TOKEN"] = "xoxb-1"
     asked()

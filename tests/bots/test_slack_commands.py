@@ -127,6 +127,8 @@ def test_without_tokens_and_with_swapped_ones(results: Results) -> None:
     found = [json.loads(line) for line in swapped.out.splitlines()]
     assert [each["holds"] for each in found] == [False, False]
     assert "holds an app-level token" in found[0]["says"]
+    (mend,) = {each["mend"] for each in found}
+    assert mend.startswith("The tokens are swapped: set SLACK_BOT_TOKEN to the xoxb-… one, and SLACK_APP_TOKEN to ")
     assert not any(token in swapped.out for token in TOKENS)
     at_an_address = results["at an address"]
     assert at_an_address.code == 1

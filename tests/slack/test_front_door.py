@@ -359,7 +359,7 @@ def test_slack_comes_in_one_way(options: dict[str, Any]):
     [
         ({"listen": ":0"}, "there is no Slack signing secret: .*SLACK_SIGNING_SECRET"),
         ({"signing_secret": "xoxb-1"}, "that is no Slack signing secret but a token"),
-        ({"signing_secret": SECRET, "bot_token": "xapp-1"}, "that is no Slack bot token"),
+        ({"signing_secret": SECRET, "bot_token": "xapp-1"}, "is no Slack bot token but an app-level token"),
     ],
 )
 async def test_a_wrong_secret_is_one_line(slack: FakeSlack, options: dict[str, Any], message: str):

@@ -18,10 +18,18 @@ from tests.slack.talk import ANN, ANNS_DM, Echo, echoing, platform_of, running
 WRONG: list[Any] = [
     pytest.param({"bot_token": None}, "there is no Slack bot token: .*SLACK_BOT_TOKEN.*OAuth", id="no bot token"),
     pytest.param({"app_token": None}, "there is no Slack app-level token: .*SLACK_APP_TOKEN.*Basic", id="no app token"),
-    pytest.param({"bot_token": "xapp-1"}, "that is no Slack bot token: it starts with xoxb-…", id="two app tokens"),
     pytest.param(
-        {"app_token": "xoxb-1"}, "that is no Slack app-level token: it starts with xapp-…", id="two bot tokens"
+        {"bot_token": "xapp-1"},
+        r"\(SLACK_BOT_TOKEN\) is no Slack bot token but an app-level token: one starts with xoxb-…",
+        id="two app tokens",
     ),
+    pytest.param(
+        {"app_token": "xoxb-1"},
+        r"\(SLACK_APP_TOKEN\) is no Slack app-level token but a bot token: one starts with xapp-…",
+        id="two bot tokens",
+    ),
+    pytest.param({"bot_token": "xoxp-1"}, r"\(SLACK_BOT_TOKEN\) .* but a user token: ", id="a person's"),
+    pytest.param({"bot_token": "'xoxb-1'"}, r"\(SLACK_BOT_TOKEN\) .* but something in quotes: ", id="quoted"),
     pytest.param(
         {"bot_token": "xapp-1", "app_token": "xoxb-1"},
         r"the Slack tokens are swapped: .*SLACK_BOT_TOKEN\) is the xoxb-… one, .*SLACK_APP_TOKEN\) the xapp-… one",
