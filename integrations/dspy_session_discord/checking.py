@@ -8,10 +8,9 @@ from typing import Any
 
 import discord
 
-from dspy_session.errors import PlatformError
 from dspy_session_chat.finding import Finding
 from dspy_session_discord.invite import invite
-from dspy_session_discord.login import checked
+from dspy_session_discord.login import flaw_of
 from dspy_session_discord.refusal import FAILURES, PORTAL, explain
 from dspy_session_discord.survey import Spot, closely, survey
 from dspy_session_discord.wanted import PLACES
@@ -65,12 +64,11 @@ async def check(
         threads: Whether a mention opens a thread; else it is replied to in place, ``Discord(threads="reply")``.
         options: Options of ``discord.Client``: ``proxy``, ``connector``, …
     """
+    token = (token or "").strip()
     if not token:
         return Found([_no_token("DISCORD_TOKEN is not set")])
-    try:
-        token = checked(token)
-    except PlatformError:
-        return Found([_no_token("DISCORD_TOKEN holds characters that no token has")])
+    if flaw := flaw_of(token):
+        return Found([_no_token(f"DISCORD_TOKEN {flaw}")])
     asking: dict[str, Any] = {"intents": discord.Intents(guilds=True), "max_ratelimit_timeout": PATIENCE}
     async with discord.Client(**{**asking, **(options or {})}) as client:
         try:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 
 import discord
 
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_discord.pace import pause_after
-from dspy_session_discord.refusal import MALFORMED_TOKEN, NO_TOKEN, UNREACHABLE, login_refused, turned_away_for
+from dspy_session_discord.refusal import NO_TOKEN, UNREACHABLE, login_refused, malformed_token, turned_away_for
 
 _log = logging.getLogger(__name__)
+
+_FORM = re.compile(r"[^.]+\.[^.]+\.[^.]+")
 
 
 def checked(token: str | None) -> str:
@@ -23,9 +26,18 @@ def checked(token: str | None) -> str:
     token = (token or "").strip()
     if not token:
         raise PlatformError(NO_TOKEN)
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise PlatformError(MALFORMED_TOKEN)
+    if flaw := flaw_of(token):
+        raise PlatformError(malformed_token(flaw))
     return token
+
+
+def flaw_of(token: str) -> str:
+    """Why a token cannot be one, as what follows its name in a sentence; empty if it can."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        return "holds characters that no token has"
+    if not _FORM.fullmatch(token):
+        return "is no bot's token: those have three parts, with dots between them"
+    return ""
 
 
 async def log_in(client: discord.Client, token: str) -> None:

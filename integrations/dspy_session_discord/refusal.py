@@ -33,7 +33,6 @@ PORTAL = "https://discord.com/developers/applications"
 _ITS_PAGE = f"{PORTAL} → your app → Bot"
 
 NO_TOKEN = f"Discord needs a token: Discord(token=…). Make one at {_ITS_PAGE} → Reset Token."
-MALFORMED_TOKEN = f"The Discord token holds characters that no token has. Copy it anew from {_ITS_PAGE} → Reset Token."
 REFUSED_TOKEN = f"Discord refuses the token: it is wrong or was reset. Make a new one at {_ITS_PAGE} → Reset Token."
 REFUSED_INTENTS = (
     "Discord does not grant the privileged intents that the bot asks for. Switch them on at "
@@ -79,6 +78,15 @@ TURNED_AWAY_SECONDS = 60.0
 
 _LONGEST = 200
 """Characters of an answer of Discord's that are passed on; Cloudflare answers with whole pages."""
+
+
+def malformed_token(flaw: str) -> str:
+    """What to say of a token that cannot be one.
+
+    Args:
+        flaw: Why, as what follows its name: ``"holds characters that no token has"``.
+    """
+    return f"The Discord token {flaw}. Copy it anew from {_ITS_PAGE} → Reset Token."
 
 
 def explain(error: Exception) -> str:

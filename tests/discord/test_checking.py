@@ -123,7 +123,12 @@ async def test_a_wrong_token_is_told_and_not_shown(fake: FakeDiscord, caplog: py
     caplog.set_level(logging.DEBUG)
     (missing,) = (await check(None)).findings
     assert missing.says == "DISCORD_TOKEN is not set"
-    for token, says in (("a.wrong.secret", "it is wrong, or was reset"), ("a sécret", "characters that no token has")):
+    for token, says in (
+        ("a.wrong.secret", "it is wrong, or was reset"),
+        ("a sécret", "characters that no token has"),
+        ("xoxb-1-secret", "DISCORD_TOKEN is no bot's token: those have three parts"),
+        ("abc", "DISCORD_TOKEN is no bot's token"),
+    ):
         found = await looked_over(fake, token)
         (finding,) = amiss(found)
         assert says in finding.says
