@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 ROWS = 50
 """Conversations in a table, the newest: who wants all of them wants --json, or a prefix."""
 
+CHANGED = "Last change"
+OTHERS = 21
+"""Columns that the table takes beside keys and times: so the key of a thread in Slack stands on one line of 80."""
+
 app = group(
     "See, export, learn from and delete what a bot has kept.\n\nAll of it also while the bot runs.",
     "dspy-bots conversations list --prefix slack:",
@@ -55,7 +59,7 @@ def list_(
 
 async def _list(url: str, prefix: str, limit: int | None, *, as_json: bool) -> None:
     from dspy_session_bots.keeping import beside
-    from dspy_session_bots.moments import ago, exact, iso
+    from dspy_session_bots.moments import ago, iso
     from dspy_session_bots.tables import broken, print_json, screen, table
     from dspy_session_bots.transcript import turns_in
 
@@ -74,18 +78,18 @@ async def _list(url: str, prefix: str, limit: int | None, *, as_json: bool) -> N
             typer.echo(f"No conversation begins with {prefix}" if prefix else "No conversations yet.")
             return
         console, now = screen(), time.time()
-        rows = table("Conversation", "Turns", "Entries", "Begun (UTC)", "Last change (UTC)", right=("Turns", "Entries"))
-        key_width = max(16, console.width - 58)
+        rows = table("Conversation", "Turns", "Entries", CHANGED, right=("Turns", "Entries"))
+        changes = [ago(info.updated_at, now) for info in shown]
+        key_width = max(16, console.width - OTHERS - max(map(len, [CHANGED, *changes])))
         uncounted = False
-        for info in shown:
+        for info, changed in zip(shown, changes, strict=True):
             turns = await turns_in(store, info.key)
             uncounted |= turns is None
             rows.add_row(
                 broken(info.key, key_width),
                 "?" if turns is None else f"{turns:,}",
                 f"{info.entries:,}",
-                exact(info.created_at),
-                f"{exact(info.updated_at)}\n{ago(info.updated_at, now)}",
+                changed,
             )
         console.print(rows)
         if uncounted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 from dspy_session import read_examples
 from dspy_session.conversation import Conversations
 from dspy_session.stores import SealingKey
-from tests.bots.command_line import Line, Result, dspy_bots, environment, run_lines
+from tests.bots.command_line import PATIENCE, Line, Result, dspy_bots, environment, run_lines
 from tests.bots.kept import DISCORD, SLACK, Writer, fill, rate
 from tests.bots.program import PROGRAM
+from tests.bots.test_chat import keyboard
 
 
 def lines(result: Result) -> list[Any]:
@@ -48,10 +50,25 @@ def test_list(tmp_path: Path) -> None:
     ]
     [slack] = lines(one)
     assert (slack["created_at"], slack["updated_at"]) == ("2024-01-01T00:01:00.000000Z", "2024-01-01T00:03:00.000000Z")
-    assert [line.split()[0] for line in table.out.splitlines()[2::2]] == [DISCORD, SLACK]
-    assert all(line.endswith(" days ago") for line in table.out.splitlines()[3::2])
+    assert [line.split()[0] for line in table.out.splitlines()[2:]] == [DISCORD, SLACK]
+    assert all(line.endswith(" days ago") for line in table.out.splitlines()[2:])
     assert none.out == "No conversation begins with teams:\n"
     assert short.out.splitlines()[-1] == "… and 1 more: --limit 0 shows all"
+
+
+async def test_at_a_terminal_a_thread_in_slack_takes_one_line(tmp_path: Path) -> None:
+    key = "slack:T0123456789:C0123456789:1700000000.000100"
+    writer = Writer(tmp_path)
+    writer.at = time.time() - 100 * 86_400
+    async with writer.chats:
+        await writer.take(key, "one")
+    async with keyboard("conversations", "list", folder=tmp_path, COLUMNS="80") as terminal:
+        await terminal.sees(" ago")
+        async with asyncio.timeout(PATIENCE):
+            assert await terminal.process.wait() == 0
+    row = terminal.screen.splitlines()[2]
+    assert row.startswith(f"{key} ")
+    assert row.rstrip().endswith(" days ago")
 
 
 def test_show(tmp_path: Path) -> None:
