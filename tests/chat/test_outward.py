@@ -143,6 +143,18 @@ def test_an_answer_twice_as_long_is_twice_the_work(unit: str) -> None:
     assert lines_run(lambda: outward(long)) < 2.5 * lines_run(lambda: outward(short))
 
 
+@pytest.mark.parametrize("unit", ["![", "[", "\\\\[", "> ["])
+def test_brackets_that_are_never_closed_hold_nobody_up(unit: str) -> None:
+    text = (unit * 300 + "\n\n") * 3
+    outward(text)  # what is made once is made
+    assert lines_run(lambda: outward(text)) < 20 * len(text)
+
+
+def test_what_opens_many_brackets_reads_the_same_without_links() -> None:
+    intervals = "[0, 1), " * 30
+    assert outward(f"{intervals}[a]({EVIL})") == f"{intervals}[a]({EVIL})".replace("[", "\\[")
+
+
 PIECES = [
     "[",
     "]",

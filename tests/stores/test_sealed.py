@@ -244,7 +244,8 @@ async def test_keys_are_rotated() -> None:
 async def test_plain_entries_are_refused() -> None:
     async with opened() as (store, beneath):
         await write(beneath, ENTRIES[0])
-        with pytest.raises(StoreError, match=r"entry '0' of conversation 'slack:T:C' is not encrypted.*forget the conversation"):
+        what_to_do = r"entry '0' of conversation 'slack:T:C' is not encrypted.*forget the conversation"
+        with pytest.raises(StoreError, match=what_to_do):
             await store.read(K)
         with pytest.raises(StoreError, match="is not encrypted"):
             await everything(store)

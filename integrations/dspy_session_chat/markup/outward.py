@@ -31,11 +31,16 @@ LONGEST = 100_000
 _PASSES = 4
 """How often an answer is rewritten until nothing changes; what is honest takes two."""
 
+_DEEPEST = 20
+"""Brackets within brackets, or never closed, in a paragraph: parsers look for the end of each, so that a few hundred in
+a paragraph hold up everybody else. What has more of them has its brackets escaped, which reads the same."""
+
 _SUSPICIOUS = re.compile(r"\[|<|://[^\s/?#]*@")
 _SPECIAL = re.compile(r"[\\<!\[\]]|`+|https?://", re.IGNORECASE)
 _USER_INFO = re.compile(r"(https?://)[^\s/?#<>\[\]()`\\]*@", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _AUTHORITY = re.compile(r"[^\s/?#]{0,2000}")
+_BRACKET = re.compile(r"\\.|[\[\]]", re.DOTALL)
 _UNESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)([\[<])")
 _LABEL = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]", re.DOTALL)
 _AUTOLINK = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]*)>")
@@ -69,9 +74,13 @@ def outward(markdown: str, allow_hosts: Collection[str] = ()) -> str:
             before, text = text, _rewritten(text, allow_hosts)
             if text == before:
                 return text if _is_safe(text, allow_hosts) else _escaped(text)
-    except RecursionError:  # nested hundreds deep
+    except (_TooDeepError, RecursionError):
         pass
     return _escaped(text)
+
+
+class _TooDeepError(Exception):
+    """Brackets are nested deeper than anybody means them to be."""
 
 
 def last_block(markdown: str) -> int:
@@ -131,6 +140,8 @@ def _rewritten(text: str, allow_hosts: Collection[str]) -> str:
     """``text`` with everything put right that is found to be wrong."""
     env: dict[str, Any] = {}
     tokens = _parser(inline=False).parse(text, env)
+    if any(_depth(token.content) > _DEEPEST for token in tokens if token.type == "inline"):
+        raise _TooDeepError
     references = env.get("references", {})
     definitions = [*references.values(), *env.get("duplicate_refs", ())]
     kept = [token.map for token in tokens if token.type == "fence" and token.map]
@@ -148,6 +159,18 @@ def _rewritten(text: str, allow_hosts: Collection[str]) -> str:
         part = "\n".join(lines[begin:end])
         parts.append(part if begin in untouched else _Rewriting(part, hrefs, allow_hosts).result())
     return "\n".join(parts)
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at once, at most."""
+    deepest = depth = 0
+    for found in _BRACKET.finditer(text):
+        if found.group() == "[":
+            depth += 1
+        elif found.group() == "]":
+            depth = max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 @dataclass(slots=True)
