@@ -17,8 +17,8 @@ from dspy_session_slack.mrkdwn import escape
 from dspy_session_slack.posting import HARMLESS
 from dspy_session_slack.refusals import error_code, refusal_to_post
 from dspy_session_slack.responding import RESPOND
-from dspy_session_slack.threads import Threads
 from dspy_session_slack.translate import moment, place_of
+from dspy_session_slack.workspace import Workspace
 
 PATIENCE = 2.0
 """Seconds that Slack has to post the question: the command is acknowledged within three, or shown to have failed."""
@@ -88,22 +88,20 @@ class Question:
         )
 
 
-async def asked(client: AsyncWebClient, threads: Threads, bot: BotUser, question: Question) -> Inbound:
+async def asked(workspace: Workspace, question: Question) -> Inbound:
     """Say a question in the channel, and what is to be answered.
 
     Args:
-        client: Calls Slack.
-        threads: Hears that the bot is in the thread.
-        bot: Who answers.
+        workspace: Where.
         question: What is asked.
 
     Raises:
         NotAskedError: Slack did not post it.
     """
-    ts = await _said(client, bot, question)
-    inbound = question.said_at(ts, bot)
+    ts = await _said(workspace.client, workspace.bot, question)
+    inbound = question.said_at(ts, workspace.bot)
     if inbound.key.thread is not None:
-        threads.join(question.channel, inbound.key.thread)
+        workspace.threads.join(question.channel, inbound.key.thread)
     return inbound
 
 

@@ -13,15 +13,14 @@ from cachetools import LRUCache
 from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Addressed
 from dspy_session_chat.platform import Receive
-from dspy_session_slack.address import BotUser, Ignored, address, author_id, is_from_bot
+from dspy_session_slack.address import Ignored, address, author_id, is_from_bot
 from dspy_session_slack.changes import CHANGED, DELETED, Change, change_of, translate_change
-from dspy_session_slack.directory import Directory
 from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id, thread_ts
 from dspy_session_slack.plaintext import mentions
 from dspy_session_slack.reactions import ADDED, REMOVED, reaction_of
-from dspy_session_slack.threads import Threads
 from dspy_session_slack.translate import place_of, translate
 from dspy_session_slack.viewing import viewed
+from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +36,14 @@ class Intake:
     Slack is asked, once for each thread, whether the bot is in it.
 
     Args:
-        bot: Who is listening.
-        threads: Which threads the bot is in.
-        directory: What people are called.
+        workspace: Where.
         receive: Takes an event over.
     """
 
-    def __init__(self, bot: BotUser, threads: Threads, directory: Directory, receive: Receive) -> None:
-        self._bot = bot
-        self._threads = threads
-        self._directory = directory
+    def __init__(self, workspace: Workspace, receive: Receive) -> None:
+        self._bot = workspace.bot
+        self._threads = workspace.threads
+        self._directory = workspace.directory
         self._receive = receive
         self._taken: LRUCache[str, None] = LRUCache(REMEMBERED)
         self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

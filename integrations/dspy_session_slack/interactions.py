@@ -10,13 +10,11 @@ from typing import Any
 
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_chat.platform import Receive
-from dspy_session_slack.address import BotUser
-from dspy_session_slack.directory import Directory
 from dspy_session_slack.presses import PRESSED, SUBMITTED, Pressed, answered, is_answer, pressed, question
 from dspy_session_slack.refusals import error_code
+from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -31,24 +29,20 @@ class Interactions:
     person who pressed. It names them by their handle, so nothing is looked up.
 
     Args:
-        bot: Whose buttons they are.
-        client: Opens the modals.
-        directory: What people are called.
+        workspace: Where.
         receive: Takes a press over.
         now: The time.
     """
 
     def __init__(
         self,
-        bot: BotUser,
-        client: AsyncWebClient,
-        directory: Directory,
+        workspace: Workspace,
         receive: Receive,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._bot = bot
-        self._client = client
-        self._directory = directory
+        self._bot = workspace.bot
+        self._client = workspace.client
+        self._directory = workspace.directory
         self._receive = receive
         self._now = now
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Action, Command
 from dspy_session_chat.inbound import Author
-from dspy_session_chat.platform import Named, Receive
-from dspy_session_chat.rules.access import Access
-from dspy_session_chat.rules.manners import Manners
-from dspy_session_slack.address import BotUser, is_id
+from dspy_session_chat.platform import Receive
+from dspy_session_slack.address import is_id
 from dspy_session_slack.asking import NotAskedError, Question, asked
-from dspy_session_slack.assistant import Assistant
-from dspy_session_slack.directory import Directory
 from dspy_session_slack.harmless import ids_in, read_out
 from dspy_session_slack.interactions import PATIENCE
 from dspy_session_slack.key import PLATFORM, is_dm
@@ -35,7 +30,8 @@ from dspy_session_slack.shortcut import ASK_ABOUT, SHORTCUT, about, modal
 from dspy_session_slack.shortcut import asked as asked_about
 from dspy_session_slack.slash import Ask, Given, Remark, given, is_ours, meant
 from dspy_session_slack.split import to_messages
-from dspy_session_slack.threads import Threads
+from dspy_session_slack.told import Told
+from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -43,31 +39,11 @@ UNNAMED = ("directmessage", "privategroup", "mpdm-")
 """How the names begin that Slack tells in the place of a channel's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a platform is told before it runs.
-
-    Args:
-        commands: The commands that it has.
-        manners: How it behaves.
-        access: Who may ask.
-        assistant: What people find in the view for agents.
-    """
-
-    commands: Sequence[Named] = ()
-    manners: Manners = field(default_factory=Manners)
-    access: Access = field(default_factory=Access)
-    assistant: Assistant | None = None
-
-
 class Orders:
     """Hands over what people ask and order by Slack's own ways of doing so.
 
     Args:
-        bot: Whom they order.
-        client: Calls Slack.
-        threads: Hears in which threads the bot is.
-        directory: What people are called.
+        workspace: Where.
         receive: Takes an event over.
         told: What the bot told us.
         shared: Whether others handle events of the same app: then a command that is not the bot's is left to them.
@@ -76,20 +52,16 @@ class Orders:
 
     def __init__(
         self,
-        bot: BotUser,
-        client: AsyncWebClient,
-        threads: Threads,
-        directory: Directory,
+        workspace: Workspace,
         receive: Receive,
         told: Told,
         *,
         shared: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._bot = bot
-        self._client = client
-        self._threads = threads
-        self._directory = directory
+        self._workspace = workspace
+        self._bot = workspace.bot
+        self._directory = workspace.directory
         self._receive = receive
         self._told = told
         self._shared = shared
@@ -155,7 +127,7 @@ class Orders:
             return False
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._client.views_open(trigger_id=str(body.get("trigger_id") or ""), view=modal(found))
+                await self._workspace.client.views_open(trigger_id=str(body.get("trigger_id") or ""), view=modal(found))
         except (SlackApiError, ClientError, OSError) as error:
             _log.warning("The question about a message was not asked: %s", error_code(error))
             await self._tell(found.respond, "Slack was too slow to ask for your question; please try again.")
@@ -182,7 +154,7 @@ class Orders:
             await self._tell(question.respond, denial)
             return
         try:
-            inbound = await asked(self._client, self._threads, self._bot, question)
+            inbound = await asked(self._workspace, question)
         except NotAskedError as error:
             await self._tell(question.respond, str(error))
             return
@@ -206,4 +178,4 @@ class Orders:
     async def _tell(self, address: str, markdown: str) -> None:
         """Say something to whoever gave an order alone."""
         for text in to_messages(markdown):
-            await respond(self._client, address, text)
+            await respond(self._workspace.client, address, text)

@@ -34,7 +34,6 @@ from dspy_session_slack.many import Many, installed_by_oauth, installed_in
 from dspy_session_slack.mounting import AsgiApp, routes
 from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.opening import open_thread
-from dspy_session_slack.orders import Told
 from dspy_session_slack.pace import Edits
 from dspy_session_slack.reception import Reception
 from dspy_session_slack.refusals import TokenRefusedError
@@ -44,6 +43,7 @@ from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.sockets import check_sockets
 from dspy_session_slack.streaming import SlackStream
 from dspy_session_slack.streams import Streams, checked_streams
+from dspy_session_slack.told import Told
 from dspy_session_slack.transports import Asked, app_token_of
 from dspy_session_slack.web_client import keeping_connections, web_client
 from dspy_session_slack.workspace import Workspace

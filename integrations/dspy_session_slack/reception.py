@@ -12,7 +12,9 @@ from dspy_session_slack.home import Home, home_of
 from dspy_session_slack.intake import Intake
 from dspy_session_slack.interactions import Interactions
 from dspy_session_slack.leaving import leaving_of
-from dspy_session_slack.orders import Orders, Told
+from dspy_session_slack.orders import Orders
+from dspy_session_slack.told import Told
+from dspy_session_slack.visits import Visits
 from dspy_session_slack.workspace import Workspace
 from dspy_session_slack.workspaces import Workspaces
 
@@ -27,11 +29,13 @@ class Counters:
         intake: Takes what people write and do.
         interactions: Takes what they press.
         orders: Takes what they order by commands and shortcuts.
+        visits: Takes what they do in the view for agents.
     """
 
     intake: Intake
     interactions: Interactions
     orders: Orders
+    visits: Visits
 
 
 class Reception:
@@ -77,8 +81,7 @@ class Reception:
         workspace = await self._workspaces.find(home)
         counters = self._of(workspace)
         if is_event:
-            panel, assistant = workspace.panel, self._told.assistant
-            await counters.intake.take(await panel.take(body, assistant, self._receive, self._later))
+            await counters.intake.take(await counters.visits.take(body))
             return False  # others may want to hear it too
         return await counters.orders.take(body) or await counters.interactions.take(body)
 
@@ -91,11 +94,11 @@ class Reception:
         known = self._counters.get(workspace.bot.home)
         if known is not None and known[0] is workspace:
             return known[1]
-        bot, client, directory = workspace.bot, workspace.client, workspace.directory
         made = Counters(
-            Intake(bot, workspace.threads, directory, self._receive),
-            Interactions(bot, client, directory, self._receive),
-            Orders(bot, client, workspace.threads, directory, self._receive, self._told, shared=self._shared),
+            Intake(workspace, self._receive),
+            Interactions(workspace, self._receive),
+            Orders(workspace, self._receive, self._told, shared=self._shared),
+            Visits(workspace, self._receive, self._told.assistant, self._later),
         )
-        self._counters[bot.home] = workspace, made
+        self._counters[workspace.bot.home] = workspace, made
         return made

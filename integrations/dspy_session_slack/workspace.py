@@ -30,7 +30,7 @@ class Workspace:
         posting: Writes what the bot says there.
         looking_back: Reads what was said there before.
         downloader: Fetches the files that people send there.
-        panel: The view for agents.
+        panel: What people see in the view for agents.
         streams: Shows answers there while they are written.
     """
 
@@ -56,6 +56,6 @@ class Workspace:
             posting=Posting(client, threads, directory.known),
             looking_back=LookingBack(client, directory),
             downloader=downloader(client),
-            panel=Panel(bot, client, directory),
+            panel=Panel(client, threads_dms=bot.threads_dms),
             streams=StreamsOf(client, bot.team_id, bot.threads_dms),
         )
