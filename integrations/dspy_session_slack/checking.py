@@ -18,6 +18,7 @@ from dspy_session_slack.manifest import EVENTS_PATH, INSTALL_PATH
 from dspy_session_slack.reaching import reach, reach_install
 from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.scopes import Features, bot_events, bot_scopes, needs
+from dspy_session_slack.sockets import CROWDED, MOST
 from dspy_session_slack.tokens import APP, BOT, SIGNING, Wanted, swapped
 from dspy_session_slack.web_client import keeping_connections, web_client
 
@@ -25,6 +26,7 @@ LIMITED = frozenset({"ratelimited", "rate_limited"})
 EVENTS = "events"
 
 SWITCH = "On the page Socket Mode, switch on Enable Socket Mode."
+FEWER = f"Stop a bot that runs with this token, or give it fewer sockets: Slack lets an app have {MOST} connections."
 
 _FAILURES = (SlackApiError, ClientError, OSError)
 
@@ -199,7 +201,8 @@ async def _check_socket(
             if way.listening is not None:
                 yield await _check_events(greeting, bot, features, way.listening)
     except PlatformError as error:
-        yield Finding("socket", holds=False, says=f"Slack gives the app none ({error})", mend=SWITCH)
+        mend = FEWER if str(error) == CROWDED else SWITCH
+        yield Finding("socket", holds=False, says=f"Slack gives the app none ({error})", mend=mend)
     except (*_FAILURES, ValueError) as error:
         yield Finding(
             "socket",

@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 MOST = 10
 """Sockets that Slack lets an app have."""
 
+CROWDED = "too_many_websockets"
+"""Why Slack closes a connection that is one too many: at once, whoever opened it."""
+
 LAST_SECONDS = 5.0
 """Seconds that a connection has, once another one took its place, to acknowledge what came by it: Slack warns ten
 seconds before it closes one."""
@@ -54,6 +57,7 @@ class Sockets:
         self._sockets: set[Socket] = set()
         self._ending: set[Socket] = set()
         self._replacing: set[asyncio.Task[None]] = set()
+        self._told_crowded = False
 
     async def open(self) -> None:
         """Connect; while Slack cannot be reached that is tried again.
@@ -90,13 +94,22 @@ class Sockets:
         """Replace a socket; Slack may warn more than once."""
         if socket in self._ending or socket.closed:
             return
-        _log.info("Slack is about to close a connection (%s): another one takes its place", reason)
+        if reason != CROWDED:
+            _log.info("Slack is about to close a connection (%s): another one takes its place", reason)
+        elif not self._told_crowded:
+            self._told_crowded = True
+            _log.warning(
+                "Slack lets an app have %s connections, and has no room for this one (%s): stop other bots with this "
+                "app-level token, or give them fewer sockets; it is tried again every %s s",
+                *(MOST, reason, self._pause),
+            )
         self._ending.add(socket)
-        task = asyncio.create_task(self._replace(socket))
+        task = asyncio.create_task(self._replace(socket, self._pause if reason == CROWDED else 0.0))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
 
-    async def _replace(self, old: Socket) -> None:
+    async def _replace(self, old: Socket, pause: float) -> None:
+        await asyncio.sleep(pause)
         with suppress(PlatformError):  # that Slack lets us in no more is told by the refusal
             if self._count == MOST:  # there is no room for one more
                 await self._retire(old)

@@ -169,25 +169,30 @@ async def link(*messages: str) -> AsyncIterator[Fault]:
 
 
 DISABLED = '{"type": "disconnect", "reason": "link_disabled", "debug_info": {"host": "loopback"}}'
+CROWD = '{"type": "disconnect", "reason": "too_many_websockets"}'
 OTHERS = '{"type": "hello", "num_connections": 3, "connection_info": {"app_id": "A0LOOPBACK"}}'
 
 
 @pytest.mark.parametrize(
-    ("messages", "what", "holds", "says"),
+    ("messages", "what", "holds", "says", "mend"),
     [
-        ([DISABLED], "socket", False, "Slack gives the app none (link_disabled)"),
-        ([], "socket", False, "it cannot be opened (ConnectionError)"),
-        (["{"], "socket", False, "it cannot be opened (JSONDecodeError)"),
-        (["[]"], "socket", False, "Slack gives the app none (None)"),
-        ([OTHERS], "other sockets", None, "2 open besides: a bot runs with this token"),
+        ([DISABLED], "socket", False, "Slack gives the app none (link_disabled)", "switch on Enable Socket Mode"),
+        ([CROWD], "socket", False, "Slack gives the app none (too_many_websockets)", "Stop a bot that runs with this"),
+        ([], "socket", False, "it cannot be opened (ConnectionError)", "lets websockets (wss://) to slack.com through"),
+        (["{"], "socket", False, "it cannot be opened (JSONDecodeError)", ""),
+        (["[]"], "socket", False, "Slack gives the app none (None)", ""),
+        ([OTHERS], "other sockets", None, "2 open besides: a bot runs with this token", ""),
     ],
 )
-async def test_how_slack_greets_a_socket(messages: list[str], what: str, holds: bool | None, says: str) -> None:
+async def test_how_slack_greets_a_socket(
+    messages: list[str], what: str, holds: bool | None, says: str, mend: str
+) -> None:
     async with FakeSlack(**WHOLE) as slack, link(*messages) as answer:
         slack.fail("apps.connections.open", answer)
         found = await looked_over(slack)
     assert found[what].holds is holds
     assert says in found[what].says
+    assert mend in found[what].mend
 
 
 async def test_events_come_or_do_not() -> None:

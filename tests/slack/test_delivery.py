@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session_chat.inbound import Inbound
@@ -220,6 +221,27 @@ async def test_of_several_sockets_one_that_breaks_holds_nothing_up(slack: FakeSl
 def test_slack_allows_ten_sockets(sockets: Any):
     with pytest.raises(ConfigurationError, match="sockets must be a number from 1 to 10"):
         Slack(sockets=sockets)
+
+
+@pytest.mark.parametrize(("pause", "opened"), [(60.0, 1), (0.01, 4)])
+async def test_where_other_bots_have_all_connections_it_waits_for_one(
+    slack: FakeSlack, caplog: pytest.LogCaptureFixture, pause: float, opened: int
+):
+    slack.sockets.crowded = 3
+    platform = platform_of(slack, ping_interval=pause)
+    run = asyncio.create_task(platform.run(Echo(platform)))
+    await slack.until(lambda: slack.sockets.crowded == (2 if opened == 1 else 0))
+    if opened > 1:
+        await slack.connected()
+    for _ in range(20):
+        await AsyncWebClient(base_url=slack.base_url, token=slack.bot_token).auth_test()
+    assert len(slack.called("apps.connections.open")) == opened, "no oftener than is said"
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "Slack lets an app have 10 connections, and has no room for this one" in told
+    assert told.endswith(f"it is tried again every {pause} s")
 
 
 async def test_a_broken_connection_is_mended_and_what_was_lost_comes_again(slack: FakeSlack):

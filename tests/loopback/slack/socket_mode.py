@@ -83,6 +83,7 @@ class SocketMode:
     Attributes:
         pauses: Seconds before each of the retries.
         may_retry: Set while there are retries at all.
+        crowded: How many of the next connections are one too many.
     """
 
     def __init__(self, ack_timeout: float) -> None:
@@ -91,6 +92,7 @@ class SocketMode:
         self.pauses = (0.0,) * RETRIES
         self.may_retry = asyncio.Event()
         self.may_retry.set()
+        self.crowded = 0
         self.connections: list[Connection] = []
         self.acks: list[Ack] = []
         self.deliveries: list[Delivery] = []
@@ -120,6 +122,13 @@ class SocketMode:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         connection = Connection(socket, request)
+        if self.crowded:
+            self.crowded -= 1
+            await connection.send({"type": "disconnect", "reason": "too_many_websockets"})
+            await self._notify()
+            async for _ in socket:  # until whoever opened it closes it
+                pass
+            return socket
         hello = {"type": "hello", "num_connections": len(self.connections) + 1, "connection_info": {"app_id": APP_ID}}
         await connection.send(hello)
         await self._open(connection)
