@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from dspy_session.errors import ConfigurationError
 
@@ -16,6 +18,21 @@ GRACE = 2.0
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # Slack comes from outside
 
 HIGHEST = 65_535
+
+
+class _Reticent(logging.Filter):
+    """Says of what is no HTTP that it came; aiohttp quotes what was sent, with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+            record.exc_info = record.exc_text = None
+            record.msg = "A request from %s was refused that is no HTTP"
+            record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+        return True
+
+
+_server = logging.getLogger(f"{__name__}.server")
+_server.addFilter(_Reticent())
 
 
 def place_of(listen: str) -> tuple[str, int]:
@@ -39,7 +56,7 @@ async def listening(routes: Iterable[web.RouteDef], host: str, port: int) -> Asy
     """
     application = web.Application()
     application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE, auto_decompress=False)
+    runner = web.AppRunner(application, access_log=None, logger=_server, shutdown_timeout=GRACE, auto_decompress=False)
     await runner.setup()
     try:
         try:

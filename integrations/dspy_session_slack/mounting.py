@@ -19,7 +19,7 @@ PIECE = 65_536
 
 
 class Gone(Exception):  # noqa: N818  # nothing is wrong with it: it ends the reading
-    """Whoever asked hung up in the middle of a request."""
+    """Whoever asked hung up in the middle of a request, or sends what is none."""
 
 
 def routes(handlers: Mapping[str, Handler], prefix: str) -> list[web.RouteDef]:
@@ -32,9 +32,11 @@ def routes(handlers: Mapping[str, Handler], prefix: str) -> list[web.RouteDef]:
 
     def of(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(asked: web.Request) -> web.Response:
-            answer = await handler(
-                Request(asked.method, asked.query_string, _headers(asked.headers.items()), _pieces(asked))
-            )
+            request = Request(asked.method, asked.query_string, _headers(asked.headers.items()), _pieces(asked))
+            try:
+                answer = await handler(request)
+            except Gone:
+                answer = Answer(400)
             headers = CIMultiDict([("Content-Type", answer.content_type), *answer.headers])
             return web.Response(status=answer.status, body=answer.text.encode(), headers=headers)
 
@@ -99,8 +101,11 @@ async def _body(receive: Callable[[], Awaitable[Message]]) -> AsyncIterator[byte
 
 
 async def _pieces(asked: web.Request) -> AsyncIterator[bytes]:
-    async for piece in asked.content.iter_chunked(PIECE):
-        yield piece
+    try:
+        async for piece in asked.content.iter_chunked(PIECE):
+            yield piece
+    except (ConnectionError, web.RequestPayloadError):
+        raise Gone from None
 
 
 def _headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from dspy_session_chat.action import Event
 from dspy_session_slack import Slack
 from dspy_session_slack.front_door import FrontDoor
 from dspy_session_slack.listening import listening, place_of
+from dspy_session_slack.mounting import routes
 from dspy_session_slack.request import FORM, JSON, MOST, Answer, BadRequestError, Request, parse
 from dspy_session_slack.signature import FRESH, is_genuine
 from tests.loopback.slack import FakeSlack, cut
@@ -300,6 +301,34 @@ async def test_it_listens_by_itself_where_that_is_asked_for(slack: FakeSlack, ca
     with pytest.raises(ConfigurationError, match=f"nobody can listen at {address}: "):  # before it tries to sign in
         await late.run(Echo(late))
     await stopped(run)
+
+
+POST = b"POST /slack/events HTTP/1.1\r\nHost: bot.example\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (POST + b"Content-Length: -1\r\n\r\na secret", b"400"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\na secret\r\n", b"400"),
+        (POST + b"Content-Length: 100\r\n\r\na secret", b""),
+    ],
+)
+async def test_what_is_no_request_is_a_line_without_a_word_of_it(
+    caplog: pytest.LogCaptureFixture, sent: bytes, answer: bytes
+):
+    caplog.set_level(logging.INFO)
+    doors = {"events": FrontDoor(lambda: SECRET, Dispatched()).answer}
+    async with listening(routes(doors, "/slack"), "127.0.0.1", 0) as address:
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        writer.write(sent)
+        if answer:
+            assert answer in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+
+    assert "secret" not in caplog.text
+    assert all(record.exc_info is None and record.levelno == logging.INFO for record in caplog.records)
 
 
 async def test_it_is_mounted_in_any_asgi_server(slack: FakeSlack):
