@@ -123,7 +123,8 @@ def _said(line: Line) -> str:
         case "asked":
             said = f"asked whether it may use {harmless(str(body.get('tool', '')))}"
         case "decided":
-            said = ("approved" if body.get("approved") else "denied") + _by(body)
+            why = f": {harmless(str(body['reason']))}" if body.get("reason") else ""
+            said = ("approved" if body.get("approved") else "denied") + _by(body) + why
     return said
 
 

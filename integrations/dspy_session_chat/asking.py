@@ -23,7 +23,7 @@ from dspy_session_chat.action import Action, Event, Press
 from dspy_session_chat.markup.cleaning import as_text, clean_line
 from dspy_session_chat.platform import CanEdit, Post
 from dspy_session_chat.posting import Poster
-from dspy_session_chat.reply import Button, Reply
+from dspy_session_chat.reply import LONGEST_ANSWER, Button, Reply
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.waiting import Waiting
 
@@ -36,6 +36,10 @@ APPROVE, DENY = "approve", "deny"
 ASKED, DECIDED = "asked", "decided"
 """The journal's kinds of entries for a question and for the answer to it."""
 DECIDED_ALREADY = "This is decided already."
+WHY = "Why? The agent reads it."
+"""What is asked of whoever denies: in Discord there is room for 45 characters."""
+LONGEST_REASON = 300
+"""Characters of the reason of a denial that are shown beneath the question; the agent reads more of it."""
 LONGEST_VALUE = 300
 """Characters of an argument that a question shows."""
 
@@ -158,7 +162,7 @@ class Asking:
                 self.waited += time.monotonic() - self._since
         if decided is None:
             return f"{wish.tool} was not run: nobody approved it in time."
-        return None if decided["approved"] else f"{wish.tool} was not run: {decided['name'] or 'somebody'} denied it."
+        return None if decided["approved"] else f"{wish.tool} was not run: {_denied(decided)}"
 
     async def _decided(self, identity: str, wish: Wish) -> Mapping[str, Any] | None:
         """The answer, after the question was posted unless it stands; None when there is none in time."""
@@ -176,7 +180,10 @@ class Asking:
         return decided
 
     async def _question(self, identity: str, wish: Wish) -> tuple[str, ...]:
-        buttons = (Button(APPROVE, "Approve", identity, "good"), Button(DENY, "Deny", identity, "danger"))
+        buttons = (
+            Button(APPROVE, "Approve", identity, "good"),
+            Button(DENY, "Deny", identity, "danger", asks=WHY, counts="when sent"),
+        )
         post = Post(self.waiting.event, Reply(wish.question(), buttons=buttons), interim=True)
         ids = (await self.poster.platform(self.waiting).post(post)).message_ids
         # Whoever decides may have a conversation of their own where they press: the question tells which one is meant.
@@ -191,6 +198,8 @@ class Asking:
             said = "nobody decided in time"
         else:
             said = f"{'approved' if decided['approved'] else 'denied'} by {as_text(decided['name'])}"
+            if reason := decided.get("reason"):
+                said += f": {as_text(reason, LONGEST_REASON)}"
         if isinstance(platform, CanEdit) and ids:
             try:
                 *_, last = platform.parts(f"{wish.question()}\n\n*{said}*")
@@ -218,7 +227,7 @@ class Asking:
         if refusal is not None:
             await self.poster.answer_beside(waiting, self.job, Reply(refusal, private=True))
             return
-        decided = _decision(identity, action)
+        decided = _decision(identity, action, action.deed)
         await self._write(DECIDED, decided, Settled(action.event_id, received=True), author=action.user)
         self._tell(identity, decided)
 
@@ -262,12 +271,18 @@ def may_decide(who: Who, asked: Event, action: Action, access: Access) -> str | 
     return f"Only {as_text(asked.author.name)} may decide this."
 
 
-def _approves(action: Action) -> bool:
-    return isinstance(action.deed, Press) and action.deed.button == APPROVE
+def _decision(identity: str, action: Action, press: Press) -> dict[str, Any]:
+    approved = press.button == APPROVE
+    decided = {"id": identity, "approved": approved, "by": action.user, "name": clean_line(action.author.name)}
+    reason = "" if approved else clean_line(redact(press.text), LONGEST_ANSWER)
+    return decided | ({"reason": reason} if reason else {})
 
 
-def _decision(identity: str, action: Action) -> dict[str, Any]:
-    return {"id": identity, "approved": _approves(action), "by": action.user, "name": clean_line(action.author.name)}
+def _denied(decided: Mapping[str, Any]) -> str:
+    """Who denied it and why, for the agent: the reason is theirs, and stands in quotes that it cannot close."""
+    said = f"{decided['name'] or 'somebody'} denied it"
+    reason = decided.get("reason")
+    return f"{said}: {json.dumps(reason, ensure_ascii=False)}" if reason else f"{said}."
 
 
 def _body(entry: Entry) -> dict[str, Any] | None:

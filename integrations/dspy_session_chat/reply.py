@@ -6,10 +6,17 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.written import known_fields, values_of
+
+LONGEST_ANSWER = 1_000
+"""Characters that are taken of what somebody writes in a window without which a press does not count."""
+
+Counts = Literal["at once", "when sent"]
+"""When the press of a button that asks something counts: at once, and with the answer it comes once more; or once the
+answer is sent off, with words or without any. Who closes the window then has pressed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +28,8 @@ class Button:
         label: What stands on it.
         about: What it is about: the id of a turn or of a message.
         style: How it looks, where platforms know: ``"plain"``, ``"good"`` or ``"danger"``.
-        asks: The question that is asked when it is pressed, answered by ``Press.text``; empty for none. The press
-            counts at once; with the answer it comes once more.
+        asks: The question that is asked when it is pressed, answered by ``Press.text``; empty for none.
+        counts: When such a press counts. Where the question cannot be asked it counts at once in any case.
     """
 
     action: str
@@ -30,6 +37,12 @@ class Button:
     about: str = ""
     style: str = "plain"
     asks: str = ""
+    counts: Counts = "at once"
+
+    @property
+    def waits(self) -> bool:
+        """Whether a press counts only once the answer to the question is sent off."""
+        return self.counts == "when sent" and bool(self.asks.strip())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import discord
 
 from dspy_session.errors import ConfigurationError
-from dspy_session_chat.reply import Button
+from dspy_session_chat.reply import LONGEST_ANSWER, Button
 from dspy_session_discord.markup import length, shorten, sound
 
 NAME_LIMIT = 100
@@ -29,6 +29,9 @@ MOST_BUTTONS = 25
 _OURS = "dspy"
 """First part of the ids of our buttons; a bot that we join may have buttons of its own."""
 
+_WAITS = "sent"
+"""Last part of the ids of those whose press waits for the answer to their question."""
+
 _STYLES = {"good": discord.ButtonStyle.success, "danger": discord.ButtonStyle.danger}
 
 
@@ -40,11 +43,13 @@ class ButtonName:
         action: ``Button.action``.
         about: ``Button.about``.
         asks: ``Button.asks``.
+        waits: ``Button.waits``.
     """
 
     action: str
     about: str = ""
     asks: str = ""
+    waits: bool = False
 
     @classmethod
     def of(cls, button: Button) -> Self:
@@ -57,7 +62,7 @@ class ButtonName:
             ConfigurationError: The action alone is too long.
         """
         for about in (button.about, hashed(button.about)):
-            bare = cls(button.action, about)
+            bare = cls(button.action, about, waits=button.waits)
             room = NAME_LIMIT - length(str(bare))
             if room < 0:
                 continue
@@ -65,19 +70,21 @@ class ButtonName:
             while length(_quoted(asks)) > room and asks:
                 asks = "" if length(asks) == 1 else shorten(asks, length(asks) - 1)
             if asks or not button.asks.strip():
-                return cls(button.action, about, asks)
+                return cls(button.action, about, asks, button.waits)
         raise ConfigurationError(f"the button action {button.action!r} is too long for Discord; give it a short word")
 
     @classmethod
     def parse(cls, written: str) -> Self | None:
         """The name that ``str`` wrote; None when the button is not of ours."""
-        parts = written.split(":")
-        if len(parts) != 4 or parts[0] != _OURS:
+        ours, *parts = written.split(":")
+        if ours != _OURS or len(parts) not in (3, 4) or parts[3:] not in ([], [_WAITS]):
             return None
-        return cls(*(unquote(part) for part in parts[1:]))
+        action, about, asks = (unquote(part) for part in parts[:3])
+        return cls(action, about, asks, waits=len(parts) == 4)
 
     def __str__(self) -> str:
-        return ":".join((_OURS, _quoted(self.action), _quoted(self.about), _quoted(self.asks)))
+        parts = (_OURS, _quoted(self.action), _quoted(self.about), _quoted(self.asks))
+        return ":".join((*parts, _WAITS) if self.waits else parts)
 
 
 def hashed(about: str) -> str:
@@ -109,13 +116,32 @@ def view_of(buttons: Sequence[Button]) -> discord.ui.View | None:
     return view
 
 
-def modal_of(name: ButtonName) -> discord.ui.Modal:
-    """The question that a button asks, a window with a box to write in; as with ``view_of``, nothing waits for it."""
-    modal = discord.ui.Modal(title=name.asks, custom_id=str(name))
-    box: discord.ui.TextInput[discord.ui.Modal] = discord.ui.TextInput(style=discord.TextStyle.paragraph)
+def modal_of(name: ButtonName, label: str = "") -> discord.ui.Modal:
+    """The question that a button asks, a window with a box to write in; as with ``view_of``, nothing waits for it.
+
+    Args:
+        name: The button. Where its press waits for the window, that may be sent off without words.
+        label: What stands on it; then the window is called so.
+    """
+    title = shorten(label, QUESTION_LIMIT) if name.waits else ""
+    modal = discord.ui.Modal(title=title or name.asks, custom_id=str(name))
+    box: discord.ui.TextInput[discord.ui.Modal] = discord.ui.TextInput(
+        style=discord.TextStyle.paragraph,
+        required=not name.waits,
+        max_length=LONGEST_ANSWER if name.waits else None,
+    )
     modal.add_item(discord.ui.Label(text=name.asks, component=box))
     modal.stop()
     return modal
+
+
+def label_on(message: discord.Message | None, name: ButtonName) -> str:
+    """What stands on a button under ``message``; empty where that is not known."""
+    for row in () if message is None else message.components:
+        for each in row.children if isinstance(row, discord.ActionRow) else ():
+            if isinstance(each, discord.Button) and each.custom_id == str(name):
+                return each.label or ""
+    return ""
 
 
 def answer_in(data: Any) -> str:

@@ -15,7 +15,7 @@ from dspy_session_chat.inbound import Attachment, Inbound
 from dspy_session_chat.platform import Receive
 from dspy_session_discord.asking import About, Abouts, asked_about, files_given, link_to, question_of, window
 from dspy_session_discord.author import author_of
-from dspy_session_discord.button import ButtonName, answer_in, modal_of
+from dspy_session_discord.button import ButtonName, answer_in, label_on, modal_of
 from dspy_session_discord.commands import ASKS, ON_MESSAGE, SLASH, value_in
 from dspy_session_discord.deeds import name_pressed, press_of
 from dspy_session_discord.destination import Destination
@@ -106,9 +106,12 @@ class Interactions:
         assert name is not None
         asking = bool(name.asks) and interaction.type is discord.InteractionType.component
         # Side by side: Discord waits for three seconds, and who presses Stop should not wait for Discord.
-        acknowledging = asyncio.create_task(_acknowledge(interaction, name if asking else None))
-        self._acknowledging[str(interaction.id)] = acknowledging
+        acknowledging = self._acknowledge(interaction, name if asking else None)
         try:
+            if asking and name.waits:
+                if await acknowledging:
+                    return
+                acknowledging = self._acknowledge(interaction, None)
             press = press_of(interaction, name)
             if press is None:
                 _log.warning("button press %s is lost: Discord does not say where it was", interaction.id)
@@ -117,6 +120,10 @@ class Interactions:
         finally:
             await asyncio.wait([acknowledging])
             del self._acknowledging[str(interaction.id)]
+
+    def _acknowledge(self, interaction: Interaction, asks: ButtonName | None) -> asyncio.Task[bool]:
+        task = self._acknowledging[str(interaction.id)] = asyncio.create_task(_acknowledge(interaction, asks))
+        return task
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -256,12 +263,15 @@ async def _tell(interaction: Interaction, text: str) -> None:
         _log.warning("Discord did not say why interaction %s was refused: %s", interaction.id, explain(error))
 
 
-async def _acknowledge(interaction: Interaction, asks: ButtonName | None) -> None:
-    """Tell Discord that the press arrived: by asking the button's question, if it has one."""
+async def _acknowledge(interaction: Interaction, asks: ButtonName | None) -> bool:
+    """Tell Discord that the press arrived: by asking the button's question, if it has one. Whether that is asked."""
     try:
         if asks is None:
             await interaction.response.defer()
         else:
-            await interaction.response.send_modal(modal_of(asks))
+            await interaction.response.send_modal(modal_of(asks, label_on(interaction.message, asks)))
     except FAILURES as error:
         _log.warning("Discord was not told that button press %s arrived: %s", interaction.id, explain(error))
+        # Then it has been told before, and its answer was lost.
+        return asks is not None and isinstance(error, discord.HTTPException) and error.code == ALREADY_ACKNOWLEDGED
+    return asks is not None

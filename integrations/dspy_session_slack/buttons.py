@@ -62,14 +62,15 @@ def button_of(element: Mapping[str, Any]) -> Button | None:
     if not (isinstance(name, str) and name.startswith(ACTION) and isinstance(value, str)):
         return None
     try:
-        action, about, asks = json.loads(value)
+        action, about, asks, *waits = json.loads(value)
     except (ValueError, TypeError, RecursionError):
         return None
-    if not all(isinstance(each, str) for each in (action, about, asks)):
+    if not all(isinstance(each, str) for each in (action, about, asks)) or waits not in ([], [True]):
         return None
     text = element.get("text")
     label = text.get("text") if isinstance(text, Mapping) else None
-    return Button(action, label if isinstance(label, str) else "", about, asks=asks)
+    said = label if isinstance(label, str) else ""
+    return Button(action, said, about, asks=asks, counts="when sent" if waits else "at once")
 
 
 def _element(number: int, button: Button) -> dict[str, Any]:
@@ -84,7 +85,8 @@ def _element(number: int, button: Button) -> dict[str, Any]:
 
 
 def _value(button: Button) -> str:
-    return json.dumps([button.action, button.about, button.asks], ensure_ascii=False, separators=(",", ":"))
+    waits = [True] if button.waits else []
+    return json.dumps([button.action, button.about, button.asks, *waits], ensure_ascii=False, separators=(",", ":"))
 
 
 def _fits(button: Button) -> bool:

@@ -56,6 +56,10 @@ class Interactions:
             press = pressed(body, self._bot, self._names(body))
             if press is None:
                 return False
+            if press.button.waits:
+                if not await self._ask(press):
+                    await self._receive(press.action)
+                return True
             # Before all else: a modal has to be opened within three seconds.
             asking = asyncio.create_task(self._ask(press))
             try:
@@ -70,14 +74,17 @@ class Interactions:
             return True
         return False
 
-    async def _ask(self, press: Pressed) -> None:
+    async def _ask(self, press: Pressed) -> bool:
+        """Ask what a button asks; False if it asks nothing, or that cannot be asked."""
         if not (press.button.asks and press.trigger):
-            return
+            return False
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._client.views_open(trigger_id=press.trigger, view=question(press))
         except (SlackApiError, ClientError, OSError) as error:
             _log.warning("The question of the button %r was not asked: %s", press.button.action, error_code(error))
+            return False
+        return True
 
     def _names(self, body: Mapping[str, Any]) -> dict[str, str]:
         ids = [part.get("id") for part in (body.get("user"), body.get("channel")) if isinstance(part, Mapping)]

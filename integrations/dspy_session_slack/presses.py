@@ -10,11 +10,12 @@ from typing import Any, TypeGuard
 
 from dspy_session_chat.action import Action, Press
 from dspy_session_chat.inbound import Author
-from dspy_session_chat.reply import Button
+from dspy_session_chat.reply import LONGEST_ANSWER, Button
 from dspy_session_slack.address import BotUser, is_id, is_time
 from dspy_session_slack.buttons import button_of
 from dspy_session_slack.key import is_dm, message_id
 from dspy_session_slack.translate import moment, place_of
+from dspy_session_slack.unnamed import unnamed
 
 PRESSED, SUBMITTED = "block_actions", "view_submission"
 
@@ -76,14 +77,20 @@ def pressed(body: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> 
 
 
 def question(press: Pressed) -> dict[str, Any]:
-    """The modal that asks what a button asks; what the answer is about travels with it."""
+    """The modal that asks what a button asks; what the answer is about travels with it.
+
+    Where the press counts with the answer, it is sent off by the button's own word; Slack has no colours there.
+    """
     button = press.button
+    label = (button.label or "Question")[:TITLE]
+    about = [button.action, button.about, dict(press.place), *([True] if button.waits else [])]
     return {
         "type": "modal",
         "callback_id": QUESTION,
-        "private_metadata": json.dumps([button.action, button.about, dict(press.place)], separators=(",", ":")),
-        "title": _plain((button.label or "Question")[:TITLE]),
-        "submit": _plain("Send"),
+        # It came with the button, in 2,000 characters at most: Slack takes 3,000, as long as none becomes six.
+        "private_metadata": json.dumps(about, ensure_ascii=False, separators=(",", ":")),
+        "title": _plain(label),
+        "submit": _plain(label if button.waits else "Send"),
         "close": _plain("Cancel"),
         "blocks": [
             {
@@ -95,7 +102,7 @@ def question(press: Pressed) -> dict[str, Any]:
                     "type": "plain_text_input",
                     "action_id": QUESTION,
                     "multiline": True,
-                    "max_length": ANSWER,
+                    "max_length": LONGEST_ANSWER if button.waits else ANSWER,
                     "focus_on_load": True,
                 },
             }
@@ -110,7 +117,8 @@ def is_answer(body: Mapping[str, Any]) -> bool:
 
 
 def answered(body: Mapping[str, Any], bot: BotUser, names: Mapping[str, str], now: datetime) -> Action | None:
-    """The press with the answer to what the button asked; None if the field was left empty.
+    """The press with the answer to what the button asked; None if the field was left empty and the press counted
+    without it.
 
     Args:
         body: A ``view_submission`` payload of a modal of ours.
@@ -121,10 +129,10 @@ def answered(body: Mapping[str, Any], bot: BotUser, names: Mapping[str, str], no
     view, author = body["view"], _author(body, bot, names)
     text = _answer(view)
     try:
-        name, about, place = json.loads(view["private_metadata"])
+        name, about, place, *waits = json.loads(view["private_metadata"])
     except (KeyError, ValueError, TypeError, RecursionError):
         return None
-    if author is None or not text.strip() or not isinstance(place, dict) or not _is_place(place):
+    if author is None or not (text.strip() or waits) or not isinstance(place, dict) or not _is_place(place):
         return None
     press = Press(str(name), str(about), text.strip(), message_id(place["channel"], place["ts"]))
     return _action(f"answer:{view.get('id')}:{author.id}", now, press, place, author, bot, names)
@@ -172,7 +180,8 @@ def _author(body: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> 
     author, handle = user.get("id"), user.get("name") or user.get("username")
     if not is_id(author):
         return None
-    return Author(author, names.get(author) or (handle if isinstance(handle, str) else author), workspace=bot.team_id)
+    told = handle if isinstance(handle, str) else ""
+    return Author(author, names.get(author) or told or unnamed(author), workspace=bot.team_id)
 
 
 def _answer(view: Mapping[str, Any]) -> str:

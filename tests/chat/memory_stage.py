@@ -31,7 +31,7 @@ class MemoryStage:
     def __init__(self) -> None:
         self._platform = TesterPlatform(limit=LIMIT, edit_seconds=0.01)
         self._numbers = itertools.count(1)
-        self._pressed: Action | None = None
+        self._asked: Action | None = None
 
     def direct(self, person: Person) -> Where:
         return Where(f"dm-{person.id}")
@@ -86,14 +86,18 @@ class MemoryStage:
 
     async def press(self, person: Person, seen: Seen, where: Where, label: str) -> None:
         button = self._message(seen.id).button(label)
-        self._pressed = await self._do(person, where, Press(button.action, button.about, message_id=seen.id))
+        press = self._action(person, _key(where), _place(where), Press(button.action, button.about, message_id=seen.id))
+        if button.asks:
+            self._asked = press
+        if not button.waits:
+            await self._platform.bring(press)
 
     async def answer(self, person: Person, text: str) -> None:
-        assert self._pressed is not None
-        pressed = self._pressed.deed
+        assert self._asked is not None
+        pressed = self._asked.deed
         assert isinstance(pressed, Press)
         deed = Press(pressed.button, pressed.about, text, pressed.message_id)
-        await self._platform.bring(self._action(person, self._pressed.key, self._pressed.reply_to, deed))
+        await self._platform.bring(self._action(person, self._asked.key, self._asked.reply_to, deed))
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:
         await self._do(person, where, Command(name, text))

@@ -35,7 +35,7 @@ class DiscordStage:
         self.bot_id = str(fake.bot.id)
         self.loud = f"{place.bob.mention} @everyone @here"
         self._written: dict[str, tuple[Message, str]] = {}
-        self._pressed: Interaction | None = None
+        self._pressed: list[Interaction] = []
 
     def direct(self, person: Person) -> Where:
         return Where(str(self._fake.dm(self._user(person)).id))
@@ -88,13 +88,11 @@ class DiscordStage:
         await change(self._message(seen, where), self._user(person), emoji)
 
     async def press(self, person: Person, seen: Seen, where: Where, label: str) -> None:
-        self._pressed = await self._fake.press(self._message(seen, where), self._user(person), label)
+        self._pressed.append(await self._fake.press(self._message(seen, where), self._user(person), label))
 
     async def answer(self, person: Person, text: str) -> None:
-        pressed = self._pressed
-        assert pressed is not None
-        await self._fake.until(lambda: pressed.modal)
-        await self._fake.submit(pressed, text)
+        await self._fake.until(lambda: any(each.modal for each in self._pressed))
+        await self._fake.submit([each for each in self._pressed if each.modal][-1], text)
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:
         await self._fake.until(self._fake.commands.all)

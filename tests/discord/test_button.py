@@ -13,7 +13,7 @@ from dspy_session.errors import ConfigurationError
 from dspy_session_chat.action import Press
 from dspy_session_chat.inbound import Author
 from dspy_session_chat.platform import Post
-from dspy_session_chat.reply import Button, Reply
+from dspy_session_chat.reply import Button, Counts, Reply
 from dspy_session_discord import Discord
 from dspy_session_discord.button import NAME_LIMIT, QUESTION_LIMIT, ButtonName, answer_in, hashed, view_of
 from dspy_session_discord.destination import Destination
@@ -26,19 +26,21 @@ from tests.loopback.discord import FakeDiscord
 STOP = Button("stop", "Stop", about="1461", style="danger")
 GOOD = Button("good", "👍", about="turn-1", style="good")
 BAD = Button("bad", "👎", about="turn-1", asks="What was wrong?")
+DENY = Button("deny", "Deny", "0123456789abcdef0123", "danger", asks="Why? " + "y" * 40, counts="when sent")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=120)
 
 
-@given(st.text(max_size=15), TEXT, TEXT)
-def test_a_name_fits_and_is_read_back(action: str, about: str, asks: str) -> None:
-    name = ButtonName.of(Button(action, "Go", about, asks=asks))
+@given(st.text(max_size=15), TEXT, TEXT, st.sampled_from(["at once", "when sent"]))
+def test_a_name_fits_and_is_read_back(action: str, about: str, asks: str, counts: Counts) -> None:
+    name = ButtonName.of(Button(action, "Go", about, asks=asks, counts=counts))
 
     assert length(str(name)) <= NAME_LIMIT
     assert ButtonName.parse(str(name)) == name or "\ufffd" in str(name)
     assert name.about in (about, hashed(about))
     assert length(name.asks) <= QUESTION_LIMIT
     assert bool(name.asks) <= bool(asks)
+    assert name.waits <= bool(name.asks)
 
 
 def test_an_id_and_a_question_stand_there_as_they_are() -> None:
@@ -48,6 +50,7 @@ def test_an_id_and_a_question_stand_there_as_they_are() -> None:
         "approve", hashed("t" * 200), "Why?"
     )
     assert hashed("t" * 200) != hashed("t" * 201)
+    assert ButtonName.of(DENY) == ButtonName("deny", DENY.about, DENY.asks, waits=True)
 
 
 @pytest.mark.parametrize("theirs", ["", "dspy", "dspy:a:b", "other:a:b:c", "confirm", "dspy:a:b:c:d"])
@@ -119,6 +122,45 @@ async def test_a_button_that_asks_counts_at_once_and_once_more_with_the_answer(f
     assert pressed.modal is not None
     assert pressed.modal["title"] == "What was wrong?"
     assert submitted.deferred
+
+
+async def test_a_press_that_waits_for_its_answer_comes_once_with_words_or_without(
+    fake: FakeDiscord, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep, platform = Keep(), own(fake)
+    gone = {"message": "Unknown interaction", "code": 10062}
+    told = {"message": "Interaction has already been acknowledged.", "code": 40060}
+    caplog.handler.addFilter(lambda _: fake.changed() is None)  # the fake does not see that its refusal was read
+    async with running(platform, keep, fake):
+        await fake.say(fake.dm(place.ada), place.ada, "hi")
+        await platform.post(Post(await keep.next(), Reply("hello", buttons=(DENY,))))
+        answer = await fake.next_post()
+        pressed = await fake.press(answer, place.ada, "Deny")
+        await fake.until(lambda: pressed.modal)
+        submitted = await fake.submit(pressed, " use the archive\n")
+        reason = await keep.action()
+        await fake.until(lambda: submitted.answer)
+        sent_empty = await fake.submit(pressed, "")
+        wordless = await keep.action()
+        await fake.until(lambda: sent_empty.answer)
+        fake.refuse("POST", "/interactions/*/callback", 400, told)  # so its window is open, as far as one can tell
+        await fake.press(answer, place.ada, "Deny")
+        await fake.until(lambda: len(caplog.records) == 1)
+        fake.refuse("POST", "/interactions/*/callback", 404, gone)
+        windowless = await fake.press(answer, place.ada, "Deny")
+        counted = await keep.action()
+        await fake.until(lambda: windowless.answer)
+        assert keep.empty
+
+    assert [each.deed for each in (reason, wordless, counted)] == [
+        Press("deny", DENY.about, "use the archive", str(answer.id)),
+        *[Press("deny", DENY.about, "", str(answer.id))] * 2,
+    ]
+    assert counted.event_id == str(windowless.id)
+    assert windowless.deferred
+    assert pressed.modal is not None
+    assert (pressed.modal["title"], pressed.modal["components"][0]["label"]) == ("Deny", DENY.asks)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
 async def test_a_button_works_after_a_restart(fake: FakeDiscord, place: Place) -> None:

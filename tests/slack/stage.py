@@ -90,7 +90,7 @@ class SlackStage:
         await self._slack.press(label, channel=where.channel, ts=_ts(seen), user=person.id)
 
     async def answer(self, person: Person, text: str) -> None:
-        await self._slack.submit(await self._slack.next_view(), text, user=person.id)
+        await self._slack.submit(await self._slack.next_view(), text or None, user=person.id)
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:
         await self._slack.command(f"/{BOT.name}", f"{name} {text}", channel=where.channel, user=person.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, platform
 
 GOOD = Button("good", "👍", about="t1", style="good")
 BAD = Button("bad", "👎", about="t1", style="danger", asks="What was wrong?")
+DENY = Button("deny", "Deny", about="é" * 1_900, style="danger", asks="Why?", counts="when sent")
 
 
 def elements(*buttons: Button) -> list[dict[str, Any]]:
@@ -32,13 +34,8 @@ def elements(*buttons: Button) -> list[dict[str, Any]]:
 
 
 def test_what_a_button_is_about_travels_with_it():
-    for button, element in zip((GOOD, BAD), elements(GOOD, BAD), strict=True):
-        found = button_of(element)
-        assert found is not None
-        assert (found.action, found.label, found.about, found.asks) == (
-            *(button.action, button.label, button.about),
-            button.asks,
-        )
+    for button, element in zip((GOOD, BAD, DENY), elements(GOOD, BAD, DENY), strict=True):
+        assert button_of(element) == replace(button, style="plain")
 
 
 def test_styles_are_slacks():
@@ -58,7 +55,10 @@ def test_what_slack_would_not_take_is_left_out(caplog: pytest.LogCaptureFixture)
     assert elements(Button("wide", "w" * 100))[0]["text"]["text"] == "w" * 75
 
 
-@pytest.mark.parametrize("value", ["", "x", "7", "[]", '["good"]', '["good",1,""]', '{"good":"t1"}', "[" * 5_000])
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", "7", "[]", '["good"]', '["good",1,""]', '["good","","",1,1]', '{"good":"t1"}', "[" * 5_000],
+)
 def test_what_was_not_made_here_is_none_of_ours(value: str):
     assert button_of({"action_id": "dspy-session:button:0", "value": value}) is None
 
@@ -94,7 +94,7 @@ class Rated(Echo):
     async def __call__(self, event: Event) -> None:
         self.heard.append(event)
         if not isinstance(event, Action):
-            await self.platform.post(Post(event, Reply("Nine.", buttons=(GOOD, BAD))))
+            await self.platform.post(Post(event, Reply("Nine.", buttons=(GOOD, BAD, DENY))))
 
 
 async def test_a_press_comes_with_what_it_is_about(slack: FakeSlack):
@@ -155,25 +155,54 @@ async def test_a_button_asks_and_its_press_comes_once_more_with_the_answer(slack
     assert delivery.acked.is_set()
 
 
-@pytest.mark.parametrize("fault", [refused("expired_trigger_id"), held(asyncio.Event())])
+async def test_a_press_that_waits_for_its_answer_comes_once_with_words_or_without(slack: FakeSlack):
+    platform = platform_of(slack)
+    rated = Rated(platform)
+    async with running(platform, rated, slack):
+        await slack.say(f"{MENTION} when?", channel=GENERAL, user=ANN)
+        post = await slack.next_post()
+        await slack.settled()
+        await slack.press("Deny", channel=GENERAL, ts=post.ts, user=ANN)
+        view = await slack.next_view()
+        await slack.settled()
+        assert rated.actions == []
+        delivery = await slack.submit(view, " Use the archive. ", user=ANN)
+        await slack.press("Deny", channel=GENERAL, ts=post.ts, user=BEN)
+        await slack.submit(await slack.next_view(), None, user=BEN)
+        await slack.settled()
+
+    assert [(action.author.id, action.deed) for action in rated.actions] == [
+        (ANN, Press("deny", DENY.about, "Use the archive.", f"{GENERAL}:{post.ts}")),
+        (BEN, Press("deny", DENY.about, "", f"{GENERAL}:{post.ts}")),
+    ]
+    assert (view["title"]["text"], view["submit"]["text"], view["close"]["text"]) == ("Deny", "Deny", "Cancel")
+    assert view["blocks"][0]["optional"]
+    assert delivery.acked.is_set()
+
+
+@pytest.mark.parametrize("label", ["👎", "Deny"])
+@pytest.mark.parametrize("slow", [False, True])
 async def test_a_press_counts_though_the_question_cannot_be_asked(
-    slack: FakeSlack, fault: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    slack: FakeSlack, label: str, slow: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr("dspy_session_slack.interactions.PATIENCE", 0.2)
+    fault = held(asyncio.Event()) if slow else refused("expired_trigger_id")
     platform = platform_of(slack)
     rated = Rated(platform)
     async with running(platform, rated, slack):
         await slack.say("when?", channel=ANNS_DM, user=ANN)
         post = await slack.next_post()
         slack.fail("views.open", fault)
-        delivery = await slack.press("👎", channel=ANNS_DM, ts=post.ts, user=ANN)
+        delivery = await slack.press(label, channel=ANNS_DM, ts=post.ts, user=ANN)
         await slack.settled()
         if fault.until is not None:
             fault.until.set()
 
-    assert [action.deed for action in rated.actions] == [Press("bad", "t1", message_id=f"{ANNS_DM}:{post.ts}")]
+    button = DENY if label == "Deny" else BAD
+    pressed = Press(button.action, button.about, message_id=f"{ANNS_DM}:{post.ts}")
+    assert [action.deed for action in rated.actions] == [pressed]
     assert delivery.acked.is_set()
-    assert "The question of the button 'bad' was not asked" in caplog.text
+    assert f"The question of the button '{button.action}' was not asked" in caplog.text
 
 
 async def test_a_press_that_the_bot_could_not_take_is_not_acknowledged(impatient: FakeSlack):

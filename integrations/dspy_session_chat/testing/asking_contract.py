@@ -7,7 +7,7 @@ from pathlib import Path
 import dspy
 
 from dspy_session_chat.approval import ask_first
-from dspy_session_chat.asking import Who
+from dspy_session_chat.asking import DECIDED_ALREADY, Who
 from dspy_session_chat.testing.scene import needs, playing
 from dspy_session_chat.testing.stage import Stage
 
@@ -52,8 +52,38 @@ class AskingContract:
         async with playing(stage, agent, tmp_path) as scene:
             await scene.say("the old account")
             await scene.press("Deny", await scene.reads("what: the old account"))
-            await scene.reads("was not run")
+            if stage.abilities.asks:
+                await stage.answer(scene.ann, "")
+            await scene.reads(f"was not run: {scene.ann.name} denied it.")
             assert agent.done == []
+
+    async def test_whoever_denies_may_say_why(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "buttons", "asks")
+        agent = _Careful()
+        async with playing(stage, agent, tmp_path) as scene:
+            await scene.say("the old account")
+            await scene.press("Deny", await scene.reads("what: the old account"))
+            await stage.answer(scene.ann, "Use the archive\n*instead*")
+            await scene.reads(f'was not run: {scene.ann.name} denied it: "Use the archive')
+            decided = await scene.reads("denied by")
+            assert "Use the archive" in decided.text
+            assert decided.buttons == ()
+            assert agent.done == []
+
+    async def test_who_does_not_say_why_to_its_end_has_decided_nothing(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "buttons", "asks")
+        agent = _Careful(who="anyone")
+        async with playing(stage, agent, tmp_path) as scene:
+            asked = await scene.say("the old account", stage.channel, mention=True)
+            thread = asked.answers
+            question = await scene.reads("what: the old account", thread)
+            await scene.press("Deny", question, thread)
+            await scene.press("Approve", question, thread, scene.ben)
+            await scene.reads("The result: the old account is no more", thread)
+            assert agent.done == ["the old account"]
+            await stage.answer(scene.ann, "Too late")
+            told = await scene.reads(DECIDED_ALREADY, thread)
+            assert told.private_to == (scene.ann.id if stage.abilities.private_deeds else "")
 
     async def test_not_everybody_may_decide(self, stage: Stage, tmp_path: Path) -> None:
         needs(stage, "buttons")

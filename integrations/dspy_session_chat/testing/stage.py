@@ -244,11 +244,11 @@ class Stage(Protocol):
         ...
 
     async def press(self, person: Person, seen: Seen, where: Where, label: str) -> None:
-        """Somebody presses a button."""
+        """Somebody presses a button; where that opens a window, it is open and nothing is written in it yet."""
         ...
 
     async def answer(self, person: Person, text: str) -> None:
-        """Somebody answers what the button that they pressed last asks."""
+        """Somebody answers what the button that asked last asks, once it does; with no text they send it off empty."""
         ...
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:

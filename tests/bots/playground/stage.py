@@ -39,7 +39,7 @@ class PlaygroundStage:
         self._news = asyncio.Condition()
         self._shown: dict[str, dict[str, JSON]] = {}
         self._files: dict[str, bytes] = {}
-        self._pressed: tuple[Where, JSON] | None = None
+        self._asked: tuple[Where, JSON] | None = None
 
     def direct(self, person: Person) -> Where:
         return Where(CHANNEL, person.id)
@@ -89,12 +89,14 @@ class PlaygroundStage:
     async def press(self, person: Person, seen: Seen, where: Where, label: str) -> None:
         button = next(one for one in self._beneath(seen, where)["buttons"] if one["label"] == label)
         press = {"kind": "press", "button": button["action"], "about": button["about"]}
-        self._pressed = (where, press)
-        await self._act(person, where, **press)
+        if button["asks"]:
+            self._asked = (where, press)
+        if button["counts"] == "at once":
+            await self._act(person, where, **press)
 
     async def answer(self, person: Person, text: str) -> None:
-        assert self._pressed is not None
-        where, press = self._pressed
+        assert self._asked is not None
+        where, press = self._asked
         await self._act(person, where, **press, text=text)
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:

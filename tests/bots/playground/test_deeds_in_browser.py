@@ -72,12 +72,17 @@ async def test_thumbs_are_pressed_explained_and_taken_back(browser: str):
 
 
 async def test_any_button_of_the_bots_is_shown_and_asks_what_it_has_to(browser: str):
-    buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny", "c1", "danger", asks="Why not?"))
+    buttons = (
+        Button("approve", "Approve", "c1", "good"),
+        Button("deny", "Deny", "c1", "danger", asks="Why not?"),
+        Button("cancel", "Call off", "c1", "danger", asks="Why at all?", counts="when sent"),
+    )
     async with opened(browser, lambda text, turn: Reply("Shall I?", turn_id=turn, buttons=buttons)) as (tab, visitor):
         await say(tab, "Book it")
         await tab.until_text(".buttons", "Approve")
         assert await tab.run("[...document.querySelectorAll('.buttons button')].map((one) => one.dataset.style)") == [
             "good",
+            "danger",
             "danger",
         ]
         await tab.click("[data-action=deny]")
@@ -85,8 +90,35 @@ async def test_any_button_of_the_bots_is_shown_and_asks_what_it_has_to(browser: 
         await tab.type("Too dear.")
         await tab.press("Enter")
         await tab.until_text(".thanks", "Too dear.")
-        done = await deeds(visitor, 2)
-    assert done == [Press("deny", "c1"), Press("deny", "c1", "Too dear.")]
+        await deeds(visitor, 2)
+
+        box, waits = "document.querySelector('.ask')", "document.activeElement.placeholder === 'Why at all?'"
+        await tab.click("[data-action=cancel]")  # which counts once it is sent off
+        await tab.until(waits)
+        await tab.type("It rains.")
+        await tab.press("Escape")
+        await tab.until(f"!{box}")
+        await tab.click("[data-action=cancel]")
+        await tab.until(waits)
+        await tab.click(".ask .quiet")
+        await tab.until(f"!{box}")
+        await tab.click("[data-action=cancel]")
+        await tab.until(waits)
+        await tab.type("It rains.")
+        await tab.click("[data-action=cancel]")  # it is open already
+        assert await tab.run(f"{box}.querySelector('[type=submit]').innerText") == "Call off"
+        assert await tab.run(f"{box}.querySelector('[type=submit]').dataset.style") == "danger"
+        await tab.until(waits)
+        await tab.press("Enter")
+        await tab.until(f"!{box}")
+        await tab.click("[data-action=cancel]")
+        await tab.until(waits)
+        await tab.press("Enter")  # without a word
+        done = await deeds(visitor, 4)
+    assert done == [
+        *(Press("deny", "c1"), Press("deny", "c1", "Too dear.")),
+        *(Press("cancel", "c1", "It rains."), Press("cancel", "c1")),
+    ]
 
 
 async def test_commands_are_chosen_with_the_keyboard(browser: str):

@@ -13,6 +13,7 @@ from tests.loopback.discord.world import EPHEMERAL, Channel, ChannelType, Messag
 Payload = dict[str, Any]
 
 MAX_TITLE = 45
+MAX_VALUE = 4000
 LABEL, TEXT_INPUT = 18, 4
 
 SECONDS_TO_ACKNOWLEDGE = 3.0
@@ -73,7 +74,10 @@ class Interaction:
         """The data of the window that was opened, with ``text`` written into its box."""
         assert self.modal is not None, "no window was opened"
         (label,) = self.modal["components"]
-        box = {"type": TEXT_INPUT, "id": 2, "custom_id": label["component"]["custom_id"], "value": text}
+        box = label["component"]
+        assert text or not box.get("required", True), "Discord does not send a window off whose box has to be filled in"
+        assert len(text) <= box.get("max_length", MAX_VALUE), "Discord lets nobody write more than that"
+        box = {"type": TEXT_INPUT, "id": 2, "custom_id": box["custom_id"], "value": text}
         return {
             "custom_id": self.modal["custom_id"],
             "components": [{"type": LABEL, "id": 1, "component": box}],
@@ -153,3 +157,5 @@ def _check_modal(modal: Payload) -> None:
     for label in labels:
         if not 1 <= len(label.get("label") or "") <= MAX_TITLE:
             raise invalid("label", "BASE_TYPE_BAD_LENGTH", f"Must be between 1 and {MAX_TITLE} in length.")
+        if not 1 <= label["component"].get("max_length", MAX_VALUE) <= MAX_VALUE:
+            raise invalid("max_length", "NUMBER_TYPE_MAX", f"int value should be less than or equal to {MAX_VALUE}.")

@@ -25,6 +25,9 @@ ACTION_ID = 255
 TITLE = 24
 METADATA = 3_000
 LABEL = 2_000
+ANSWER = 3_000
+VIEW = {"type", "title", "blocks", "submit", "close", "private_metadata", "callback_id"}
+PLAIN = {"type", "text", "emoji"}
 FIELDS = {
     "section": {"type", "text", "block_id", "expand"},
     "markdown": {"type", "text", "block_id"},
@@ -81,8 +84,13 @@ def check_blocks(blocks: list[Block]) -> None:
 
 def check_view(view: dict[str, Any]) -> None:
     """Refuse a modal that Slack would not open."""
+    if unknown := sorted(set(view) - VIEW):
+        raise _invalid_view(f"invalid additional property: {unknown[0]} [json-pointer:/view]")
     if view.get("type") != "modal" or not 1 <= len(view["title"]["text"]) <= TITLE:
         raise _invalid_view("a modal has a title of 24 characters at most")
+    for button in (view[name] for name in ("submit", "close") if view.get(name)):
+        if set(button) - PLAIN or not 1 <= len(button["text"]) <= TITLE:  # plain words: without a style
+            raise _invalid_view("a button of a modal has 24 characters at most")
     if len(view.get("private_metadata", "")) > METADATA or len(view.get("callback_id", "")) > ACTION_ID:
         raise _invalid_view("must be less than 3001 characters [json-pointer:/view/private_metadata]")
     for block in view["blocks"]:
@@ -91,8 +99,10 @@ def check_view(view: dict[str, Any]) -> None:
             continue
         if block["type"] != "input" or not 1 <= len(block["label"]["text"]) <= LABEL:
             raise _invalid_view("invalid input block")
-        if not view.get("submit") or len(view["submit"]["text"]) > TITLE:
+        if not view.get("submit"):
             raise _invalid_view("a modal with inputs needs a submit button")
+        if not 1 <= block.get("element", {}).get("max_length", ANSWER) <= ANSWER:
+            raise _invalid_view("must be less than 3001 [json-pointer:/view/blocks/0/element/max_length]")
 
 
 def words_of(blocks: list[Block]) -> Iterator[tuple[str, bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.loopback.slack.blocks import check_view, seen_buttons
+from tests.loopback.slack.blocks import ANSWER, check_view, seen_buttons
 from tests.loopback.slack.calls import Call, Refused, method
 from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message, User
 
@@ -50,6 +50,9 @@ def submitted(view: dict[str, Any], text: str | None, user: User, trigger: str) 
         for block in view["blocks"]
         if block["type"] == "input"
     }
+    for block in (each for each in view["blocks"] if each["type"] == "input"):
+        assert text or block.get("optional"), "Slack does not send a modal off whose field has to be filled in"
+        assert len(text or "") <= block["element"].get("max_length", ANSWER), "Slack lets nobody write more than that"
     filled = {**view, "state": {"values": values}}
     return {**by(user), "type": "view_submission", "trigger_id": trigger, "view": filled, "response_urls": []}
 

@@ -37,6 +37,10 @@ function buttonView(one, asks, exchange, thread, says) {
   }
   if (judges) view.setAttribute("aria-pressed", String(says.is === one.action));
   view.addEventListener("click", async () => {
+    if (one.asks && one.counts === "when sent") {
+      ask(asks, one, thread);
+      return;
+    }
     const takesBack = judges && says.is === one.action;
     view.disabled = true; // pressed twice by mistake is pressed once
     if (judges) says.hope(takesBack ? "" : one.action);
@@ -58,23 +62,29 @@ function buttonView(one, asks, exchange, thread, says) {
 const press = (thread, { action, about }, text) => act(thread, { kind: "press", button: action, about, text });
 const keyOf = ({ action, about }) => `${action} ${about}`;
 
+/** Ask what a button asks. One that counts when that is sent carries its own word there, and needs no other. */
 function ask(asks, one, thread) {
+  if (asks.dataset.about === keyOf(one)) {
+    asks.querySelector(".reason")?.focus(); // what is written there already stays
+    return;
+  }
+  const waits = one.counts === "when sent";
   const box = make("input", { class: "reason", maxLength: 1000, "aria-label": one.asks, placeholder: one.asks });
-  const form = make(
-    "form",
-    { class: "ask" },
-    box,
-    make("button", { type: "submit", class: "action" }, "Send"),
-    make("button", { type: "button", class: "action quiet", onclick: () => stopAsking(asks) }, "Skip"),
-  );
+  const send = make("button", { type: "submit", class: "action" }, waits ? one.label : "Send");
+  if (waits) send.dataset.style = one.style;
+  const leave = { type: "button", class: "action quiet", onclick: () => stopAsking(asks) };
+  const form = make("form", { class: "ask" }, box, send, make("button", leave, waits ? "Cancel" : "Skip"));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = box.value.trim();
+    send.disabled = true;
     try {
-      if (text) await press(thread, one, text);
-      thank(asks, text);
+      if (text || waits) await press(thread, one, text);
+      if (waits) stopAsking(asks);
+      else thank(asks, text);
     } catch (error) {
-      complain("Not sent")(error);
+      send.disabled = false;
+      complain(waits ? "Not done" : "Not sent")(error);
     }
   });
   form.addEventListener("keydown", (event) => {
