@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,15 +20,23 @@ if TYPE_CHECKING:
 ROWS = 50
 """Conversations in a table, the newest: who wants all of them wants --json, or a prefix."""
 
+MANY = 1_000
+"""Conversations in which messages wait that are counted."""
+
+SHOWN = 20
+"""Conversations that are named where something is wrong with them."""
+
 CHANGED = "Last change"
 OTHERS = 21
 """Columns that the table takes beside keys and times: so the key of a thread in Slack stands on one line of 80."""
 
 app = group(
-    "See, export, learn from and delete what a bot has kept.\n\nAll of it also while the bot runs.",
+    "See, move, learn from and delete what a bot has kept.\n\nAll but import also while the bot runs.",
     "dspy-bots conversations list --prefix slack:",
     "dspy-bots conversations show slack:T1:C1:1700000000.000100 --all",
     "dspy-bots conversations export --output conversations.jsonl",
+    "dspy-bots conversations import conversations.jsonl --store sqlite:///encrypted.db",
+    "dspy-bots conversations key",
     "dspy-bots conversations examples --min-score 0.5 --output trainset.jsonl",
     "dspy-bots conversations forget --user slack:T1:U1",
     "dspy-bots conversations forget --before 90d --yes",
@@ -150,7 +159,8 @@ def export(
 ) -> None:
     """Everything, as JSON lines.
 
-    Each entry of each journal is an object on a line; nothing that the store keeps of conversations is left out.
+    Each entry of each journal is an object on a line; nothing that was said in conversations is left out. import reads
+    it.
     """
     if key is not None and prefix:
         raise Misused("say which conversations: a KEY, or --prefix, not both", "conversations export")
@@ -158,6 +168,7 @@ def export(
 
 
 async def _export(url: str, key: str | None, prefix: str, output: Path | None) -> None:
+    from dspy_session.stores import Inbox
     from dspy_session_bots.exporting import export as write
     from dspy_session_bots.exporting import written_whole
     from dspy_session_bots.keeping import beside
@@ -169,8 +180,77 @@ async def _export(url: str, key: str | None, prefix: str, output: Path | None) -
             keys = [key] if key in keys else await _refuse_unknown(store, key)
         with written_whole(output) as file, bar("Writing", len(keys)) as progress:
             entries = await write(store, keys, file, progress)
+        unanswered = len(await store.waiting(MANY)) if isinstance(store, Inbox) else 0
     if output is not None:
         typer.echo(f"{output}: {count(entries, 'entry', 'entries')} of {count(len(keys), 'conversation')}")
+    if unanswered:
+        complain(
+            f"messages wait in {count(unanswered, 'conversation')}, and are not exported: a bot has yet to answer them"
+        )
+
+
+@app.command(
+    "import",
+    epilog=examples(
+        "dspy-bots conversations import conversations.jsonl --store sqlite:///encrypted.db",
+        "gunzip -c slack.jsonl.gz | dspy-bots conversations import - --store postgresql://bot@db/chat",
+    ),
+)
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote; - is stdin.", show_default=False)],
+    *,
+    store: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Where to; made if it is not there. No bot may be using it.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Take in what export wrote.
+
+    With STORE_KEYS in the environment or in .env it is encrypted. What the store has already stays as it is, so
+    this may be stopped at any moment and run again, also with a later export.
+    """
+    asyncio.run(_import(None if str(file) == "-" else file, store))
+
+
+async def _import(path: Path | None, url: str) -> None:
+    from dspy_session_bots.importing import opened, read_lines, take_in
+    from dspy_session_bots.keeping import alone, shown
+    from dspy_session_bots.tables import bar, count
+
+    name = "stdin" if path is None else str(path)
+    async with alone(url) as (store, inbox):
+        with opened(path) as (file, total), bar("Importing", total) as progress:
+            taken = await take_in(store, inbox, read_lines(file, name, progress.advance))
+    for key, number in islice(taken.others.items(), SHOWN):
+        complain(f"left out: the store has another conversation {key!r}, from entry {number} on")
+    if len(taken.others) > SHOWN:
+        complain(f"left out as well: {count(len(taken.others) - SHOWN, 'further conversation')}")
+    there = f"; {count(taken.there, 'conversation')} there already" if taken.there else ""
+    written = f"{count(taken.entries, 'entry', 'entries')} of {count(taken.conversations, 'conversation')}"
+    typer.echo(f"{shown(url)}: {written}{there}")
+    if taken.others:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=examples(
+        "dspy-bots conversations key",
+        "dspy-bots conversations key >> .env",
+    )
+)
+def key() -> None:
+    """Make a key to encrypt a store with.
+
+    It is printed, and kept nowhere: without it nobody reads the store any more. Several stand in STORE_KEYS with commas
+    between them, and the first one encrypts.
+    """
+    from dspy_session.stores import SealingKey
+
+    typer.echo(f"STORE_KEYS={SealingKey.generate().reveal()}")
 
 
 @app.command(

@@ -44,8 +44,8 @@ async def export(store: Store, keys: Sequence[str], file: TextIO, bar: Bar) -> i
 async def lines_of(store: Store, key: str) -> AsyncIterator[dict[str, Any]]:
     """The entries of a conversation, all as of one moment.
 
-    Each comes with the names of the marks that are set on it, and a turn with whether it was stopped and what stands of
-    all that was said of it.
+    Each comes with the names of the marks that are set on it, and how many there are in all, so that half a
+    conversation is known for one; a turn with whether it was stopped and what stands of all that was said of it.
     """
     journal = await store.read(key, 1)
     marks: dict[int, list[str]] = {}
@@ -55,7 +55,8 @@ async def lines_of(store: Store, key: str) -> AsyncIterator[dict[str, Any]]:
     said = said_of_turns(notes)
     number = 0
     async for entry in _entries(store, key, journal.length):
-        line = {"key": key, "number": number, **_entry(entry), "marks": marks.get(number, [])}
+        head = {"key": key, "number": number, "entries": journal.length}
+        line = {**head, **_entry(entry), "marks": marks.get(number, [])}
         if entry.kind == TURN:
             line["stopped"] = (line["body"] or {}).get("stopped")
             line["feedback"] = [to_json(each) for each in said.get(number, ())]

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dspy_session.errors import ConfigurationError, StoreError
-from dspy_session.stores import Entry, MemoryStore, Outbox, SqliteStore, Store, store_from_url
+from dspy_session.stores import Entry, Inbox, MemoryStore, Outbox, SqliteStore, Store, store_from_url
+from dspy_session.stores.marking import refuse_without_keys
 from dspy_session.stores.sealing import is_sealed
 from dspy_session_bots.config import read_settings
 
@@ -81,6 +82,31 @@ async def outbox_beside(url: str) -> AsyncIterator[tuple[Store, Outbox]]:
         if not isinstance(store, Outbox):
             raise ConfigurationError(f"{type(store).__name__} keeps no deliveries")
         yield store, store
+
+
+@asynccontextmanager
+async def alone(url: str) -> AsyncIterator[tuple[Store, Inbox]]:
+    """A store to put conversations into, made if there is none, while no bot serves it from a file; twice the same one.
+
+    Args:
+        url: Which one; encrypted where the environment or .env has STORE_KEYS.
+
+    Raises:
+        ConfigurationError: The URL names none that lasts, or it is encrypted and there are no keys to it, or the other
+            way round.
+        StoreError: It cannot be opened.
+    """
+    store = store_from_url(url, read_settings(None).keys())
+    if url == "memory://":
+        raise ConfigurationError("memory:// ends with the process that has it: name a store that lasts")
+    if not isinstance(store, Inbox):
+        raise ConfigurationError(f"{type(store).__name__} keeps no messages")
+    await store.open()
+    try:
+        await refuse_without_keys(store)
+        yield store, store
+    finally:
+        await store.aclose()
 
 
 def refuse_sealed(key: str, entry: Entry) -> None:

@@ -103,12 +103,12 @@ class Bar:
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Bar]:
+def bar(what: str, total: int | None) -> Iterator[Bar]:
     """A bar on stderr while the block runs, where that is a terminal; it is gone afterwards.
 
     Args:
         what: What is done.
-        total: How many there are to do.
+        total: How many there are to do; None where nobody knows.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = screen(of_errors=True)

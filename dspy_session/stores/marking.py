@@ -40,7 +40,7 @@ async def mark(store: Store, vault: Vault) -> None:
     if await _holds_readable(store):
         raise ConfigurationError(
             "the store has conversations that are not encrypted, and keys are for a new one: leave the keys out, "
-            "or name another store"
+            "or take them into another store (dspy-bots conversations export, then import)"
         )
     await vault.put(Kept(MARK, ""))
 

@@ -195,12 +195,12 @@ class StoreContract:
 
     async def test_the_list_shows_the_newest_first(self, make_store: MakeStore) -> None:
         async with opened(make_store) as store:
-            await store.commit(Commit(key="slack:old", expected=0, entries=[turn(1)], marks={}))
-            await store.commit(Commit(key="discord:new", expected=0, entries=[turn(2)], marks={}))
-            await store.commit(Commit(key="slack:old", expected=1, entries=[turn(3)], marks={}))
+            await store.commit(Commit(key="slack:old", expected=0, entries=[turn(1), turn(2)], marks={}))
+            await store.commit(Commit(key="discord:new", expected=0, entries=[turn(3)], marks={}))
+            await store.commit(Commit(key="slack:old", expected=2, entries=[turn(4)], marks={}))
             infos = await store.list()
             assert [info.key for info in infos] == ["slack:old", "discord:new"]
-            assert (infos[0].entries, infos[0].created_at, infos[0].updated_at) == (2, 1001.0, 1003.0)
+            assert (infos[0].entries, infos[0].created_at, infos[0].updated_at) == (3, 1001.0, 1004.0)
             assert [info.key for info in await store.list("disc")] == ["discord:new"]
             assert list(await store.list("%")) == []
 

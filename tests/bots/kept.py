@@ -37,10 +37,12 @@ class Writer:
             sessionify(Echo(), copy_mode="none"), store, sinks=sinks, agent_version="7", clock=lambda: self.at
         )
 
-    async def take(self, key: str, message: str, user: str = "slack:T1:U1") -> Any:
+    async def take(self, key: str, message: str, user: str = "slack:T1:U1", event: str = "") -> Any:
         self.at += 60
         name = user.rpartition(":")[2]
-        request = TurnRequest(key, {"message": message}, author=name, author_name=f"Mx {name}", user=user)
+        request = TurnRequest(
+            key, {"message": message}, event_id=event, author=name, author_name=f"Mx {name}", user=user
+        )
         async with self.chats.turn(request) as turn:
             assert turn is not None
             await turn.run()

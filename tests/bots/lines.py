@@ -24,7 +24,7 @@ def _result(line: dict[str, Any]) -> tuple[int, str, str]:
     for name in [name for name in modules if name.partition(".")[0] in missing]:
         del sys.modules[name]
     sys.modules.update(dict.fromkeys(name for name in missing if not name.startswith("dspy_session")))
-    sys.stdin = io.StringIO(line["said"])
+    sys.stdin = io.TextIOWrapper(io.BytesIO(line["said"].encode()), "utf-8")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run(line["arguments"])
     sys.stdin = stdin

@@ -95,10 +95,10 @@ def commit(db: sqlite3.Connection, change: Commit, now: float) -> None:
     """Write a change."""
     added, marks = len(change.entries), json.dumps(change.marks, separators=(",", ":"))
     if added:
-        at = change.entries[-1].at
+        began, at = change.entries[0].at, change.entries[-1].at
         found = db.execute(_GROW, (added, marks, at, change.key, change.expected)).fetchone()
         if found is None and change.expected == 0:
-            found = db.execute(_CREATE, (change.key, added, marks, at, at)).fetchone()
+            found = db.execute(_CREATE, (change.key, added, marks, began, at)).fetchone()
         if found is None:
             raise StaleJournalError
         _blank(db, found[0], change.key, change.forgets)
