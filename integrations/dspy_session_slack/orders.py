@@ -31,6 +31,7 @@ from dspy_session_slack.shortcut import asked as asked_about
 from dspy_session_slack.slash import Ask, Given, Remark, given, is_ours, meant
 from dspy_session_slack.split import to_messages
 from dspy_session_slack.told import Told
+from dspy_session_slack.visits import Later
 from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Orders:
         workspace: Where.
         receive: Takes an event over.
         told: What the bot told us.
+        later: Does what Slack need not wait for.
         shared: Whether others handle events of the same app: then a command that is not the bot's is left to them.
         now: The time.
     """
@@ -55,6 +57,7 @@ class Orders:
         workspace: Workspace,
         receive: Receive,
         told: Told,
+        later: Later,
         *,
         shared: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -64,6 +67,7 @@ class Orders:
         self._directory = workspace.directory
         self._receive = receive
         self._told = told
+        self._later = later
         self._shared = shared
         self._now = now
 
@@ -90,7 +94,7 @@ class Orders:
     async def _command(self, command: Given, body: Mapping[str, Any]) -> None:
         wanted = meant(command, self._told.commands, self._bot.name, self._told.manners, threaded=self._bot.threads_dms)
         if isinstance(wanted, Remark):
-            await self._tell(command.respond, wanted.text)
+            self._tell(command.respond, wanted.text)
             return
         author = self._author(command.user, command.handle)
         channel_name = self._name(command.channel, body.get("channel_name"))
@@ -130,7 +134,7 @@ class Orders:
                 await self._workspace.client.views_open(trigger_id=str(body.get("trigger_id") or ""), view=modal(found))
         except (SlackApiError, ClientError, OSError) as error:
             _log.warning("The question about a message was not asked: %s", error_code(error))
-            await self._tell(found.respond, "Slack was too slow to ask for your question; please try again.")
+            self._tell(found.respond, "Slack was too slow to ask for your question; please try again.")
         return True
 
     async def _question(self, body: Mapping[str, Any]) -> None:
@@ -151,12 +155,12 @@ class Orders:
     async def _ask(self, question: Question) -> None:
         denial = self._told.access.denial(question.unsaid(self._bot, self._now()))
         if denial is not None:  # the bot would say it for them
-            await self._tell(question.respond, denial)
+            self._tell(question.respond, denial)
             return
         try:
             inbound = await asked(self._workspace, question)
         except NotAskedError as error:
-            await self._tell(question.respond, str(error))
+            self._tell(question.respond, str(error))
             return
         await self._receive(inbound)
 
@@ -175,7 +179,10 @@ class Orders:
         known = self._directory.known([channel]).get(channel)
         return known or (told if isinstance(told, str) and not told.startswith(UNNAMED) else "")
 
-    async def _tell(self, address: str, markdown: str) -> None:
-        """Say something to whoever gave an order alone."""
+    def _tell(self, address: str, markdown: str) -> None:
+        """Say something to whoever gave an order alone, once it is acknowledged."""
+        self._later(self._say(address, markdown))
+
+    async def _say(self, address: str, markdown: str) -> None:
         for text in to_messages(markdown):
             await respond(self._workspace.client, address, text)

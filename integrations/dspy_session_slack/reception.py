@@ -97,7 +97,7 @@ class Reception:
         made = Counters(
             Intake(workspace, self._receive),
             Interactions(workspace, self._receive),
-            Orders(workspace, self._receive, self._told, shared=self._shared),
+            Orders(workspace, self._receive, self._told, self._later, shared=self._shared),
             Visits(workspace, self._receive, self._told.assistant, self._later),
         )
         self._counters[workspace.bot.home] = workspace, made

@@ -36,7 +36,7 @@ async def respond(client: AsyncWebClient, address: str, text: str, blocks: list[
     """Say something to whoever gave the command alone; False if Slack does not take it there, or not any more.
 
     Args:
-        client: How Slack is reached: its proxy and TLS.
+        client: How Slack is reached: its proxy and TLS, and how often a call is tried again.
         address: Where.
         text: What, in mrkdwn.
         blocks: The same as blocks.
@@ -48,6 +48,7 @@ async def respond(client: AsyncWebClient, address: str, text: str, blocks: list[
         proxy=client.proxy,
         session=client.session,
         trust_env_in_session=client.trust_env_in_session,
+        retry_handlers=client.retry_handlers,
     )
     body: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
     body |= {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}

@@ -55,7 +55,7 @@ async def test_a_question_that_cannot_be_asked_for_is_told(
         message = await slack.say("one", channel=GENERAL, user=BEN)
         slack.fail("views.open", fault)
         await slack.shortcut(ASK_ABOUT, channel=GENERAL, ts=message["ts"], user=ANN)
-        await slack.settled()
+        await slack.until(lambda: bool(slack.responses.said))
         if fault.until is not None:
             fault.until.set()
 
@@ -68,7 +68,7 @@ async def test_where_the_bot_is_not_that_is_told(slack: FakeSlack):
         message = await slack.say("one", channel="C0ELSEWHERE", user=BEN)
         await slack.shortcut(ASK_ABOUT, channel="C0ELSEWHERE", ts=message["ts"], user=ANN)
         await slack.submit(await slack.next_view(), "What?", user=ANN)
-        await slack.settled()
+        await slack.until(lambda: bool(slack.responses.said))
 
     assert "/invite @helper" in slack.responses.said[0]["text"]
     assert echo.heard == []

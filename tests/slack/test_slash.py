@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from dspy_session_chat.testing.stage import Where
 from dspy_session_slack import Slack
 from dspy_session_slack.shortcut import ASK_ABOUT
 from dspy_session_slack.slash import Ask, Given, Meant, Remark, given, is_ours, meant
-from tests.loopback.slack import BOT_SCOPES, FakeSlack, rate_limited, refused
+from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, rate_limited, refused
 from tests.slack.stage import SlackStage
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, Echo, echoing, platform_of, running, some_inbound
 
@@ -175,6 +176,7 @@ async def test_a_question_that_cannot_be_said_is_told_to_whoever_asked_alone(
     async with echoing(slack) as echo:
         delivery = await slack.command("/ask", "who?", channel=channel, user=ANN)
         await slack.settled()
+        await slack.until(lambda: bool(slack.responses.said))
 
     (said,) = slack.responses.said
     assert told in said["text"]
@@ -194,13 +196,10 @@ async def test_who_may_not_ask_makes_the_bot_say_nothing(slack: FakeSlack):
         await slack.command("/ask", "who?", channel=GENERAL, user=BEN)
         await slack.shortcut(ASK_ABOUT, channel=GENERAL, ts=message["ts"], user=ANN)
         await slack.submit(await slack.next_view(), "What?", user=ANN)
-        await slack.settled()
+        await slack.until(lambda: len(slack.responses.said) == 3)
 
-    assert [(said["user"], said["text"]) for said in slack.responses.said] == [
-        (ANN, NOT_YOU),
-        (BEN, NOT_HERE),
-        (ANN, NOT_YOU),
-    ]
+    told = sorted((said["user"], said["text"]) for said in slack.responses.said)
+    assert told == [(ANN, NOT_YOU), (ANN, NOT_YOU), (BEN, NOT_HERE)]
     assert slack.posts == echo.received == []
 
 
@@ -208,8 +207,13 @@ async def test_slack_is_not_waited_for_longer_than_it_waits_for_us(slack: FakeSl
     monkeypatch.setattr("dspy_session_slack.asking.PATIENCE", 0.05)
     slack.fail("chat.postMessage", rate_limited(30))
     async with echoing(slack):
-        await slack.command("/ask", "who?", channel=GENERAL, user=ANN)
-        await slack.settled()
+        slack.fail("respond", rate_limited())
+        slack.fail("respond", held(go_on := asyncio.Event()))
+        delivery = await slack.command("/ask", "who?", channel=GENERAL, user=ANN)
+        await delivery.acked.wait()
+        assert slack.responses.said == [], "what is told is not waited for either, and comes when Slack takes it"
+        go_on.set()
+        await slack.until(lambda: bool(slack.responses.said))
 
     (said,) = slack.responses.said
     assert "I could not ask that here" in said["text"]

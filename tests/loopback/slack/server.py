@@ -407,6 +407,11 @@ class FakeSlack:
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
         await self._reached("respond")
+        fault = self._faults.take("respond")
+        if fault is not None and fault.until is not None:
+            await fault.until.wait()
+        elif fault is not None:
+            return await self._go_wrong(fault, request)
         return await orders.responded(self, request)
 
     async def _reached(self, what: str) -> None:
