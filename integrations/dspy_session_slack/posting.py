@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +20,9 @@ from dspy_session_chat.reply import Button, ReplyFile
 from dspy_session_slack.answer import answer_parts
 from dspy_session_slack.harmless import ids_in
 from dspy_session_slack.key import is_dm, message_id, place_of_message
-from dspy_session_slack.refusals import error_code, refusal_to_post
+from dspy_session_slack.refusals import TooLongError, error_code, refusal_to_post
 from dspy_session_slack.responding import RESPONSES, address_of, respond
-from dspy_session_slack.saying import MARKDOWN, parts, sayings, unsupported
+from dspy_session_slack.saying import MARKDOWN, parts, sayings, shorter, unsupported
 from dspy_session_slack.streams import stop_stream
 from dspy_session_slack.threads import Threads
 from dspy_session_slack.uploads import show, upload
@@ -148,14 +149,22 @@ class Posting:
 
     async def _show(self, post: Post, texts: Sequence[str]) -> AsyncIterator[str]:
         """Let the messages that are there, and new ones, say ``texts``; the ids of all of them, one after the other."""
-        for number, text in enumerate(texts):
-            buttons = post.reply.buttons if number == len(texts) - 1 else ()
-            there = post.shown[number] if number < len(post.shown) else None
-            if there is not None and await self._edited(there, text, buttons):
-                yield there
-            else:
-                yield await self.begin(post.inbound, text, buttons)
-        for surplus in post.shown[len(texts) :]:
+        left, shown = deque(texts), deque(post.shown)
+        while left:
+            text = left.popleft()
+            buttons = () if left else post.reply.buttons
+            try:
+                stands = bool(shown) and await self._edited(shown[0], text, buttons)
+                message = shown[0] if stands else await self.begin(post.inbound, text, buttons)
+            except TooLongError:
+                if not (pieces := shorter(text)):
+                    raise
+                left.extendleft(reversed(pieces))
+                continue
+            if shown:
+                shown.popleft()
+            yield message
+        for surplus in shown:
             await self._delete(surplus)
 
     async def _edited(self, message: str, text: str, buttons: Sequence[Button]) -> bool:

@@ -27,11 +27,14 @@ _REVOKED = "is not accepted by Slack ({code}): copy it again from the app's sett
 _BOT_TOKEN = "the bot token " + _REVOKED + " (OAuth & Permissions), after installing the app once more"
 _APP_TOKEN = "the app-level token " + _REVOKED + " (Basic Information, App-Level Tokens)"
 
+TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
+
 _SIGN_IN = frozenset({"account_inactive", "invalid_auth", "not_authed", "token_expired", "token_revoked"})
 
 _REMEDIES = {
     "channel_not_found": "Slack does not know the channel {channel}, or the bot is not in it: invite the bot there",
     "is_archived": "the channel {channel} is archived: nobody can post there any more",
+    "msg_blocks_too_long": "Slack finds the message too long",
     "msg_too_long": "Slack finds the message too long",
     "not_in_channel": "the bot is not in the channel {channel}: invite it there",
     "restricted_action": "a setting of the workspace keeps the bot from posting in {channel}: ask an administrator",
@@ -41,6 +44,10 @@ _REMEDIES = {
 
 class TokenRefusedError(PlatformError):
     """Slack does not accept the bot token any more."""
+
+
+class TooLongError(PlatformError):
+    """Slack finds a message too long: it counts otherwise than its documentation says."""
 
 
 def error_code(error: Exception) -> str:
@@ -87,7 +94,7 @@ def refusal_to_post(error: Exception, channel: str) -> PlatformError:
     if code == "missing_scope" and isinstance(error, SlackApiError):
         return _missing(error, "the bot token")
     remedy = _REMEDIES.get(code, "Slack did not take the answer for {channel}")
-    kind = PlatformUnavailableError if is_passing(error) else PlatformError
+    kind = PlatformUnavailableError if is_passing(error) else TooLongError if code in TOO_LONG else PlatformError
     return kind(f"{remedy.format(channel=channel)} ({code})")
 
 

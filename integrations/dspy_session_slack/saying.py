@@ -23,6 +23,9 @@ LIMIT = 6_000
 """Characters of a message, escaped. Slack takes 12,000 in Markdown blocks and some 13,000 in all blocks; but in its own
 markup the same words may be longer, and a message that is being written is sent anew with each edit."""
 
+LEAST = 500
+"""Characters of a message that Slack cannot find too long."""
+
 MARKDOWN = "markdown"
 
 NOTHING_YET = "…"
@@ -47,6 +50,11 @@ class Saying:
 def parts(markdown: str) -> list[str]:
     """Markdown in as many messages as it needs; none for an empty answer."""
     return [part for part in split(markdown, LIMIT, length=lambda text: len(escape(text))) if part.strip()]
+
+
+def shorter(part: str) -> list[str]:
+    """A message that Slack finds too long in several; none if it is as short as can be."""
+    return split(part, max(LEAST, len(part) // 2)) if len(part) > LEAST else []
 
 
 def sayings(

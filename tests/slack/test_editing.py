@@ -203,6 +203,23 @@ async def test_what_cannot_be_edited_any_more_is_posted(slack: FakeSlack, code: 
     assert slack.shown(ANNS_DM)[-1].text == "Nine."
 
 
+async def test_what_slack_finds_too_long_is_said_in_shorter_messages(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+    platform, answer = platform_of(slack), paragraphs(2)
+    draft = await platform.begin(INBOUND, "draft", [STOP])
+    monkeypatch.setattr("tests.loopback.slack.blocks.ALL_BLOCKS", 2_000)  # fewer than Slack says it takes
+
+    posted = await platform.post(Post(INBOUND, Reply(answer, buttons=(GOOD,)), shown=(draft,)))
+
+    messages = slack.shown(ANNS_DM)
+    assert len(messages) > 4
+    assert posted.message_ids == (draft, *(f"{ANNS_DM}:{each.ts}" for each in messages[1:]))
+    assert " ".join(each.text for each in messages).split() == answer.split()
+    assert [each.buttons for each in messages] == [()] * (len(messages) - 1) + [("👍",)]
+    slack.fail("chat.postMessage", refused("msg_too_long"), times=99)
+    with pytest.raises(PlatformError, match=r"Slack finds the message too long \(msg_too_long\)"):
+        await platform.post(Post(INBOUND, Reply(answer)))
+
+
 async def test_a_lasting_refusal_of_an_edit_is_told(slack: FakeSlack):
     platform = platform_of(slack)
     message = await platform.begin(INBOUND, "draft")
