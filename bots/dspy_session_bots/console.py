@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import textwrap
 import traceback
 import warnings
 from copy import copy
+from shutil import get_terminal_size
 from types import TracebackType
 from typing import Any
 
@@ -61,8 +63,11 @@ def harmless(text: str) -> str:
 
 
 def complain(text: str) -> None:
-    """Say what is wrong, and how to mend it."""
-    print(f"{PROGRAM}: {one_line(text)}", file=sys.stderr)  # noqa: T201
+    """Say what is wrong, and how to mend it: on one line, which a terminal shows as several that end between words."""
+    line = f"{PROGRAM}: {one_line(text)}"
+    if sys.stderr.isatty():
+        line = textwrap.fill(line, get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    print(line, file=sys.stderr)  # noqa: T201
 
 
 def show_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -35,7 +35,7 @@ app = group(
     "dspy-bots conversations list --prefix slack:",
     "dspy-bots conversations show slack:T1:C1:1700000000.000100 --all",
     "dspy-bots conversations export --output conversations.jsonl",
-    "dspy-bots conversations import conversations.jsonl --store sqlite:///encrypted.db",
+    "dspy-bots conversations import conversations.jsonl --store sqlite:///new.db",
     "dspy-bots conversations key",
     "dspy-bots conversations examples --min-score 0.5 --output trainset.jsonl",
     "dspy-bots conversations forget --user slack:T1:U1",
@@ -69,7 +69,7 @@ def list_(
 async def _list(url: str, prefix: str, limit: int | None, *, as_json: bool) -> None:
     from dspy_session_bots.keeping import beside
     from dspy_session_bots.moments import ago, iso
-    from dspy_session_bots.tables import broken, print_json, screen, table
+    from dspy_session_bots.tables import NARROWEST, broken, print_json, screen, table
     from dspy_session_bots.transcript import turns_in
 
     at_most = (0 if as_json else ROWS) if limit is None else limit
@@ -89,7 +89,7 @@ async def _list(url: str, prefix: str, limit: int | None, *, as_json: bool) -> N
         console, now = screen(), time.time()
         rows = table("Conversation", "Turns", "Entries", CHANGED, right=("Turns", "Entries"))
         changes = [ago(info.updated_at, now) for info in shown]
-        key_width = max(16, console.width - OTHERS - max(map(len, [CHANGED, *changes])))
+        key_width = max(NARROWEST, console.width - OTHERS - max(map(len, [CHANGED, *changes])))
         uncounted = False
         for info, changed in zip(shown, changes, strict=True):
             turns = await turns_in(store, info.key)
@@ -192,8 +192,8 @@ async def _export(url: str, key: str | None, prefix: str, output: Path | None) -
 @app.command(
     "import",
     epilog=examples(
-        "dspy-bots conversations import conversations.jsonl --store sqlite:///encrypted.db",
-        "gunzip -c slack.jsonl.gz | dspy-bots conversations import - --store postgresql://bot@db/chat",
+        "dspy-bots conversations import conversations.jsonl --store sqlite:///new.db",
+        "gunzip -c slack.jsonl.gz | dspy-bots conversations import - --store …",
     ),
 )
 def import_(

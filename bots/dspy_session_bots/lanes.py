@@ -12,7 +12,7 @@ from rich.text import Text
 from dspy_session.stores import LaneInfo
 from dspy_session_bots.console import harmless
 from dspy_session_bots.moments import iso, lasting, until
-from dspy_session_bots.tables import broken, count, table
+from dspy_session_bots.tables import NARROWEST, broken, count, table
 
 ROWS = 20
 """Conversations that are shown of a sink, those first that have waited longest."""
@@ -40,7 +40,7 @@ def show_lanes(console: Console, lanes: Sequence[LaneInfo], now: float) -> None:
             right=("Waiting", "Tries"),
             folded=("Last reason",),
         )
-        key_width = max(16, min(46, console.width - 70))
+        key_width = max(NARROWEST, min(46, console.width - 70))
         for lane in of_sink[:ROWS]:
             rows.add_row(
                 broken(lane.key, key_width),

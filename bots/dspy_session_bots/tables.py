@@ -21,6 +21,9 @@ from dspy_session_bots.console import harmless
 ENDLESS = 10_000
 """Columns of what is no terminal: nothing is folded there, so that it can be searched line by line."""
 
+NARROWEST = 20
+"""Columns of a key at least: a number of Discord's has 19 digits, and a colon follows."""
+
 
 def screen(*, of_errors: bool = False) -> Console:
     """Where people look: stdout, or stderr for what is no result. Text is shown as it is, never as markup."""
@@ -60,14 +63,17 @@ def table(*columns: str, right: Sequence[str] = (), folded: Sequence[str] = ()) 
 
 
 def broken(key: str, width: int) -> str:
-    """A conversation's key, in lines of at most ``width`` characters where its parts allow it."""
+    """A conversation's key, in lines of at most ``width`` characters: between its parts, and within one if need be."""
     lines, line = [], ""
     for part in harmless(key).replace(":", ":\0").split("\0"):
         if line and len(line) + len(part) > width:
             lines.append(line)
             line = ""
         line += part
-    return "\n".join([*lines, line])
+        while len(line) > width:
+            lines.append(line[:width])
+            line = line[width:]
+    return "\n".join([*lines, line] if line or not lines else lines)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

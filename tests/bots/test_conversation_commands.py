@@ -15,6 +15,7 @@ import pytest
 from dspy_session import read_examples
 from dspy_session.conversation import Conversations
 from dspy_session.stores import SealingKey
+from dspy_session_bots.tables import broken
 from tests.bots.command_line import PATIENCE, Line, Result, dspy_bots, environment, run_lines
 from tests.bots.kept import DISCORD, SLACK, Writer, fill, rate
 from tests.bots.program import PROGRAM
@@ -69,6 +70,23 @@ async def test_at_a_terminal_a_thread_in_slack_takes_one_line(tmp_path: Path) ->
     row = terminal.screen.splitlines()[2]
     assert row.startswith(f"{key} ")
     assert row.rstrip().endswith(" days ago")
+
+
+def test_a_key_without_end_is_broken_where_a_line_ends() -> None:
+    assert broken("slack:T0123456789:user:U0123456789", 20) == "slack:T0123456789:\nuser:U0123456789"
+    assert broken(f"x:{'y' * 45}:z", 20).split("\n") == ["x:", "y" * 20, "y" * 20, "yyyyy:z"]
+    assert broken("y" * 40, 20) == f"{'y' * 20}\n{'y' * 20}"
+    assert broken("", 20) == ""
+
+
+async def test_at_a_terminal_lines_of_an_error_end_between_words(tmp_path: Path) -> None:
+    async with keyboard("conversations", "list", "--store", "mysql://x", folder=tmp_path, COLUMNS="80") as terminal:
+        await terminal.sees("DATABASE")
+        async with asyncio.timeout(PATIENCE):
+            assert await terminal.process.wait() == 1
+    first, second = terminal.screen.splitlines()
+    assert first == "dspy-bots: mysql: is no store; use memory://, sqlite:///FILE (three slashes,"
+    assert second == "then the file) or postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 def test_show(tmp_path: Path) -> None:
