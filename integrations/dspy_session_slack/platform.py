@@ -204,8 +204,14 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        async with self._at(post.inbound) as workspace:
-            return await workspace.posting.post(post)
+        try:
+            async with self._at(post.inbound) as workspace:
+                return await workspace.posting.post(post)
+        except TokenRefusedError:
+            again = await self._renewed(post.inbound)
+            if again is None or again is workspace:
+                raise
+        return await again.posting.post(post)
 
     @property
     def edit_seconds(self) -> float:
@@ -299,6 +305,13 @@ class Slack:
 
     async def _workspace(self, event: Event) -> Workspace:
         return await self._workspaces.find(Home.of(event))
+
+    async def _renewed(self, event: Event) -> Workspace | None:
+        """The workspace with the token that it has by now: another process may have exchanged it for ours."""
+        try:
+            return await self._workspace(event)
+        except PlatformError:
+            return None
 
     @asynccontextmanager
     async def _at(self, event: Event) -> AsyncIterator[Workspace]:

@@ -258,6 +258,25 @@ async def test_a_token_is_exchanged_before_it_expires_and_the_place_is_remembere
     assert warnings(caplog) == []
 
 
+async def test_a_token_that_another_process_exchanged_is_taken_from_the_store():
+    async with scene() as on:
+        on.slack.installs.rotates = True
+        await on.browser.install(on.slack)
+        await on.say(on.slack, "hello")
+        installations = VaultInstallations(on.store, CLIENT_ID)
+        installed = await installations.async_find_installation(enterprise_id=None, team_id="T0LOOPBACK")
+        assert installed is not None
+        rotator = AsyncTokenRotator(**CREDENTIALS, client=AsyncWebClient(base_url=on.slack.base_url))
+        exchanged = await rotator.perform_token_rotation(installation=installed, minutes_before_expiration=10_000)
+        assert exchanged is not None
+        await installations.async_save(exchanged)
+
+        await on.platform.post(saying(on.echo.received[0], "late"))
+
+        assert on.slack.posts[-1].text == "late"
+        assert on.slack.posts[-1].call.token == exchanged.bot_token
+
+
 async def test_a_token_that_cannot_be_exchanged_is_used_while_it_is_good(
     slack: FakeSlack, caplog: pytest.LogCaptureFixture
 ):
