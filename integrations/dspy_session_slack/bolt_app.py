@@ -20,24 +20,24 @@ from dspy_session_slack.request import Answer, answer_of
 
 _log = logging.getLogger(__name__)
 
+# What Bolt remarks on when an app of our own is made is about a token in the environment that it has no need of.
+_bolt = logging.getLogger(f"{__name__}.bolt")
+_bolt.setLevel(logging.ERROR)
 
 Take = Callable[..., Awaitable[Any]]
 """Called by Bolt with whatever comes."""
 
 
-def own_app(client: AsyncWebClient, take: Take, *, by_token: bool, many: bool) -> AsyncApp:
+def own_app(client: AsyncWebClient, take: Take, *, many: bool) -> AsyncApp:
     """A Bolt app with nobody else in it.
 
     Args:
         client: Calls Slack.
         take: Called before Bolt authorizes.
-        by_token: Whether Bolt makes a client of its own, from the token.
         many: Whether it is for many workspaces.
     """
-    own: dict[str, Any] = {"token": client.token} if by_token else {"client": client}
-    if many:
-        own = {"client": client, "authorize": _nobody}
-    return AsyncApp(name="dspy-session-slack", before_authorize=take, **own)
+    authorize: Any = _nobody if many else None
+    return AsyncApp(name="dspy-session-slack", client=client, authorize=authorize, before_authorize=take, logger=_bolt)
 
 
 async def _nobody() -> None:

@@ -346,8 +346,7 @@ class Slack:
     @cached_property
     def _entrance(self) -> Entrance:
         def make(take: Take) -> AsyncApp:
-            # Given a client, Bolt warns of a SLACK_BOT_TOKEN that it leaves unused.
-            return own_app(self._client, take, by_token=self._given_client is None, many=self._many is not None)
+            return own_app(self._client, take, many=self._many is not None)
 
         bolt = BoltApp(self._app, make, lambda: self._reception)
         return Entrance(self._asked, bolt, None if self._oauth is None else self._installing)

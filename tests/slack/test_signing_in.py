@@ -106,7 +106,9 @@ async def test_while_slack_cannot_be_reached_at_the_start_the_bot_tries_again(
     ]
 
 
-async def test_tokens_may_come_from_the_environment(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+async def test_tokens_may_come_from_the_environment(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     platform = platform_of(slack, bot_token=None, app_token=None)
     monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
     monkeypatch.setenv("SLACK_APP_TOKEN", slack.app_token)
@@ -114,6 +116,7 @@ async def test_tokens_may_come_from_the_environment(slack: FakeSlack, monkeypatc
     async with running(platform, Echo(platform), slack):
         await slack.say("hello", channel=ANNS_DM, user=ANN)
         await slack.next_post()
+    assert not any("token" in each for each in caplog.messages), "nobody is puzzled by what Bolt has no need of"
 
 
 async def test_the_callers_client_is_used_and_stays_as_it_is(slack: FakeSlack):
