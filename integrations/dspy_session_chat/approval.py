@@ -12,8 +12,9 @@ import dspy
 
 from dspy_session.errors import ConfigurationError, SessionError
 from dspy_session.settings import setting
-from dspy_session_chat.asking import ASKING, Asking, Who, Wish
+from dspy_session_chat.asking import ASKING, Asking
 from dspy_session_chat.duration import seconds_of
+from dspy_session_chat.wish import Who, Wish
 
 
 def ask_first(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dspy_session.conversation import journal
 from dspy_session.conversation.runtime import Job
@@ -26,6 +25,7 @@ from dspy_session_chat.posting import Poster
 from dspy_session_chat.reply import LONGEST_ANSWER, Button, Reply
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.waiting import Waiting
+from dspy_session_chat.wish import Who, Wish
 
 logger = logging.getLogger(__name__)
 
@@ -40,46 +40,6 @@ WHY = "Why? The agent reads it."
 """What is asked of whoever denies: in Discord there is room for 45 characters."""
 LONGEST_REASON = 300
 """Characters of the reason of a denial that are shown beneath the question; the agent reads more of it."""
-LONGEST_VALUE = 300
-"""Characters of an argument that a question shows."""
-
-Who = Literal["author", "admins", "anyone"]
-"""Who may decide: whoever wrote the message (and the bot's admins), the admins alone, or anybody in the conversation
-who may talk to the bot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a tool is about to do.
-
-    Args:
-        tool: Its name.
-        arguments: What it is called with.
-        who: Who may decide.
-        seconds: How long they may take.
-    """
-
-    tool: str
-    arguments: Mapping[str, Any]
-    who: Who
-    seconds: float
-
-    def identity(self, event_id: str, before: int = 0) -> str:
-        """Names the wish among all of a message: the same after a restart, if the agent wants the same again.
-
-        Args:
-            event_id: The message.
-            before: How often the agent has wanted just this before: each time people are asked anew.
-        """
-        named = [event_id, self.tool, self.arguments, *([before] if before else [])]
-        values = json.dumps(named, sort_keys=True, default=repr)
-        return hashlib.sha256(values.encode(errors="backslashreplace")).hexdigest()[:20]
-
-    def question(self) -> str:
-        """What people are asked, as Markdown; values stand in a code block, where nothing in them is a link."""
-        lines = [f"{name}: {clean_line(redact(str(value)), LONGEST_VALUE)}" for name, value in self.arguments.items()]
-        called = "\n".join(["```text", *(line.replace("```", "'''") for line in lines), "```"]) if lines else ""
-        return f"**May I use {self.tool.replace('_', ' ')}?**\n{called}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,29 +129,35 @@ class Asking:
         asked, decided = await self._past(identity)
         if decided is not None:
             return decided
-        ids = await self._question(identity, wish) if asked is None else tuple(asked["ids"])
+        question = await asyncio.to_thread(wish.question)  # arguments may be long
+        ids = await self._post(identity, wish, question) if asked is None else tuple(asked["ids"])
         self.job.step_aside()
         try:
             async with asyncio.timeout(wish.seconds):
                 decided = await self._open[identity].answer
         except TimeoutError:
             decided = None
-        await self._show_decision(ids, wish, decided)
+        await self._show_decision(ids, question, decided)
         return decided
 
-    async def _question(self, identity: str, wish: Wish) -> tuple[str, ...]:
+    async def _post(self, identity: str, wish: Wish, question: Reply) -> tuple[str, ...]:
+        """Post a question; the id of the message that has the buttons, where it has one."""
         buttons = (
             Button(APPROVE, "Approve", identity, "good"),
             Button(DENY, "Deny", identity, "danger", asks=WHY, counts="when sent"),
         )
-        post = Post(self.waiting.event, Reply(wish.question(), buttons=buttons), interim=True)
-        ids = (await self.poster.platform(self.waiting).post(post)).message_ids
+        platform = self.poster.platform(self.waiting)
+        post = Post(self.waiting.event, replace(question, buttons=buttons), interim=True)
+        ids = (await platform.post(post)).message_ids
         # Whoever decides may have a conversation of their own where they press: the question tells which one is meant.
         await self.job.posted(Posting(identity, ids, identity, self.waiting.scope, done=False))
+        # A file that the platform did not take may be told in a message of its own, behind the one with the buttons.
+        count = len(platform.parts(question.text)) if isinstance(platform, CanEdit) else len(ids)
+        ids = ids[:count][-1:]
         await self._write(ASKED, {"id": identity, "tool": wish.tool, "who": wish.who, "ids": list(ids)})
         return ids
 
-    async def _show_decision(self, ids: tuple[str, ...], wish: Wish, decided: Mapping[str, Any] | None) -> None:
+    async def _show_decision(self, ids: tuple[str, ...], question: Reply, decided: Mapping[str, Any] | None) -> None:
         """Let the question say what became of it; it has no buttons any more."""
         platform = self.poster.platform(self.waiting)
         if decided is None:
@@ -202,7 +168,7 @@ class Asking:
                 said += f": {as_text(reason, LONGEST_REASON)}"
         if isinstance(platform, CanEdit) and ids:
             try:
-                *_, last = platform.parts(f"{wish.question()}\n\n*{said}*")
+                *_, last = platform.parts(f"{question.text}\n\n*{said}*")
                 await platform.edit(self.waiting.event, ids[-1], last)
             except PlatformError as error:
                 logger.info("A question in %s still has its buttons: %s", self.job.hold.key, error)

@@ -397,6 +397,29 @@ async def test_a_question_on_the_way_leaves_the_place_of_the_answer_free(
     assert decided.id == question.id
 
 
+async def test_a_question_whose_file_is_not_taken_says_all_the_same_what_became_of_it(
+    fake: FakeDiscord, place: Place, stage: DiscordStage, tmp_path: Path
+) -> None:
+    class Careful(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.delete = ask_first(delete)
+
+        async def aforward(self, message: str) -> dspy.Prediction:
+            return dspy.Prediction(reply=(await self.delete(what=message))[:9])
+
+    place.general.denied.add("attach_files")
+    async with playing(stage, Careful(), tmp_path) as scene:
+        thread = (await scene.say("very old " * 150, stage.channel, mention=True)).answers
+        told = await scene.reads("Discord did not take: delete.txt", thread)
+        await scene.press("Approve", await scene.reads("May I use delete?", thread), thread)
+        decided = await scene.reads("approved by Ada", thread)
+
+    assert decided.text.startswith("**May I use delete?**")
+    assert told.id != decided.id
+    assert [seen.text for seen in scene.said(thread)][:2] == [decided.text, told.text]
+
+
 async def test_an_answer_that_grows_in_place_is_stopped_by_its_button(
     fake: FakeDiscord, place: Place, stage: DiscordStage, tmp_path: Path
 ) -> None:

@@ -73,7 +73,8 @@ class Saying:
         if aside is None:
             exchange.html, exchange.beneath = to_html(text), exchange.beneath | {"buttons": []} | under_message(buttons)
         else:
-            aside |= {"html": to_html(text), "beneath": under_message(buttons)}
+            rest = {name: there for name, there in aside["beneath"].items() if name != "buttons"}
+            aside |= {"html": to_html(text), "beneath": rest | under_message(buttons)}
         self._threads.show(thread, exchange)
 
     async def post(self, post: Post) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 import dspy
 
 from dspy_session_chat.approval import ask_first
-from dspy_session_chat.asking import DECIDED_ALREADY, Who
+from dspy_session_chat.asking import DECIDED_ALREADY
 from dspy_session_chat.testing.scene import needs, playing
 from dspy_session_chat.testing.stage import Stage
+from dspy_session_chat.wish import Who
 
 
 class _Careful(dspy.Module):
@@ -22,7 +23,7 @@ class _Careful(dspy.Module):
 
     async def aforward(self, message: str) -> dspy.Prediction:
         """Do it, and say what came of it."""
-        return dspy.Prediction(reply=f"The result: {await self._asking(what=message)}")
+        return dspy.Prediction(reply=f"The result: {(await self._asking(what=message))[-500:]}")
 
     async def delete(self, what: str) -> str:
         """Do it without asking."""
@@ -84,6 +85,27 @@ class AskingContract:
             await stage.answer(scene.ann, "Too late")
             told = await scene.reads(DECIDED_ALREADY, thread)
             assert told.private_to == (scene.ann.id if stage.abilities.private_deeds else "")
+
+    async def test_whoever_decides_sees_all_of_it(self, stage: Stage, tmp_path: Path) -> None:
+        needs(stage, "buttons", "files_out")
+        agent = _Careful()
+        what = f"first, this\nthen, that\n{'and so on ' * 140}and the rest"
+        async with playing(stage, agent, tmp_path) as scene:
+            await scene.say(what)
+            await scene.until(scene.files, "the file with all of it")
+            question = await scene.reads("what:\n  first, this\n  then, that\n  and so on and")
+            assert "All of it is in" in question.text
+            assert "and the rest" not in question.text
+            (file,) = scene.files()
+            assert file.name == "delete.txt"
+            assert "and so on and the rest" in file.data.decode()
+            await scene.press("Approve", question)
+            await scene.reads("and the rest is no more")
+            decided = await scene.reads("approved by")
+            assert (decided.id, decided.buttons) == (question.id, ())
+            assert "then, that" in decided.text
+            assert [each.name for each in scene.files()] == ["delete.txt"]
+            assert agent.done == [what]
 
     async def test_not_everybody_may_decide(self, stage: Stage, tmp_path: Path) -> None:
         needs(stage, "buttons")
