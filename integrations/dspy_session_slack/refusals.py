@@ -12,8 +12,10 @@ from dspy_session.errors import PlatformError, PlatformUnavailableError
 PASSING = frozenset(
     {
         "accesslimited",
+        "external_channel_migrating",
         "fatal_error",
         "internal_error",
+        "org_login_required",
         "rate_limited",
         "ratelimited",
         "request_timeout",
@@ -21,13 +23,15 @@ PASSING = frozenset(
         "team_added_to_org",
     }
 )
-"""Error codes that go away by themselves."""
+"""Error codes that go away by themselves: outages, rate limits, and what is being moved at Slack's."""
 
 _REVOKED = "is not accepted by Slack ({code}): copy it again from the app's settings"
 _BOT_TOKEN = "the bot token " + _REVOKED + " (OAuth & Permissions), after installing the app once more"
 _APP_TOKEN = "the app-level token " + _REVOKED + " (Basic Information, App-Level Tokens)"
 
 TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
+
+_RESTRICTED = "a setting of the workspace keeps the bot from posting in {channel}: ask an administrator"
 
 _SIGN_IN = frozenset({"account_inactive", "invalid_auth", "not_authed", "token_expired", "token_revoked"})
 
@@ -37,7 +41,10 @@ _REMEDIES = {
     "msg_blocks_too_long": "Slack finds the message too long",
     "msg_too_long": "Slack finds the message too long",
     "not_in_channel": "the bot is not in the channel {channel}: invite it there",
-    "restricted_action": "a setting of the workspace keeps the bot from posting in {channel}: ask an administrator",
+    "restricted_action": _RESTRICTED,
+    "restricted_action_read_only_channel": _RESTRICTED,
+    "restricted_action_thread_locked": "the thread in {channel} is locked: nobody can reply in it any more",
+    "restricted_action_thread_only_channel": _RESTRICTED,
     "thread_not_found": "the thread in {channel} is gone",
 }
 

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_slack.address import BotUser
 from dspy_session_slack.refusals import error_code, is_passing, refusal_to_sign_in
-from dspy_session_slack.scopes import HEARING, READING, WRITING
+from dspy_session_slack.scopes import HEARING, READING, WRITING, Features, lacking
 from dspy_session_slack.tokens import are_swapped, kind_of
 
 _log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ async def sign_in(client: AsyncWebClient) -> BotUser:
     scopes = frozenset() if granted is None else frozenset(scope.strip() for scope in granted.split(","))
     if granted is not None:
         _check_scopes(scopes)
+        _tell_of_lacking(str(answer["team_id"]), scopes)
     return BotUser(answer["team_id"], answer["user_id"], answer.get("bot_id") or "", answer.get("user") or "", scopes)
 
 
@@ -115,3 +116,17 @@ def _check_scopes(granted: frozenset[str]) -> None:
     raise PlatformError(
         f"the bot token {lacking}: add {remedy} to its scopes in the app's settings and install it again"
     )
+
+
+def _tell_of_lacking(team: str, granted: frozenset[str]) -> None:
+    """Say what the bot cannot do there. It may be meant so, and nothing else would tell: what it does not hear is
+    silence, and who has no name a number.
+    """
+    needs = lacking(granted, Features(commands=False))
+    if needs:
+        _log.warning(
+            "In the Slack workspace %s the bot cannot %s: if it shall, add the scopes in the app's settings and "
+            "install the app once more",
+            team,
+            "; ".join(f"{need.does} ({', '.join(sorted({*need.scopes} - granted))})" for need in needs),
+        )

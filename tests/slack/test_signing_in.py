@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_slack import Slack, sign_in, sockets
-from tests.loopback.slack import FakeSlack, cut, refused, server_error
+from tests.loopback.slack import BOT_SCOPES, FakeSlack, cut, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, Echo, echoing, platform_of, running
 
 WRONG: list[Any] = [
@@ -68,11 +68,22 @@ async def test_a_missing_scope_is_named(scopes: dict[str, Any], message: str):
             await platform.run(Echo(platform))
 
 
+async def test_what_it_cannot_do_for_want_of_scopes_is_told_once(caplog: pytest.LogCaptureFixture):
+    fewer = BOT_SCOPES - {"users:read", "groups:read", "commands"}
+    async with FakeSlack(bot_scopes=fewer) as slack, echoing(slack) as echo:
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+
+    assert echo.texts == ["hello"]
+    (told,) = [each for each in caplog.messages if "the bot cannot" in each]
+    assert "cannot tell people's names (users:read); tell the names of channels (groups:read): if it shall" in told
+
+
 @pytest.mark.parametrize(
     ("method", "code", "message"),
     [
         ("auth.test", "account_inactive", r"the bot token is not accepted by Slack \(account_inactive\)"),
-        ("auth.test", "org_login_required", r"Slack does not let the bot in \(org_login_required\)"),
+        ("auth.test", "ekm_access_denied", r"Slack does not let the bot in \(ekm_access_denied\)"),
         ("apps.connections.open", "not_allowed_token_type", "the wrong kind of token"),
         ("apps.connections.open", "forbidden_team", r"Slack does not let the bot in \(forbidden_team\)"),
     ],
