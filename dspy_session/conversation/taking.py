@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,8 @@ class TurnRequest:
         author_name: The name that people see.
         user: Who wrote it, as ``forget_user`` knows them; ``author`` if empty.
         received: True when the message waits in the store's inbox.
-        reply: Makes of the turn's outputs what is to be posted, as JSON text; None when nothing is.
+        reply: Makes of the turn's outputs what is to be posted, as JSON text; None when nothing is. The turn is
+            committed with it, and waits for it.
         instead_of: The id of the newest turn, when this one is to take its place; empty when it follows it.
         also: Ids of further messages in the inbox that are answered by it.
         answers: Ids of messages that were answered before and are answered by it again.
@@ -60,7 +61,7 @@ class TurnRequest:
     author_name: str = ""
     user: str = ""
     received: bool = False
-    reply: Callable[[Mapping[str, Any], Turn | None], str] | None = None
+    reply: Callable[[Mapping[str, Any], Turn | None], Awaitable[str]] | None = None
     instead_of: str = ""
     also: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
@@ -197,7 +198,7 @@ class TakenTurn:
         settled, reply = None, ""
         if request.event_id:
             outputs = {} if turn is None else turn.outputs
-            reply = "" if request.reply is None else request.reply(outputs, turn)
+            reply = "" if request.reply is None else await request.reply(outputs, turn)
             settled = self._settled(reply)
         forgets = hold.known.numbers[-1:] if self._replaced is not None and request.for_good else []
         await conversations.write(
@@ -216,7 +217,7 @@ class TakenTurn:
         if self._written or not self._request.event_id:
             return
         of = self._request.reply
-        reply = "" if of is None else of(recorded_outputs(result), None)
+        reply = "" if of is None else await of(recorded_outputs(result), None)
         async with self._hold.writing:
             unchanged = Change((), self._hold.known.marks)
             settled = self._settled(reply)

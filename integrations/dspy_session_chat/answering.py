@@ -238,8 +238,8 @@ class Answering:
         event = question.event if question.message is None else question.message
         left_out = () if read is None else read.left_out
 
-        def reply(outputs: Mapping[str, Any], turn: Turn | None) -> str:
-            return json.dumps(self._reply(question.agent, outputs, turn, left_out).to_json())
+        async def reply(outputs: Mapping[str, Any], turn: Turn | None) -> str:
+            return json.dumps((await self._reply(question.agent, outputs, turn, left_out)).to_json())
 
         return TurnRequest(
             key=str(question.event.key),
@@ -260,13 +260,13 @@ class Answering:
             for_good=question.for_good,
         )
 
-    def _reply(self, agent: Agent, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:
+    async def _reply(self, agent: Agent, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:
         """The answer, as it waits to be posted."""
         means, turn_id = self._means, "" if turn is None else turn.id
         buttons: tuple[Button, ...] = ()
         if turn is not None and means.manners.buttons:
             buttons = (Button(RETRY, "Retry", turn_id), *means.ratings.buttons(turn_id))
-        reply = agent.forms.reply(outputs, turn_id, buttons)
+        reply = await agent.forms.reply(outputs, turn_id, buttons)
         if left_out:
             reply = replace(reply, text="\n\n".join([reply.text, *(f"*{line}*" for line in left_out)]))
         return reply

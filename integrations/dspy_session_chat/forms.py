@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,9 @@ _WORKINGS = frozenset({"trajectory", "history", "final_reasoning", "termination_
 """Output fields that are nobody's business but the log's."""
 MOST_LINKS = 20
 MOST_FILES = 10
+IN_PLACE = 4_000
+"""Characters that are polished at once; more are polished in a thread, so that others go on: 40,000 take 0.4 s (2
+cores)."""
 LONGEST_CELL = 200
 """Characters of a further field in the table."""
 
@@ -34,6 +38,7 @@ class Forms:
     Args:
         fields: The agent's fields.
         polish: Makes of the agent's words what may be posted: links that are what they seem, no more than is allowed.
+            In any thread.
         reasoning: Whether what the agent thought goes with them, hidden.
         table: Whether further fields go with them, as a table.
     """
@@ -50,14 +55,14 @@ class Forms:
         except ConfigurationError:
             return ""
 
-    def reply(self, outputs: Mapping[str, Any], turn_id: str = "", buttons: tuple[Button, ...] = ()) -> Reply:
+    async def reply(self, outputs: Mapping[str, Any], turn_id: str = "", buttons: tuple[Button, ...] = ()) -> Reply:
         """The answer that a turn's outputs are."""
         text = self.fields.text(outputs)
         rest = {name: value for name, value in outputs.items() if name != self.fields.reply and value is not None}
         links = tuple(link for name in rest if name in SOURCES for link in _links(rest[name]))[:MOST_LINKS]
         files, images = _files(rest)
         reply = Reply(
-            self.polish(text) or ("" if files or images else NO_ANSWER),
+            await self._polished(text) or ("" if files or images else NO_ANSWER),
             turn_id,
             links=(*links, *images)[:MOST_LINKS],
             files=files,
@@ -65,10 +70,13 @@ class Forms:
         )
         thoughts = [str(rest[name]) for name in rest if name in THINKING - _WORKINGS]
         if self.reasoning and thoughts:
-            reply = replace(reply, reasoning=self.polish("\n\n".join(thoughts)))
+            reply = replace(reply, reasoning=await self._polished("\n\n".join(thoughts)))
         if self.table:
             reply = replace(reply, table=tuple(_rows(rest, self.fields.reply)))
         return reply
+
+    async def _polished(self, text: str) -> str:
+        return self.polish(text) if len(text) <= IN_PLACE else await asyncio.to_thread(self.polish, text)
 
 
 def _rows(rest: Mapping[str, Any], reply: str | None) -> Iterator[tuple[str, str]]:

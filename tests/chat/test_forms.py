@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -13,9 +14,11 @@ from dspy_session import Session
 from dspy_session_chat import FileLimits, Link, Manners
 from dspy_session_chat.fields import AgentFields
 from dspy_session_chat.forms import NO_ANSWER, Forms
+from dspy_session_chat.markup.outward import outward
 from dspy_session_chat.reply import Reply, ReplyFile
 from dspy_session_chat.testing import ChatTester
 from tests.chat.agents import held
+from tests.work import lines_run
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -41,10 +44,20 @@ def forms(signature: str, **options: Any) -> Forms:
         (7, []),
     ],
 )
-def test_sources_become_links(sources: Any, links: list[Link]) -> None:
-    reply = forms("message -> reply, sources").reply({"reply": "Yes.", "sources": sources})
+async def test_sources_become_links(sources: Any, links: list[Link]) -> None:
+    reply = await forms("message -> reply, sources").reply({"reply": "Yes.", "sources": sources})
     assert reply.text == "Yes."
     assert list(reply.links) == links
+
+
+def test_what_is_very_long_is_made_ready_beside_the_loop() -> None:
+    def work(paragraphs: int) -> int:
+        text = "A [link](https://ok.example), and words that go with it.\n\n" * paragraphs
+        return lines_run(lambda: asyncio.run(made.reply({"reply": text})))
+
+    made = Forms(AgentFields.of(Session(dspy.Predict("message -> reply"))), outward)
+    work(100)  # what is made once is made
+    assert work(800) < 1.5 * work(100)
 
 
 def test_sources_stand_beneath_where_a_platform_has_no_form_of_its_own() -> None:
@@ -53,7 +66,7 @@ def test_sources_stand_beneath_where_a_platform_has_no_form_of_its_own() -> None
     assert Reply("Yes.").markdown == "Yes."
 
 
-def test_thoughts_and_further_fields_are_shown_by_option_only() -> None:
+async def test_thoughts_and_further_fields_are_shown_by_option_only() -> None:
     outputs = {
         "reasoning": "Because.",
         "reply": "Yes.",
@@ -62,24 +75,26 @@ def test_thoughts_and_further_fields_are_shown_by_option_only() -> None:
         "tags": ["a", "b"],
     }
     fields = AgentFields.of(Session(dspy.ChainOfThought("message -> reply: str, tags: list[str]")))
-    assert Forms(fields, str).reply(outputs) == Reply("Yes.")
-    shown = Forms(fields, str, reasoning=True, table=True).reply(outputs)
+    assert await Forms(fields, str).reply(outputs) == Reply("Yes.")
+    shown = await Forms(fields, str, reasoning=True, table=True).reply(outputs)
     assert shown.reasoning == "Because."
     assert dict(shown.table) == {"mood": "good", "tags": "['a', 'b']"}
 
 
-def test_pictures_and_files_go_along() -> None:
+async def test_pictures_and_files_go_along() -> None:
     picture = dspy.Image(f"data:image/png;base64,{base64.b64encode(PNG).decode()}")
-    reply = forms("message -> reply, picture: dspy.Image").reply({"reply": "Look.", "picture": picture})
+    reply = await forms("message -> reply, picture: dspy.Image").reply({"reply": "Look.", "picture": picture})
     assert reply.files == (ReplyFile("picture.png", "image/png", PNG),)
-    several = forms("message -> reply, pictures: list[dspy.Image]").reply({"reply": "", "pictures": [picture, picture]})
+    several = await forms("message -> reply, pictures: list[dspy.Image]").reply(
+        {"reply": "", "pictures": [picture, picture]}
+    )
     assert [file.name for file in several.files] == ["pictures.png", "pictures-2.png"]
     assert several.text == ""
 
 
-def test_nothing_is_said_in_words() -> None:
-    assert forms("message -> reply").reply({"reply": "  "}).text in (NO_ANSWER, "  ")
-    assert forms("message -> reply").reply({"reply": None}).text == NO_ANSWER
+async def test_nothing_is_said_in_words() -> None:
+    assert (await forms("message -> reply").reply({"reply": "  "})).text in (NO_ANSWER, "  ")
+    assert (await forms("message -> reply").reply({"reply": None})).text == NO_ANSWER
 
 
 def test_a_reply_comes_back_equal_from_json() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -148,6 +149,12 @@ def test_brackets_that_are_never_closed_hold_nobody_up(unit: str) -> None:
     text = (unit * 300 + "\n\n") * 3
     outward(text)  # what is made once is made
     assert lines_run(lambda: outward(text)) < 20 * len(text)
+
+
+def test_threads_do_not_get_into_each_others_way() -> None:
+    texts = [f"[{number}](https://ok.example/{number}) https://ok.example ![a]({EVIL})\n\n" * 40 for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(outward, texts)) == [text.replace("![a]", "[a]") for text in texts]
 
 
 def test_what_opens_many_brackets_reads_the_same_without_links() -> None:

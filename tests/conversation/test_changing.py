@@ -134,6 +134,10 @@ def _kind(event: ConversationEvent) -> str:
     return "turn" if isinstance(event, TurnEvent) else event.type
 
 
+async def posted(*_: object) -> str:
+    return "posted"
+
+
 async def test_half_an_answer_is_remembered_as_such(tmp_path: Path) -> None:
     agent = Numbered()
     agent.gate = asyncio.Event()
@@ -142,7 +146,7 @@ async def test_half_an_answer_is_remembered_as_such(tmp_path: Path) -> None:
         assert isinstance(store, Inbox)
         for event_id in ("e1", "stop"):
             await store.receive(Arrival("k", event_id, "{}", 1.0, 1.0))
-        request = TurnRequest("k", {"question": "one"}, event_id="e1", received=True, reply=lambda *_: "posted")
+        request = TurnRequest("k", {"question": "one"}, event_id="e1", received=True, reply=posted)
         async with conversations.turn(request) as turn:
             assert turn is not None
             running = asyncio.create_task(turn.run())

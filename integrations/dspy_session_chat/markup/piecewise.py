@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from dspy_session_chat.markup.outward import last_block
+from dspy_session_chat.markup.commonmark import last_block
 
 _MAY_DEFINE = re.compile(r"^[ \t>*+\-\d.)]*\[", re.MULTILINE)
 """A line that an address may begin with that links elsewhere lead to."""
