@@ -18,14 +18,15 @@ from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import PlatformError, SessionError
 from dspy_session.redaction import redact
 from dspy_session.stores import Entry, Posting, Settled
-from dspy_session_chat.action import Action, Event, Press
+from dspy_session_chat.action import Action, Press
+from dspy_session_chat.deciding import OpenQuestion, may_decide
 from dspy_session_chat.markup.cleaning import as_text, clean_line
 from dspy_session_chat.platform import CanEdit, Post
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.reply import LONGEST_ANSWER, Button, Reply
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.waiting import Waiting
-from dspy_session_chat.wish import Who, Wish
+from dspy_session_chat.wish import Wish
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,6 @@ WHY = "Why? The agent reads it."
 """What is asked of whoever denies: in Discord there is room for 45 characters."""
 LONGEST_REASON = 300
 """Characters of the reason of a denial that are shown beneath the question; the agent reads more of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    wish: Wish
-    answer: asyncio.Future[Mapping[str, Any]]
 
 
 @dataclass(slots=True)
@@ -66,7 +61,7 @@ class Asking:
     waited: float = 0.0
     """Seconds that went by in waiting for people: they do not count as the agent's."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _open: dict[str, _Open] = field(default_factory=dict)
+    _open: dict[str, OpenQuestion] = field(default_factory=dict)
     _wanted: Counter[str] = field(default_factory=Counter)
     _threads: set[Future[str | None]] = field(default_factory=set)
     _since: float = 0.0
@@ -113,11 +108,13 @@ class Asking:
         if not self._open:
             self._since = time.monotonic()
         # Before it is read what was decided: an answer that comes in between would be waited for in vain.
-        self._open[identity] = _Open(wish, self._loop.create_future())
+        question = OpenQuestion(wish, self.waiting.event, self._loop.create_future())
+        self._open[identity] = self.poster.questions[identity] = question
         try:
             decided = await self._decided(identity, wish)
         finally:
             del self._open[identity]
+            self.poster.questions.pop(identity, None)
             if not self._open:
                 self.waited += time.monotonic() - self._since
         if decided is None:
@@ -187,7 +184,7 @@ class Asking:
         if decided is not None:
             self._tell(identity, decided)  # it may have been written though that seemed to fail
         elif identity in self._open:  # people can be quicker than the note that they were asked
-            refusal = may_decide(self._open[identity].wish.who, self.waiting.event, action, self.access)
+            refusal = self._open[identity].denial(action, self.access)
         elif asked is not None:
             refusal = may_decide(asked["who"], self.waiting.event, action, self.access)
         if refusal is not None:
@@ -223,18 +220,6 @@ class Asking:
             await conversations.holds.ready(hold)
             change = journal.note(kind, body, hold.known, conversations.clock(), author=author)
             await conversations.write(hold, change, (), settled)
-
-
-def may_decide(who: Who, asked: Event, action: Action, access: Access) -> str | None:
-    """Why somebody may not decide, in one line for them; None when they may."""
-    denial = access.denial(action)
-    if denial is not None:
-        return denial or "You may not decide this."
-    if who == "anyone" or access.is_admin(action) or (who == "author" and action.user == asked.user):
-        return None
-    if who == "admins":
-        return "Only the bot's admins may decide this."
-    return f"Only {as_text(asked.author.name)} may decide this."
 
 
 def _decision(identity: str, action: Action, press: Press) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from dspy_session.stores import SealingKey, Store
 from dspy_session_chat.action import Action, Event, Reaction
 from dspy_session_chat.agents import agents_of
 from dspy_session_chat.commands import BotCommand, Commands, Handler
+from dspy_session_chat.deciding import NeedsQuestions, is_open
 from dspy_session_chat.desk import Desk
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.fields import AgentFields
@@ -276,6 +277,8 @@ class Bot:
                 platform.use_manners(self.manners)
             if isinstance(platform, NeedsAccess):
                 platform.use_access(self._access)
+            if isinstance(platform, NeedsQuestions):
+                platform.use_questions(lambda action: is_open(action, self._poster.questions, self._access))
             listening = asyncio.create_task(platform.run(self._receiver(name)), name=f"listen-{name}")
             self._listening[listening] = platform
         if self._keep is not None:

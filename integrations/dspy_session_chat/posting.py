@@ -15,6 +15,7 @@ from dspy_session.conversation.unbroken import unbroken
 from dspy_session.errors import PlatformError, PlatformUnavailableError, SessionError, StaleJournalError
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
+from dspy_session_chat.deciding import OpenQuestion
 from dspy_session_chat.platform import Platform, Post, PostedInPartError, RefusedInPartError, ShowsWaiting
 from dspy_session_chat.reply import Reply
 from dspy_session_chat.waiting import Waiting
@@ -39,12 +40,14 @@ class Poster:
         most: Posts that one answer may be split into.
         growing: Which conversation a message belongs to that shows a part of an answer, by scope and message id:
             people react before the answer is whole.
+        questions: What people are asked at this moment, by what the buttons are about.
     """
 
     conversations: Conversations
     platforms: Mapping[str, Platform]
     most: int
     growing: dict[tuple[str, str], str] = field(default_factory=dict)
+    questions: dict[str, OpenQuestion] = field(default_factory=dict)
 
     def platform(self, waiting: Waiting) -> Platform:
         """The platform that an event came from.

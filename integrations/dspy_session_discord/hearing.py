@@ -12,6 +12,7 @@ from typing import Any
 import discord
 
 from dspy_session_chat.action import Event
+from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.platform import Receive
 from dspy_session_discord.deeds import Reactions, deletions_of, edit_of
@@ -38,6 +39,7 @@ class Hearing:
         receive: Takes the events over.
         client: The client that hears them.
         offered: The commands that the bot offers natively.
+        is_open: Whether a press may come to something, for one that waits for a window.
         now: The time, for events that Discord gives none.
     """
 
@@ -46,6 +48,7 @@ class Hearing:
         receive: Receive,
         client: discord.Client,
         offered: Offered,
+        is_open: IsOpen,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -54,7 +57,7 @@ class Hearing:
         self._now = now
         self._reactions = Reactions()
         self._membership = Membership()
-        self._interactions = Interactions(self._receive, client, offered, self._membership)
+        self._interactions = Interactions(self._receive, client, offered, self._membership, is_open)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property

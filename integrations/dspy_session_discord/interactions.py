@@ -11,6 +11,7 @@ import discord
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.action import Action, Command
+from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.inbound import Attachment, Inbound
 from dspy_session_chat.platform import Receive
 from dspy_session_discord.asking import About, Abouts, asked_about, files_given, link_to, question_of, window
@@ -55,13 +56,22 @@ class Interactions:
         client: The client that hears them.
         offered: The commands that the bot offers natively.
         membership: Joins the threads that it is called into.
+        is_open: Whether a press may come to something: where it may not, nobody is asked for words.
     """
 
-    def __init__(self, receive: Receive, client: discord.Client, offered: Offered, membership: Membership) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        client: discord.Client,
+        offered: Offered,
+        membership: Membership,
+        is_open: IsOpen,
+    ) -> None:
         self._receive = receive
         self._client = client
         self._offered = offered
         self._membership = membership
+        self._is_open = is_open
         self._commands = {(command.kind, command.name): command for command in offered.commands}
         self._abouts = Abouts()
         self._acknowledging: dict[str, asyncio.Task[Any]] = {}
@@ -104,15 +114,18 @@ class Interactions:
     async def _press(self, interaction: Interaction) -> None:
         name = name_pressed(interaction)
         assert name is not None
+        press = press_of(interaction, name)
         asking = bool(name.asks) and interaction.type is discord.InteractionType.component
+        waits = asking and name.waits
+        if waits and press is not None and not self._is_open(press):
+            asking = waits = False
         # Side by side: Discord waits for three seconds, and who presses Stop should not wait for Discord.
         acknowledging = self._acknowledge(interaction, name if asking else None)
         try:
-            if asking and name.waits:
+            if waits:
                 if await acknowledging:
                     return
                 acknowledging = self._acknowledge(interaction, None)
-            press = press_of(interaction, name)
             if press is None:
                 _log.warning("button press %s is lost: Discord does not say where it was", interaction.id)
             else:

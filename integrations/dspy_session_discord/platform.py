@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
 from dspy_session_chat.action import Event
+from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
@@ -127,6 +128,7 @@ class Discord:
         self._hearing: Hearing | None = None
         self._now = now
         self._conversations: Conversations | None = None
+        self._is_open: IsOpen = lambda _: True
         self._budget = Budget()
         options = {"activity": presence(activity), **(client_options or {})}
         self._clients = Clients(token, bot, options, checked_spread(shards), self._budget)
@@ -155,6 +157,10 @@ class Discord:
         """What is one conversation: a command that is about one is taken where it is clear which."""
         self._offering.behave(manners)
 
+    def use_questions(self, is_open: IsOpen) -> None:
+        """Whether a press may come to something: so nobody is asked for words in vain."""
+        self._is_open = is_open
+
     async def run(self, receive: Receive) -> None:
         """Connect and hand all that people write and do to ``receive``, until cancelled.
 
@@ -172,7 +178,7 @@ class Discord:
     ) -> AsyncIterator[None]:
         """Hear through ``client``."""
         async with AsyncExitStack() as opened:
-            hearing = self._hearing = Hearing(receive, client, offered)
+            hearing = self._hearing = Hearing(receive, client, offered, self._is_open)
             opened.push_async_callback(hearing.aclose)
             ears: list[Listeners] = [{"on_connect": logged_in.set}, hearing.listeners]
             if self._catch_up is not None:

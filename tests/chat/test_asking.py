@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from dspy_session import ConfigurationError, SessionError
 from dspy_session.conversation.runtime import Runtime
-from dspy_session_chat import Access, Author, Limits, Manners, Press, ask_first
-from dspy_session_chat.testing import ChatTester, Message
+from dspy_session_chat import Access, Action, Author, Limits, Manners, Press, ask_first
+from dspy_session_chat.deciding import IsOpen
+from dspy_session_chat.testing import ChatTester, Message, TesterPlatform
+from dspy_session_chat.testing.platform import person
 from tests.chat.agents import held
 from tests.chat.later import later
 from tests.stub_lm import Prompt, StubModel
@@ -99,19 +102,38 @@ async def test_why_it_is_denied_is_one_harmless_line_for_the_agent_and_for_peopl
         assert "\u202e" not in text
 
 
+class Windows(TesterPlatform):
+    """Opens a window where a press may come to something."""
+
+    def use_questions(self, is_open: IsOpen) -> None:
+        self.is_open = is_open
+
+    def opens(self, message: Message, author: str) -> bool:
+        button = message.button("Deny")
+        event = message.event
+        press = Press(button.action, button.about, message_id=message.id)
+        return self.is_open(Action(event.key, "x", person(author), event.sent_at, press))
+
+
 async def test_only_who_may_decide_decides() -> None:
-    agent = Deleter()
-    async with ChatTester(held(agent), access=Access(admins=["root"], deny_users=["eve"])) as chat:
+    agent, platform = Deleter(), Windows()
+    access = Access(admins=["root"], deny_users=["eve"])
+    async with ChatTester(held(agent), platform=platform, access=access) as chat:
         asked = await chat.start("bob", author="ann")
         asking = await question(chat)
+        opened = {name: platform.opens(asking, name) for name in ("ann", "root", "ben", "eve")}
+        assert opened == {"ann": True, "root": True, "ben": False, "eve": False}
         refused = await chat.answer_to(await chat.press("Approve", asking, author="ben"))
         assert refused.text == "Only Ann may decide this."
         assert refused.private
         assert "may not talk" in (await chat.answer_to(await chat.press("Approve", asking, author="eve"))).text
         assert agent.deleted == []
+        before = replace(asking)
         await chat.press("Approve", asking, author="root")
         await asked.reply()
         assert "approved by Root" in asking.text
+        # Nothing is known of it any more, but who may not talk with the bot at all.
+        assert [platform.opens(before, name) for name in ("ben", "eve")] == [True, False]
 
 
 @pytest.mark.parametrize(

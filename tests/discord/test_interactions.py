@@ -412,11 +412,15 @@ async def test_a_question_whose_file_is_not_taken_says_all_the_same_what_became_
     async with playing(stage, Careful(), tmp_path) as scene:
         thread = (await scene.say("very old " * 150, stage.channel, mention=True)).answers
         told = await scene.reads("Discord did not take: delete.txt", thread)
-        await scene.press("Approve", await scene.reads("May I use delete?", thread), thread)
+        question = await scene.reads("May I use delete?", thread)
+        await scene.press("Deny", question, thread, scene.ben)
+        refusal = await scene.reads("Only Ada may decide this.", thread)  # before a window is opened
+        await scene.press("Approve", question, thread)
         decided = await scene.reads("approved by Ada", thread)
 
     assert decided.text.startswith("**May I use delete?**")
     assert told.id != decided.id
+    assert refusal.private_to == str(place.bob.id)
     assert [seen.text for seen in scene.said(thread)][:2] == [decided.text, told.text]
 
 
