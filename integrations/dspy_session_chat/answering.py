@@ -260,7 +260,9 @@ class Answering:
             for_good=question.for_good,
         )
 
-    async def _reply(self, agent: Agent, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]) -> Reply:
+    async def _reply(
+        self, agent: Agent, outputs: Mapping[str, Any], turn: Turn | None, left_out: Sequence[str]
+    ) -> Reply:
         """The answer, as it waits to be posted."""
         means, turn_id = self._means, "" if turn is None else turn.id
         buttons: tuple[Button, ...] = ()
