@@ -80,7 +80,8 @@ class Posting:
             raise
         except PlatformError:
             # A command may be given where the bot is not; whoever gave it reads the answer all the same.
-            if post.shown or not await self._respond(post):
+            texts = answer_parts(post.reply, _lacking(post.reply.files))
+            if post.shown or await self._respond(post, texts) < len(texts):
                 raise
             return Posted(())
 
@@ -202,12 +203,11 @@ class Posting:
 
         A file cannot be shown to one person alone, so there is none, and the answer is as long as it is.
         """
-        if await self._respond(post):
-            return Posted(())
         channel, thread = _place(post.inbound)
         where = {"channel": channel, "thread_ts": thread, "user": post.inbound.author.id}
         texts = answer_parts(post.reply, _lacking(post.reply.files))
-        for number, text in enumerate(texts):
+        said = await self._respond(post, texts)
+        for number, text in enumerate(texts[said:], said):
             buttons = post.reply.buttons if number == len(texts) - 1 else ()
             try:
                 await self._said(self._client.chat_postEphemeral, text, buttons, **where)
@@ -215,19 +215,16 @@ class Posting:
                 raise refusal_to_post(error, channel) from None
         return Posted(())
 
-    async def _respond(self, post: Post) -> bool:
-        """Answer a command at the address that came with it; False if none did, or Slack takes nothing there."""
+    async def _respond(self, post: Post, texts: Sequence[str]) -> int:
+        """Answer a command at the address that came with it; how many texts of the answer Slack takes there."""
         address = address_of(post.inbound)
-        texts = answer_parts(post.reply, _lacking(post.reply.files)) if address else []
-        if not 0 < len(texts) <= RESPONSES:
-            return False
-        for number, text in enumerate(texts):
+        for number, text in enumerate(texts[:RESPONSES] if address else ()):
             buttons = post.reply.buttons if number == len(texts) - 1 else ()
             # Slack takes fewer kinds of blocks there, and tells less of what it does not.
             saying = next(each for each in sayings(text, buttons, self._names(ids_in(text)), (MARKDOWN,)))
             if not await respond(self._client, address, saying.text, saying.blocks):
-                return False
-        return True
+                return number
+        return min(len(texts), RESPONSES) if address else 0
 
     async def _said(
         self,
