@@ -6,6 +6,7 @@ from dspy_session_chat.bot import Bot
 from dspy_session_chat.commands import Asked, BotCommand
 from dspy_session_chat.files.attachments import FileLimits
 from dspy_session_chat.inbound import Attachment, Author, Inbound
+from dspy_session_chat.naming import CanName
 from dspy_session_chat.platform import (
     CanEdit,
     CanFetch,
@@ -45,6 +46,7 @@ __all__ = [
     "Button",
     "CanEdit",
     "CanFetch",
+    "CanName",
     "CanOpenThread",
     "CanReadBack",
     "CanStream",

@@ -12,6 +12,7 @@ from dspy_session_slack.home import Home
 from dspy_session_slack.key import is_dm, thread_ts
 from dspy_session_slack.plaintext import mentions
 from dspy_session_slack.scopes import ASSISTANT
+from dspy_session_slack.unnamed import SLACKBOT
 
 Reason = Literal[
     "no message",
@@ -22,8 +23,6 @@ Reason = Literal[
     "nothing was changed that people wrote",
     "not well formed",
 ]
-
-SLACKBOT = "USLACKBOT"
 
 _ID = re.compile(r"[A-Z][A-Z0-9]*")
 _TS = re.compile(r"[0-9]{1,10}\.[0-9]{1,9}")

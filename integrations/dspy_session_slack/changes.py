@@ -65,7 +65,7 @@ def translate_change(change: Change, bot: BotUser, names: Mapping[str, str]) -> 
     Args:
         change: What ``change_of`` found.
         bot: Who is listening.
-        names: What people call the author, the channel and whoever is mentioned, by id; an id without a name stays.
+        names: What people call the author, the channel and whoever is mentioned, by id.
     """
     message = change.message
     this = message_id(message["channel"], message["ts"])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
 
 from aiohttp import ClientError
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from dspy_session_chat.markup.cleaning import clean_line
 from dspy_session_slack.refusals import error_code, is_passing
 
 _log = logging.getLogger(__name__)
@@ -21,31 +24,46 @@ REMEMBERED = 10_000
 FRESH = 3600.0
 """Seconds until a name is looked up again: people rename themselves and their channels."""
 
-PATIENCE = 0.5
-"""Seconds that a message waits for names: it is acknowledged within Slack's 3 s, if need be with ids for names."""
+REFUSED = 600.0
+"""Seconds until Slack is asked again for a name that it did not want to tell: a scope may be had by then."""
 
-ASKED_AT_ONCE = 10
-"""Names looked up for one message: one that mentions hundreds must not use up the rate limit."""
+PATIENCE, LEISURE = 0.5, 3.0
+"""Seconds that names may take: a message is acknowledged within Slack's 3 s, if need be without them; when it is
+answered, nobody but the person who asked waits."""
+
+ASKED_AT_ONCE, ASKED_AT_LEISURE = 10, 30
+"""Names looked up at once: a message that mentions hundreds must not use up the rate limit."""
 
 
 class Directory:
-    """Looks names up and remembers them; what Slack does not tell in time has no name.
+    """Looks names up and remembers them; what Slack does not tell in time has none for now.
+
+    A name that was told once stays until another is told.
 
     Args:
         client: Asks Slack.
+        clock: The time, in seconds.
     """
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._names: TTLCache[str, str] = TTLCache(REMEMBERED, FRESH)
+        self._names: LRUCache[str, str] = LRUCache(REMEMBERED)
+        self._told: TTLCache[str, None] = TTLCache(REMEMBERED, FRESH, clock)
+        self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._refused: TTLCache[str, None] = TTLCache(REMEMBERED, REFUSED, clock)
 
-    async def names(self, ids: Iterable[str]) -> dict[str, str]:
-        """The names of users (``"U…"``, ``"W…"``) and channels (``"C…"``, ``"G…"``); never raises for a missing one."""
+    async def names(self, ids: Iterable[str], *, at_leisure: bool = False) -> dict[str, str]:
+        """What users, bots and channels are called, by id; nothing for those that Slack does not tell. Never raises.
+
+        Args:
+            ids: ``"U…"`` or ``"W…"``, ``"B…"``, and ``"C…"`` or ``"G…"``, the ones that matter most first.
+            at_leisure: Whether nobody waits for an acknowledgement meanwhile.
+        """
         ids = list(dict.fromkeys(ids))
-        unknown = [each for each in ids if each not in self._names][:ASKED_AT_ONCE]
+        unknown = [each for each in ids if not self._is_known(each)]
         try:
-            async with asyncio.timeout(PATIENCE):
-                await asyncio.gather(*map(self._look_up, unknown))
+            async with asyncio.timeout(LEISURE if at_leisure else PATIENCE):
+                await asyncio.gather(*map(self._look_up, unknown[: ASKED_AT_LEISURE if at_leisure else ASKED_AT_ONCE]))
         except TimeoutError:
             _log.info("Slack is slow to tell names: this message goes on without")
         return self.known(ids)
@@ -54,19 +72,45 @@ class Directory:
         """The names that are remembered, without asking Slack."""
         return {each: name for each in ids if (name := self._names.get(each))}
 
+    def learn(self, each: str, name: str) -> None:
+        """Somebody is called so, as they are where they come from: Slack may know no other name of them here."""
+        self._names.setdefault(each, clean_line(name))
+
+    def _is_known(self, each: str) -> bool:
+        """Whether Slack would tell nothing new."""
+        return each in self._told or each in self._refused
+
     async def _look_up(self, each: str) -> None:
+        async with self._looking.setdefault(each, asyncio.Lock()):
+            if not self._is_known(each):  # whoever asked at the same time has heard
+                await self._ask(each)
+
+    async def _ask(self, each: str) -> None:
         try:
-            self._names[each] = await (self._user(each) if each[0] in "UW" else self._channel(each))
+            name = clean_line(await self._asked(each))
         except (SlackApiError, ClientError, OSError) as error:
             if not is_passing(error):
                 # A missing scope is not asked about again for every message.
-                self._names[each] = ""
+                self._refused[each] = None
             _log.info("Slack does not tell the name of %s: %s", each, error_code(error))
+            return
+        self._names[each] = name
+        self._told[each] = None
+
+    async def _asked(self, each: str) -> str:
+        if each[0] in "UW":
+            return await self._user(each)
+        return await (self._bot(each) if each[0] == "B" else self._channel(each))
 
     async def _user(self, user: str) -> str:
         found = (await self._client.users_info(user=user))["user"] or {}
         profile = found.get("profile") or {}
-        return str(profile.get("display_name") or found.get("real_name") or found.get("name") or "")
+        shown = profile.get("display_name") or profile.get("real_name")
+        return str(shown or found.get("real_name") or found.get("name") or "")
+
+    async def _bot(self, bot: str) -> str:
+        found = (await self._client.bots_info(bot=bot))["bot"] or {}
+        return str(found.get("name") or "")
 
     async def _channel(self, channel: str) -> str:
         found = (await self._client.conversations_info(channel=channel))["channel"] or {}

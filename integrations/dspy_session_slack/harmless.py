@@ -1,4 +1,4 @@
-"""Markdown that Slack renders itself, in which nothing notifies anybody. Pure.
+"""Markdown that Slack renders itself, in which nothing notifies anybody and no id is shown. Pure.
 
 What we write in Slack's own markup is escaped; in Markdown there is nothing to escape by that code would not show. So
 what Slack would take for a mention is read out, as people would say it, and set apart by a character that nobody sees.
@@ -9,29 +9,42 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from dspy_session_slack.unnamed import label_of, unnamed
+
 ZERO_WIDTH_SPACE = "\u200b"
 
 _MENTION = re.compile(
-    r"<(?:(?P<kind>[@#])(?P<id>[A-Z][A-Z0-9]{1,30})|!(?P<all>here|channel|everyone|group|subteam|date)(?:\^[^<>|]*)?)"
-    r"(?:\|(?P<label>[^<>]*))?>"
+    r"<(?:(?P<kind>[@#])(?P<id>[A-Z][A-Z0-9]{1,30})"
+    r"|!(?P<all>here|channel|everyone|group|subteam|date)(?:\^(?P<of>[^<>|]*))?)(?:\|(?P<label>[^<>]*))?>"
 )
 _HALF = re.compile(r"<(?=[@#][A-Z][A-Z0-9]|!(?:here|channel|everyone|group|subteam|date)\b)")
 _PLAIN = re.compile(r"(?<!\w)@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
 
-_NOBODY = {"@": "somebody", "#": "channel"}
+_ID = r"(?<![\w@#-])(?P<sign>[@#]?)(?P<id>[UWBCG][A-Z0-9]{2,20})(?![\w-])"
+_BARE = re.compile(_ID)
+_ANYWHERE = re.compile(
+    # What is in an address stays as it is, or it would lead elsewhere.
+    r"(?P<address>https?://[^\s<>]+|slack:\S+)|(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)|" + _ID,
+    re.DOTALL,
+)
+_PERSON = re.compile(r"[UW]0[A-Z0-9]{6,9}")
+"""What is a person's id beyond doubt, also where nobody knows them; channels' look like the numbers of parts."""
 
 
 def harmless(markdown: str, names: Mapping[str, str] | None = None) -> str:
-    """``markdown`` that mentions nobody. Doing it again changes nothing.
+    """``markdown`` that mentions nobody and shows no id. Doing it again changes nothing.
+
+    In code, only the ids of those whose names are known are ids: another may be an example.
 
     Args:
         markdown: What is to be posted.
-        names: What people call users and channels, by id; an id without a name is not shown either.
+        names: What people call users and channels, by id.
 
-    >>> harmless("<@U1> and <@U2>, <!channel>!", {"U1": "Ann"}).replace(ZERO_WIDTH_SPACE, "_")
-    '@Ann and @somebody, @_channel!'
+    >>> harmless("<@U0A> (U0A) in <#C1>, <!channel>!", {"U0A": "Ann", "C1": "shop"}).replace(ZERO_WIDTH_SPACE, "_")
+    '@Ann (Ann) in #shop, @_channel!'
     """
-    text = read_out(markdown, names or {})
+    names = names or {}
+    text = _ANYWHERE.sub(lambda found: _anywhere(found, names), read_out(markdown, names))
     return _PLAIN.sub(f"@{ZERO_WIDTH_SPACE}", _HALF.sub(f"<{ZERO_WIDTH_SPACE}", text))
 
 
@@ -45,14 +58,37 @@ def read_out(text: str, names: Mapping[str, str]) -> str:
 
 
 def ids_in(markdown: str) -> list[str]:
-    """The users and channels that ``markdown`` would mention."""
-    return [found["id"] for found in _MENTION.finditer(markdown) if found["id"]]
+    """The ids in ``markdown`` that are ids beyond doubt."""
+    bare = (found["id"] for found in _ANYWHERE.finditer(markdown) if found["id"] and _PERSON.fullmatch(found["id"]))
+    return list(dict.fromkeys([*(found["id"] for found in _MENTION.finditer(markdown) if found["id"]), *bare]))
+
+
+def like_ids(markdown: str) -> list[str]:
+    """All that may be an id in ``markdown``: it is one if somebody has it."""
+    return list(dict.fromkeys([*ids_in(markdown), *(found["id"] for found in _BARE.finditer(markdown))]))
 
 
 def _spoken(found: re.Match[str], names: Mapping[str, str]) -> str:
-    kind, label = found["kind"], (found["label"] or "").lstrip("@#")
+    kind, label = found["kind"], label_of((found["label"] or "").lstrip("@#"))
     if kind:
-        return f"{kind}{label or names.get(found['id']) or _NOBODY[kind]}"
+        return f"{kind}{names.get(found['id']) or label or unnamed(found['id'])}"
     if found["all"] == "date":
         return label
-    return f"@{label or ('group' if found['all'] == 'subteam' else found['all'])}"
+    return f"@{label or (unnamed(found['of'] or 'S') if found['all'] == 'subteam' else found['all'])}"
+
+
+def _anywhere(found: re.Match[str], names: Mapping[str, str]) -> str:
+    if found["code"]:
+        return _BARE.sub(lambda each: _named(each, names), found["code"])
+    if found["address"]:
+        return found[0]
+    is_person = found["id"] not in names and _PERSON.fullmatch(found["id"])
+    return f"{found['sign']}{unnamed(found['id'])}" if is_person else _named(found, names)
+
+
+def _named(found: re.Match[str], names: Mapping[str, str]) -> str:
+    name = names.get(found["id"])
+    if not name:
+        return found[0]
+    sign = found["sign"] or ("#" if found["id"][0] in "CG" else "")
+    return sign + name.replace("`", "'")

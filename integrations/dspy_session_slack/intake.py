@@ -15,11 +15,9 @@ from dspy_session_chat.inbound import Addressed
 from dspy_session_chat.platform import Receive
 from dspy_session_slack.address import Ignored, address, author_id, is_from_bot
 from dspy_session_slack.changes import CHANGED, DELETED, Change, change_of, translate_change
-from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id, thread_ts
-from dspy_session_slack.plaintext import mentions
+from dspy_session_slack.key import conversation_key, inner_event, message_id, thread_ts
 from dspy_session_slack.reactions import ADDED, REMOVED, reaction_of
-from dspy_session_slack.translate import place_of, translate
-from dspy_session_slack.viewing import viewed
+from dspy_session_slack.translate import named_in, place_of, told_name, translate
 from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -38,13 +36,15 @@ class Intake:
     Args:
         workspace: Where.
         receive: Takes an event over.
+        by_name: Whether the bot behaves otherwise in channels of some names: then those names have to be known.
     """
 
-    def __init__(self, workspace: Workspace, receive: Receive) -> None:
+    def __init__(self, workspace: Workspace, receive: Receive, *, by_name: bool = False) -> None:
         self._bot = workspace.bot
         self._threads = workspace.threads
         self._directory = workspace.directory
         self._receive = receive
+        self._by_name = by_name
         self._taken: LRUCache[str, None] = LRUCache(REMEMBERED)
         self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -68,8 +68,10 @@ class Intake:
         addressed = address(event, self._bot)
         if isinstance(addressed, Ignored):
             return addressed
+        if name := told_name(event):
+            self._directory.learn(author_id(event), name)
         if addressed == "ambient":
-            await self._receive(translate(body, addressed, self._bot, self._directory.known(self._named(event))))
+            await self._receive(translate(body, addressed, self._bot, await self._overheard(event)))
             return None
         # Looking names and threads up takes time, and the next message of the conversation may need none of it.
         async with self._queue(str(conversation_key(body, workspace=self._bot.team_id))):
@@ -82,11 +84,11 @@ class Intake:
         if this in self._taken:
             return
         if addressed == "thread" and not await self._threads.includes(event, self._bot):
-            await self._receive(translate(body, "ambient", self._bot, self._directory.known(self._named(event))))
+            await self._receive(translate(body, "ambient", self._bot, await self._overheard(event)))
             return
         if addressed == "mention" and not is_from_bot(event):
             self._threads.join(channel, thread_ts(event) or ts)
-        names = await self._directory.names(self._named(event))
+        names = await self._directory.names(named_in(event, self._bot))
         await self._receive(translate(body, addressed, self._bot, names))
         self._taken[this] = None
 
@@ -104,7 +106,7 @@ class Intake:
             return change
         key, _ = place_of(change.message, self._bot)
         async with self._queue(str(key)):
-            named = self._named(change.message)
+            named = named_in(change.message, self._bot)
             ask = not change.gone and self._is_followed(change)
             names = await self._directory.names(named) if ask else self._directory.known(named)
             await self._hand_over(translate_change(change, self._bot, names))
@@ -126,11 +128,8 @@ class Intake:
     def _queue(self, key: str) -> asyncio.Lock:
         return self._queues.setdefault(key, asyncio.Lock())
 
-    def _named(self, message: Mapping[str, Any]) -> list[str]:
-        """The ids in a message that people know by name, the ones that matter most first."""
-        mentioned = [user for user in mentions(message.get("text") or "") if user != self._bot.user_id]
-        author = author_id(message)
-        # Slack tells the name of a bot with what it says, and of an integration there is no user to ask for.
-        authors = [author] if author and not is_from_bot(message) else []
-        channel = viewed(message) if is_dm(message) else message["channel"]
-        return [*authors, *([channel] if channel else []), *mentioned]
+    async def _overheard(self, message: Mapping[str, Any]) -> dict[str, str]:
+        """What is known of the names in a message that is said among people."""
+        if self._by_name:
+            await self._directory.names([message["channel"]])
+        return self._directory.known(named_in(message, self._bot))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +14,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_chat.action import Event
 from dspy_session_chat.platform import Said
-from dspy_session_slack.address import WRITTEN, BotUser, author_id, is_from_bot, is_id, is_time
+from dspy_session_slack.address import WRITTEN, BotUser, author_id, is_id, is_time
 from dspy_session_slack.directory import Directory
 from dspy_session_slack.key import place_of_message
-from dspy_session_slack.plaintext import mentions
 from dspy_session_slack.refusals import error_code
-from dspy_session_slack.translate import author_of, text_of
+from dspy_session_slack.translate import author_of, named_in, text_of
 
 _log = logging.getLogger(__name__)
 
@@ -58,9 +58,8 @@ class LookingBack:
             _log.warning("What was said before in %s cannot be had: %s", channel, error_code(error))
             return []
         written = [message for message in messages if _is_written(message)][-most:]
-        people = [author_id(message) for message in written if not is_from_bot(message)]
-        mentioned = [user for message in written for user in mentions(message.get("text") or "")]
-        names = await self._directory.names([*people, *mentioned])
+        named = [named_in({**message, "channel": channel}, bot) for message in reversed(written)]
+        names = await self._directory.names(itertools.chain(*named), at_leisure=True)
         return [
             Said(author_of(message, bot, names), text_of(message, bot, names), ours=bot.wrote(message))
             for message in written

@@ -19,10 +19,10 @@ from dspy_session_chat.inbound import Author
 from dspy_session_chat.platform import Receive
 from dspy_session_slack.address import is_id
 from dspy_session_slack.asking import NotAskedError, Question, asked
-from dspy_session_slack.harmless import ids_in, read_out
+from dspy_session_slack.harmless import read_out
 from dspy_session_slack.interactions import PATIENCE
 from dspy_session_slack.key import PLATFORM, is_dm
-from dspy_session_slack.plaintext import mentions
+from dspy_session_slack.plaintext import channels, mentions
 from dspy_session_slack.presses import SUBMITTED
 from dspy_session_slack.refusals import error_code
 from dspy_session_slack.responding import RESPOND, respond
@@ -31,6 +31,8 @@ from dspy_session_slack.shortcut import asked as asked_about
 from dspy_session_slack.slash import Ask, Given, Remark, given, is_ours, meant
 from dspy_session_slack.split import to_messages
 from dspy_session_slack.told import Told
+from dspy_session_slack.translate import named_in
+from dspy_session_slack.unnamed import unnamed
 from dspy_session_slack.visits import Later
 from dspy_session_slack.workspace import Workspace
 
@@ -96,18 +98,18 @@ class Orders:
         if isinstance(wanted, Remark):
             self._tell(command.respond, wanted.text)
             return
-        author = self._author(command.user, command.handle)
+        author, text = self._author(command.user, command.handle), await self._plain(wanted.text)
         channel_name = self._name(command.channel, body.get("channel_name"))
         if isinstance(wanted, Ask):
             await self._ask(
                 Question(
-                    *(command.channel, None, author, self._plain(wanted.text)),
+                    *(command.channel, None, author, text),
                     channel_name=channel_name,
                     respond=command.respond,
                 )
             )
             return
-        await self._receive(self._action(command, author, replace(wanted, text=self._plain(wanted.text)), channel_name))
+        await self._receive(self._action(command, author, replace(wanted, text=text), channel_name))
 
     def _action(self, command: Given, author: Author, wanted: Command, channel_name: str) -> Action:
         return Action(
@@ -122,13 +124,11 @@ class Orders:
         )
 
     async def _shortcut(self, body: Mapping[str, Any]) -> bool:
-        message = body.get("message")
-        text = message.get("text") if isinstance(message, Mapping) else None
-        ids = [*mentions(text)] if isinstance(text, str) else []
-        author = message.get("user") if isinstance(message, Mapping) else None
-        found = about(body, self._bot, self._directory.known([*ids, *([author] if is_id(author) else [])]))
-        if found is None:
+        if about(body, self._bot, {}) is None:
             return False
+        names = await self._directory.names(named_in(body["message"], self._bot))
+        found = about(body, self._bot, names)
+        assert found is not None
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._workspace.client.views_open(trigger_id=str(body.get("trigger_id") or ""), view=modal(found))
@@ -164,12 +164,14 @@ class Orders:
             return
         await self._receive(inbound)
 
-    def _plain(self, text: str) -> str:
+    async def _plain(self, text: str) -> str:
         """What was written after a command; where the app's settings ask for that, Slack marks mentions in it."""
-        return html.unescape(read_out(text, self._directory.known(ids_in(text))))
+        return html.unescape(read_out(text, await self._directory.names([*mentions(text), *channels(text)])))
 
     def _author(self, user: str, handle: object) -> Author:
-        name = self._directory.known([user]).get(user) or (handle if isinstance(handle, str) and handle else user)
+        name = self._directory.known([user]).get(user) or (
+            handle if isinstance(handle, str) and handle else unnamed(user)
+        )
         return Author(user, name, workspace=self._bot.team_id)
 
     def _name(self, channel: str, told: object) -> str:

@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from dspy_session_slack.unnamed import label_of, unnamed
 
 _MARKUP = re.compile(r"<([^<>]*)>")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
+_CHANNEL = re.compile(r"<#([CG][A-Z0-9]+)\|?>")
 _GROUP = re.compile(r"<!(?:subteam\^|here|channel|everyone)[^<>]*>")
 
 
 def mentions(text: str) -> list[str]:
     """The ids of the users that ``text`` mentions, in order, each once."""
     return list(dict.fromkeys(_USER.findall(text)))
+
+
+def channels(text: str) -> list[str]:
+    """The ids of the channels in ``text`` whose names Slack does not tell there, in order, each once."""
+    return list(dict.fromkeys(_CHANNEL.findall(text)))
 
 
 def addresses(text: str) -> bool:
@@ -37,7 +46,7 @@ def without_address(text: str, user_id: str) -> str:
 
 
 def plain_text(text: str, names: Mapping[str, str]) -> str:
-    """``text`` with Slack's markup read out.
+    """``text`` with Slack's markup read out; no id that stands in it is shown.
 
     Args:
         text: A message's text as an event carries it.
@@ -52,13 +61,11 @@ def plain_text(text: str, names: Mapping[str, str]) -> str:
 
 def _read_out(markup: str, names: Mapping[str, str]) -> str:
     target, _, label = markup.partition("|")
-    match target[:1]:
-        case "@":
-            return f"@{names.get(target[1:]) or label or target[1:]}"
-        case "#":
-            return f"#{names.get(target[1:]) or label or target[1:]}"
-        case "!":
-            return _read_special(target[1:], label)
+    sign, each = target[:1], target[1:]
+    if sign in ("@", "#"):
+        return f"{sign}{names.get(each) or label_of(label).removeprefix(sign) or unnamed(each)}"
+    if sign == "!":
+        return _read_special(each, label, names)
     address = target.removeprefix("mailto:")
     # Slack makes a link of every address that is typed: "example.com" arrives as <http://example.com|example.com>.
     if not label or label in (target, address, re.sub(r"\Ahttps?://", "", target)):
@@ -66,10 +73,19 @@ def _read_out(markup: str, names: Mapping[str, str]) -> str:
     return f"[{label}]({target})"
 
 
-def _read_special(target: str, label: str) -> str:
-    kind = target.partition("^")[0]
+def _read_special(target: str, label: str, names: Mapping[str, str]) -> str:
+    kind, _, rest = target.partition("^")
+    label = label_of(label)
     if kind == "date":
-        return label or target
+        return label or _moment(rest.partition("^")[0])
     if kind == "subteam":
-        return f"@{label.removeprefix('@') or 'group'}"
-    return f"@{label.removeprefix('@') or kind}"
+        return f"@{names.get(rest) or label.removeprefix('@') or unnamed(rest)}"
+    return f"@{label.removeprefix('@') or label_of(kind) or unnamed(kind)}"
+
+
+def _moment(seconds: str) -> str:
+    """A time for which there are no other words."""
+    try:
+        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return "some time"

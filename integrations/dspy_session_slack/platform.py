@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat.action import Event
-from dspy_session_chat.inbound import Attachment
+from dspy_session_chat.inbound import Attachment, Inbound
 from dspy_session_chat.platform import Growing, Named, Opened, Post, Posted, Receive, ReplyStream, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.access import Access
@@ -26,7 +26,7 @@ from dspy_session_chat.shown import EditedStream
 from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.bolt_app import BoltApp, Take, own_app
 from dspy_session_slack.entrance import Entrance
-from dspy_session_slack.harmless import harmless, ids_in
+from dspy_session_slack.harmless import harmless, like_ids
 from dspy_session_slack.home import Home
 from dspy_session_slack.installing import Installing
 from dspy_session_slack.key import PLATFORM
@@ -45,6 +45,7 @@ from dspy_session_slack.streaming import SlackStream
 from dspy_session_slack.streams import Streams, checked_streams
 from dspy_session_slack.told import Told
 from dspy_session_slack.transports import Asked, app_token_of
+from dspy_session_slack.unnamed import renamed, unnamed_in
 from dspy_session_slack.web_client import keeping_connections, web_client
 from dspy_session_slack.workspace import Workspace
 from dspy_session_slack.workspaces import OneWorkspace, Workspaces
@@ -266,12 +267,23 @@ class Slack:
     def _stream(self, workspace: Workspace, growing: Growing) -> SlackStream | EditedStream:
         edits, known = Edits(self, workspace.streams.pace, self._change), workspace.directory.known
         if workspace.streams.suit(growing, self._streams):
-            return SlackStream(edits, workspace.streams, growing, lambda text: harmless(text, known(ids_in(text))))
+            return SlackStream(edits, workspace.streams, growing, lambda text: harmless(text, known(like_ids(text))))
         return EditedStream.of(edits, growing)
 
     async def _change(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button]) -> None:
         async with self._at(inbound) as workspace:
             await workspace.posting.edit(message_id, part, buttons, waits=False)
+
+    async def named(self, message: Inbound) -> Inbound:
+        """A message with the names that Slack did not tell in time when it came, as far as it tells them now."""
+        ids = unnamed_in(message)
+        if not ids:
+            return message
+        try:
+            workspace = await self._workspace(message)
+        except PlatformError:  # it is told when the answer is posted
+            return message
+        return renamed(message, await workspace.directory.names(ids, at_leisure=True))
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import ClientError
@@ -18,7 +18,8 @@ from dspy_session_chat.markup.overflow import FILE_NAME, NOTICE
 from dspy_session_chat.platform import Post, Posted, PostedInPartError, RefusedInPartError
 from dspy_session_chat.reply import Button, ReplyFile
 from dspy_session_slack.answer import answer_parts
-from dspy_session_slack.harmless import ids_in
+from dspy_session_slack.directory import Directory
+from dspy_session_slack.harmless import ids_in, like_ids
 from dspy_session_slack.key import is_dm, message_id, place_of_message
 from dspy_session_slack.refusals import TooLongError, error_code, refusal_to_post
 from dspy_session_slack.responding import RESPONSES, address_of, respond
@@ -49,18 +50,13 @@ class Posting:
     Args:
         client: Calls Slack.
         threads: Hears in which threads the bot has written.
-        names: What people call users and channels, by id, as far as that is known.
+        directory: What people call users and channels: nothing that is said shows an id.
     """
 
-    def __init__(
-        self,
-        client: AsyncWebClient,
-        threads: Threads,
-        names: Callable[[Iterable[str]], Mapping[str, str]] = lambda _: {},
-    ) -> None:
+    def __init__(self, client: AsyncWebClient, threads: Threads, directory: Directory) -> None:
         self._client = client
         self._threads = threads
-        self._names = names
+        self._directory = directory
         self._lacks: set[str] = set()  # types of blocks that Slack does not know there
 
     async def post(self, post: Post) -> Posted:
@@ -221,7 +217,7 @@ class Posting:
         for number, text in enumerate(texts[:RESPONSES] if address else ()):
             buttons = post.reply.buttons if number == len(texts) - 1 else ()
             # Slack takes fewer kinds of blocks there, and tells less of what it does not.
-            saying = next(each for each in sayings(text, buttons, self._names(ids_in(text)), (MARKDOWN,)))
+            saying = next(each for each in sayings(text, buttons, await self._names(text), (MARKDOWN,)))
             if not await respond(self._client, address, saying.text, saying.blocks):
                 return number
         return min(len(texts), RESPONSES) if address else 0
@@ -235,7 +231,7 @@ class Posting:
     ) -> AsyncSlackResponse:
         """Call one of Slack's methods that say something, in the best way that Slack takes."""
         refusal: SlackApiError | None = None
-        for saying in sayings(part, buttons, self._names(ids_in(part)), self._lacks):
+        for saying in sayings(part, buttons, await self._names(part), self._lacks):
             try:
                 # No blocks have to be said to be none: an edit would leave those that are there.
                 return await say(text=saying.text, blocks=saying.blocks, **HARMLESS, **where)
@@ -247,6 +243,10 @@ class Posting:
                 refusal = error
         assert refusal is not None
         raise refusal
+
+    async def _names(self, markdown: str) -> Mapping[str, str]:
+        await self._directory.names(ids_in(markdown))
+        return self._directory.known(like_ids(markdown))
 
 
 def _place(inbound: Event) -> tuple[str, str | None]:

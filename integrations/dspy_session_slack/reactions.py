@@ -12,6 +12,7 @@ from dspy_session_slack.address import BotUser, Ignored, is_id, is_time
 from dspy_session_slack.emoji import emoji_of
 from dspy_session_slack.key import PLATFORM, is_dm, message_id
 from dspy_session_slack.translate import moment
+from dspy_session_slack.unnamed import unnamed
 
 ADDED, REMOVED = "reaction_added", "reaction_removed"
 
@@ -23,7 +24,7 @@ def reaction_of(event: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]
         event: A ``reaction_added`` or ``reaction_removed``. Whether the message is ours it says in most cases; where it
             does not, the bot knows its own.
         bot: Who is listening.
-        names: What people call whoever reacted, by id; an id without a name stays.
+        names: What people call whoever reacted, by id.
     """
     item, user, name, at = event.get("item"), event.get("user"), event.get("reaction"), event.get("event_ts")
     if not (isinstance(item, Mapping) and is_id(user) and isinstance(name, str) and name and is_time(at)):
@@ -40,7 +41,7 @@ def reaction_of(event: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]
         key=ConversationKey(PLATFORM, bot.team_id, channel),
         # An event that comes again has the time that it had.
         event_id=f"{event['type']}:{message}:{user}:{name}:{at}",
-        author=Author(id=user, name=names.get(user) or user, workspace=bot.team_id),
+        author=Author(id=user, name=names.get(user) or unnamed(user), workspace=bot.team_id),
         sent_at=moment(at),
         deed=Reaction(emoji_of(name), message, added=event["type"] == ADDED),
         reply_to=bot.home.marked({"channel": channel}),

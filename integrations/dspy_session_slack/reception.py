@@ -95,7 +95,7 @@ class Reception:
         if known is not None and known[0] is workspace:
             return known[1]
         made = Counters(
-            Intake(workspace, self._receive),
+            Intake(workspace, self._receive, by_name=bool(self._told.manners.channels)),
             Interactions(workspace, self._receive),
             Orders(workspace, self._receive, self._told, self._later, shared=self._shared),
             Visits(workspace, self._receive, self._told.assistant, self._later),

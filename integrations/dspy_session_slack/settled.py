@@ -9,8 +9,8 @@ from itertools import takewhile
 from dspy_session_chat.markup.fences import code_blocks
 from dspy_session_chat.markup.unfinished import finished
 
-_WORD = re.compile(r"(?<!\S)\S*[]<>@()\[:/|#!\\&]\S*\Z")
-"""A last word that may still become more than a word."""
+_WORD = re.compile(r"(?<!\S)\S*[]<>@()\[:/|#!\\&]\S*\Z|(?<![\w-])[UWBCG][A-Z0-9]*\Z")
+"""A last word that may still become more than a word: a mention, a link, somebody's id."""
 
 
 def settled(text: str, polish: Callable[[str], str]) -> str:

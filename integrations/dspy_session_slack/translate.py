@@ -11,7 +11,8 @@ from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
 from dspy_session_slack.address import BotUser, author_id, is_from_bot
 from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id
-from dspy_session_slack.plaintext import addresses, mentions, plain_text, without_address
+from dspy_session_slack.plaintext import addresses, channels, mentions, plain_text, without_address
+from dspy_session_slack.unnamed import SLACKBOT, marked, unnamed
 from dspy_session_slack.viewing import viewed
 
 
@@ -22,13 +23,14 @@ def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names
         body: The Events API body of a message that ``address`` did not find to be ignored.
         addressed: How it reaches the bot.
         bot: Who is listening.
-        names: What people call the author, the channel and whoever is mentioned, by id; an id without a name stays.
+        names: What people call the author, the channel and whoever is mentioned, by id; who has no name there may get
+            one later.
     """
     event = inner_event(body)
     channel, ts = event["channel"], event["ts"]
     text = event.get("text") or ""
     key, reply_to = place_of(event, bot)
-    return Inbound(
+    said = Inbound(
         key=key,
         event_id=message_id(channel, ts),
         author=author_of(event, bot, names),
@@ -41,6 +43,19 @@ def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names
         mentions_others=addressed != "mention" and bot.user_id not in mentions(text) and addresses(text),
         viewing=names.get(viewed(event), ""),
     )
+    return marked(said, named_in(event, bot), names, viewed(event))
+
+
+def named_in(message: Mapping[str, Any], bot: BotUser) -> list[str]:
+    """The ids in a message that people know by name, the ones that matter most first.
+
+    Slack tells the name of a bot with what it says, in most cases, and that of a person from another organisation.
+    """
+    text, author = message.get("text") or "", author_id(message)
+    authors = [author] if author and not told_name(message) and not bot.wrote(message) else []
+    channel = viewed(message) if is_dm(message) else message.get("channel")
+    mentioned = [user for user in mentions(text) if user not in (bot.user_id, SLACKBOT)]
+    return list(dict.fromkeys([*authors, *([channel] if channel else []), *mentioned, *channels(text)]))
 
 
 def place_of(message: Mapping[str, Any], bot: BotUser) -> tuple[ConversationKey, dict[str, Any]]:
@@ -60,11 +75,11 @@ def place_of(message: Mapping[str, Any], bot: BotUser) -> tuple[ConversationKey,
 def author_of(message: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> Author:
     """Who wrote a message."""
     author = author_id(message)
-    from_bot = is_from_bot(message)
+    ours = bot.name if bot.wrote(message) else ""
     return Author(
         id=author,
-        name=names.get(author) or (_bots_name(message) if from_bot else "") or author,
-        is_bot=from_bot,
+        name=ours or names.get(author) or told_name(message) or unnamed(author),
+        is_bot=is_from_bot(message),
         workspace=bot.team_id,
     )
 
@@ -89,7 +104,7 @@ def attachments_of(message: Mapping[str, Any], bot: BotUser) -> Iterator[Attachm
             url := file.get("url_private_download") or file.get("url_private"), str
         ):
             yield Attachment(
-                name=str(file.get("name") or file.get("id") or "file"),
+                name=str(file.get("name") or file.get("title") or "file"),
                 media_type=str(file.get("mimetype") or ""),
                 size=size if isinstance(size := file.get("size"), int) else 0,
                 url=url,
@@ -97,8 +112,16 @@ def attachments_of(message: Mapping[str, Any], bot: BotUser) -> Iterator[Attachm
             )
 
 
-def _bots_name(message: Mapping[str, Any]) -> str:
-    """What a bot calls itself: an event names its user, if it has any, by id alone."""
-    profile = message.get("bot_profile")
-    name = message.get("username") or (profile.get("name") if isinstance(profile, Mapping) else None)
-    return name if isinstance(name, str) else ""
+def told_name(message: Mapping[str, Any]) -> str:
+    """What Slack says with a message that its author is called; empty in most cases."""
+    if author_id(message) == SLACKBOT:
+        return unnamed(SLACKBOT)
+    who = _part(message, "user_profile")
+    told = (who.get(name) for name in ("display_name", "real_name", "name"))
+    names = (message.get("username"), _part(message, "bot_profile").get("name")) if is_from_bot(message) else told
+    return next((name for name in names if isinstance(name, str) and name.strip()), "")
+
+
+def _part(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = message.get(name)
+    return part if isinstance(part, Mapping) else {}

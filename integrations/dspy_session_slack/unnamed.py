@@ -79,16 +79,16 @@ def renamed(message: Inbound, names: Mapping[str, str]) -> Inbound:
         message: One that was ``marked``; what it says may be another thing since.
         names: What people and channels are called, by id.
     """
-    text, found = message.text, {each: names[each] for each in unnamed_in(message) if names.get(each)}
-    for each, name in found.items():
-        text = re.sub(rf"\b{re.escape(unnamed(each))}\b", lambda _, name=name: name, text)  # type: ignore[misc]
-    mark = message.reply_to.get(UNNAMED)
-    viewing = mark.get(_VIEWING) if isinstance(mark, Mapping) else None
+    found = {each: names[each] for each in unnamed_in(message) if names.get(each)}
+    if not found:
+        return message
+    words = {unnamed(each): name for each, name in found.items()}
+    viewing = message.reply_to[UNNAMED].get(_VIEWING)
+    channel_name = "" if message.addressed == "direct" else found.get(message.where.channel, "")
     return replace(
         message,
-        text=text,
+        text=re.sub("|".join(words), lambda word: words[word[0]], message.text),
         author=replace(message.author, name=found.get(message.author.id) or message.author.name),
-        channel_name=message.channel_name
-        or ("" if message.addressed == "direct" else found.get(message.key.channel, "")),
+        channel_name=message.channel_name or channel_name,
         viewing=message.viewing or found.get(str(viewing), ""),
     )

@@ -22,6 +22,7 @@ from dspy_session_slack.address import is_id, is_time
 from dspy_session_slack.assistant import Assistant, Opening
 from dspy_session_slack.key import inner_event, is_dm, message_id
 from dspy_session_slack.translate import place_of
+from dspy_session_slack.unnamed import unnamed
 from dspy_session_slack.viewing import channel_in, with_context
 from dspy_session_slack.workspace import Workspace
 
@@ -122,7 +123,7 @@ class Visits:
             return
         bot, place = self._workspace.bot, {"channel": channel, "ts": thread, "thread_ts": thread}
         key, reply_to = place_of(place, bot)
-        name = self._workspace.directory.known([user]).get(user) or user
+        name = self._workspace.directory.known([user]).get(user) or unnamed(user)
         await self._receive(
             Action(
                 key=key,

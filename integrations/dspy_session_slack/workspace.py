@@ -53,7 +53,7 @@ class Workspace:
             client=client,
             threads=threads,
             directory=directory,
-            posting=Posting(client, threads, directory.known),
+            posting=Posting(client, threads, directory),
             looking_back=LookingBack(client, directory),
             downloader=downloader(client),
             panel=Panel(client, threads_dms=bot.threads_dms),

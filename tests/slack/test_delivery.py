@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session_chat.inbound import Inbound
 from dspy_session_slack import Slack
+from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack, cut, held, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running
 
@@ -147,7 +148,7 @@ async def test_names_that_take_too_long_are_done_without(slack: FakeSlack):
         await slack.next_post()
         never.set()
 
-    assert echo.received[0].author.name == ANN
+    assert echo.received[0].author.name == unnamed(ANN)
 
 
 async def test_a_refresh_loses_nothing_and_doubles_nothing(slack: FakeSlack):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session_slack.plaintext import mentions, plain_text, without_address
+from dspy_session_slack.unnamed import unnamed
 
 
 @pytest.mark.parametrize(
@@ -12,11 +13,13 @@ from dspy_session_slack.plaintext import mentions, plain_text, without_address
     [
         ("a &amp; b &lt;c&gt; d", "a & b <c> d"),
         ("&amp;lt;", "&lt;"),
-        ("<@U1> and <@U2|ben>, and <@U3>", "@Ann and @ben, and @U3"),
+        ("<@U1> and <@U2|ben>, and <@U3>", f"@Ann and @ben, and @{unnamed('U3')}"),
         ("in <#C1> or <#C2|random>", "in #general or #random"),
         ("<!here> <!channel> <!everyone|everyone>", "@here @channel @everyone"),
-        ("<!subteam^S1|@ops> <!subteam^S2>", "@ops @group"),
+        ("<!subteam^S0|@ops> <!subteam^S1>", f"@ops @{unnamed('S1')}"),
         ("<!date^1392734382^{date}|Feb 18>", "Feb 18"),
+        ("<!date^1392734382^{date}>, <!date^x>", "2014-02-18 14:39 UTC, some time"),
+        ("<@U0ANN1234|U0ANN1234>", f"@{unnamed('U0ANN1234')}"),
         ("<https://example.com/a?b=1&amp;c=2>", "https://example.com/a?b=1&c=2"),
         ("<http://example.com|example.com>", "example.com"),
         ("<https://example.com|https://example.com>", "https://example.com"),

@@ -35,7 +35,7 @@ async def test_what_a_model_writes_pings_nobody_and_fetches_nothing(slack: FakeS
     assert posted.pings == []
     assert not posted.unfurls
     assert slack.pinged == []
-    assert "@\u200bchannel @somebody @\u200bhere @\u200bgroup" in posted.text
+    assert "@\u200bchannel @Ann @\u200bhere @\u200bgroup" in posted.text
 
 
 async def test_hostile_text_that_came_in_goes_out_harmless(slack: FakeSlack):

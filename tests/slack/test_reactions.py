@@ -15,6 +15,7 @@ from dspy_session_chat.inbound import Author
 from dspy_session_slack.address import Ignored
 from dspy_session_slack.emoji import emoji_of
 from dspy_session_slack.reactions import reaction_of
+from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack
 from tests.slack.payloads import BOT, REACTION
 from tests.slack.talk import ANN, BEN, GENERAL, MENTION, echoing
@@ -97,7 +98,7 @@ async def test_they_come_with_the_id_of_the_post_and_again_under_the_same_id(sla
     assert [(action.author.name, action.deed) for action in echo.actions] == [
         ("Ann", Reaction("👍", message)),
         ("Ann", Reaction("👍", message, added=False)),
-        (BEN, Reaction("🎉", message)),
+        (unnamed(BEN), Reaction("🎉", message)),
     ]
     assert len({action.event_id for action in echo.actions}) == 3
 

@@ -13,6 +13,7 @@ from dspy_session_chat.reply import Button, Reply
 from dspy_session_slack.harmless import harmless
 from dspy_session_slack.saying import LIMIT, Saying, parts, sayings, unsupported
 from dspy_session_slack.tables import shaped
+from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack, refused
 from tests.loopback.slack.blocks import check_blocks, words_of
 from tests.loopback.slack.chat import pings
@@ -59,8 +60,8 @@ def test_harmless_once_is_harmless_for_good(text: str):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<@U0ANN> and <@U0BEN|ben> in <#C1>", "@Ann and @ben in #channel"),
-        ("<!subteam^S1|@team> <!subteam^S1> <!date^1^{date}|today>", "@team @_group today"),
+        ("<@U0ANN> and <@U0BEN|ben> in <#C1>", f"@Ann and @ben in #{unnamed('C1')}"),
+        ("<!subteam^S1|@team> <!subteam^S1> <!date^1^{date}|today>", f"@team @_{unnamed('S1')} today"),
         ("a@here.example and @here", "a@here.example and @_here"),
         ("<@U0AN", "<_@U0AN"),
         ("<!-- no --> <!DOCTYPE html> 1 < 2", "<!-- no --> <!DOCTYPE html> 1 < 2"),

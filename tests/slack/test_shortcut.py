@@ -28,11 +28,11 @@ async def test_a_question_about_a_message_is_answered_in_its_thread(slack: FakeS
         question, answer = await slack.next_post(), await slack.next_post()
         await slack.settled()
 
-    assert view["blocks"][0]["text"]["text"] == "*U0BEN* wrote:\n> The *bell* is @channel &lt;broken&gt;."
+    assert view["blocks"][0]["text"]["text"] == "*Ben* wrote:\n> The *bell* is @channel &lt;broken&gt;."
     assert question.text == "*ann* asks:\n> How do I mend it?"
     assert {question.thread_ts, answer.thread_ts} == {message["ts"]}
     (inbound,) = echo.received
-    assert inbound.text == "How do I mend it?\n\nAbout this message by U0BEN:\n> The *bell* is @channel <broken>."
+    assert inbound.text == "How do I mend it?\n\nAbout this message by Ben:\n> The *bell* is @channel <broken>."
     assert str(inbound.key) == f"slack:T0LOOPBACK:{GENERAL}:{message['ts']}"
     assert delivery.acked.is_set()
 

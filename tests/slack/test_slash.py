@@ -129,12 +129,12 @@ async def test_a_question_is_said_in_the_channel_and_answered_in_its_thread(slac
         question, answer = await slack.next_post(), await slack.next_post()
         await slack.settled()
 
-    assert question.text == "*ann* asks:\n> are &lt;you&gt; there, @ben?\n> @channel"
+    assert question.text == "*ann* asks:\n> are &lt;you&gt; there, @Ben?\n> @channel"
     assert (question.pings, question.unfurls, question.thread_ts) == ([], False, None)
     assert (answer.thread_ts, answer.channel) == (question.ts, GENERAL)
     (inbound,) = echo.received
     assert (inbound.text, inbound.addressed, inbound.channel_name) == (
-        *("are <you> there, @ben?\n@channel", "mention"),
+        *("are <you> there, @Ben?\n@channel", "mention"),
         "general",
     )
     assert str(inbound.key) == f"slack:T0LOOPBACK:{GENERAL}:{question.ts}"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dspy_session_chat.inbound import Attachment
+from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, OTHER_BOT, SECRET, echoing
 
@@ -91,7 +92,10 @@ async def test_what_is_overheard_costs_no_call(slack: FakeSlack):
         await slack.settled()
 
     assert len(echo.overheard) == 40
-    assert {(each.author.name, each.author.is_bot) for each in echo.overheard} == {(ANN, False), ("Ticker", True)}
+    assert {(each.author.name, each.author.is_bot) for each in echo.overheard} == {
+        (unnamed(ANN), False),
+        ("Ticker", True),
+    }
     assert len(slack.calls) == before
 
 
@@ -156,13 +160,13 @@ async def test_names_stand_for_ids_and_are_asked_for_once(slack: FakeSlack):
     assert len(slack.called("conversations.info")) == 1
 
 
-async def test_without_the_scopes_for_names_ids_do():
+async def test_without_the_scopes_for_names_words_do():
     async with FakeSlack(bot_scopes={"chat:write", "app_mentions:read"}) as slack, echoing(slack) as echo:
         for _ in range(2):
             await slack.say(f"{MENTION} hello", channel=GENERAL, user=ANN)
             await slack.next_post()
 
-    assert [(inbound.author.name, inbound.channel_name) for inbound in echo.received] == [(ANN, "")] * 2
+    assert [(inbound.author.name, inbound.channel_name) for inbound in echo.received] == [(unnamed(ANN), "")] * 2
     assert len(slack.called("users.info")) == 1
 
 

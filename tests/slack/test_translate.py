@@ -10,6 +10,7 @@ import pytest
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
 from dspy_session_slack.translate import translate
+from dspy_session_slack.unnamed import unnamed
 from tests.slack.payloads import (
     BOT,
     CLASSIC_BOT,
@@ -67,10 +68,14 @@ def test_files_come_along_unless_there_is_nothing_to_fetch():
     )
 
 
-def test_whoever_has_no_name_keeps_the_id():
+def test_whoever_has_no_name_gets_a_word():
     inbound = translate(body(message("<@U00BOT> ask <@U00BEN>")), "mention", BOT, {})
 
-    assert (inbound.author.name, inbound.text, inbound.channel_name) == ("U00ANN", "ask @U00BEN", "")
+    assert (inbound.author.name, inbound.text, inbound.channel_name) == (
+        unnamed("U00ANN"),
+        f"ask @{unnamed('U00BEN')}",
+        "",
+    )
 
 
 def test_the_bot_amid_a_sentence_has_a_name():
@@ -95,9 +100,9 @@ def test_a_message_to_somebody_else_says_so(event: dict[str, Any], addressed: Ad
 @pytest.mark.parametrize(
     ("event", "author"),
     [
-        (OTHER_BOT, Author("U00CI", "U00CI", is_bot=True, workspace="T00TEAM")),
+        (OTHER_BOT, Author("U00CI", unnamed("U00CI"), is_bot=True, workspace="T00TEAM")),
         (CLASSIC_BOT, Author("B00MON", "monitor", is_bot=True, workspace="T00TEAM")),
-        (SLACKBOT, Author("USLACKBOT", "USLACKBOT", is_bot=True, workspace="T00TEAM")),
+        (SLACKBOT, Author("USLACKBOT", "Slackbot", is_bot=True, workspace="T00TEAM")),
         ({**OTHER_BOT, "bot_profile": {"name": "CI"}}, Author("U00CI", "CI", is_bot=True, workspace="T00TEAM")),
     ],
 )
