@@ -270,7 +270,8 @@ async def test_who_wants_a_new_thread_before_the_page_is_ready_gets_one(browser:
 
 
 async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(browser: str):
-    buttons = (Button("approve", "Approve", "c1", "good"), Button("deny", "Deny", "c1", "danger"))
+    deny = Button("deny", "Deny", "c1", "danger", asks="Why?", counts="when sent")
+    buttons = (Button("approve", "Approve", "c1", "good"), deny)
     open_streams = []
 
     async def does(visitor: Visitor, event: Event) -> None:
@@ -288,6 +289,15 @@ async def test_who_waits_behind_a_question_reads_that_it_has_to_be_decided(brows
         await say(tab, "And?")
         await tab.until_text(f"{SECOND} .below", "Waiting until the question above is decided")
         (asked,) = (await visitor.exchanges())[0]["asides"]
+        await tab.click(f"{FIRST} [data-action=deny]")
+        await tab.until("document.activeElement.placeholder === 'Why?'")
+        await tab.type("It rains")
+        await visitor.playground.post(Post(visitor.received[0], Reply("I am looking at the weather.")))
+        await tab.until_text(f"{FIRST} .asides", "at the weather")
+        assert await tab.run("document.activeElement.value") == "It rains"
+        assert await tab.run(f"document.querySelector('{FIRST} [data-action=deny]').hidden")
+        await tab.press("Escape")
+        await tab.until("document.activeElement.dataset.action === 'deny'")
         await visitor.playground.edit(visitor.received[0], asked["id"], "Shall I? Approved.")
         await tab.until_text(f"{SECOND} .below", "Waiting for the answer before this one")
         for stream in open_streams:

@@ -9,7 +9,13 @@ import { person } from "/static/people.js";
 export function fillAsides(place, { asides }, thread, secret) {
   const shown = secret ? [] : asides;
   place.hidden = shown.length === 0;
-  redraw(place, { shown, who: person().id }, () => shown.map((one) => asideView(one, thread)));
+  const there = new Map([...place.children].map((view) => [view.dataset.aside, view]));
+  for (const one of shown) {
+    const view = there.get(one.id) ?? place.appendChild(make("div", { class: "aside", "data-aside": one.id }));
+    there.delete(one.id);
+    redraw(view, { one, who: person().id }, () => asideView(one, thread)); // somebody may be writing in another one
+  }
+  for (const gone of there.values()) gone.remove();
 }
 
 function asideView({ id, html, beneath }, thread) {
@@ -18,5 +24,5 @@ function asideView({ id, html, beneath }, thread) {
   const buttons = make("div", { class: "buttons" });
   const asks = make("div", { class: "asks" });
   fillButtons(buttons, asks, { id, beneath, turn: "", verdicts: {} }, thread);
-  return make("div", { class: "aside" }, prose, ...beneathView(beneath).filter(Boolean), buttons, asks);
+  return [prose, ...beneathView(beneath), buttons, asks];
 }

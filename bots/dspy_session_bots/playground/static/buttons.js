@@ -38,14 +38,14 @@ function buttonView(one, asks, exchange, thread, says) {
   if (judges) view.setAttribute("aria-pressed", String(says.is === one.action));
   view.addEventListener("click", async () => {
     if (one.asks && one.counts === "when sent") {
-      ask(asks, one, thread);
+      ask(asks, one, thread, view);
       return;
     }
     const takesBack = judges && says.is === one.action;
     view.disabled = true; // pressed twice by mistake is pressed once
     if (judges) says.hope(takesBack ? "" : one.action);
     stopAsking(asks);
-    if (one.asks && !takesBack) ask(asks, one, thread);
+    if (one.asks && !takesBack) ask(asks, one, thread, view);
     try {
       await press(thread, one, "");
     } catch (error) {
@@ -59,21 +59,28 @@ function buttonView(one, asks, exchange, thread, says) {
   return view;
 }
 
+const away = new WeakMap(); // where a question is asked → the button that stands there meanwhile
+
 const press = (thread, { action, about }, text) => act(thread, { kind: "press", button: action, about, text });
 const keyOf = ({ action, about }) => `${action} ${about}`;
 
-/** Ask what a button asks. One that counts when that is sent carries its own word there, and needs no other. */
-function ask(asks, one, thread) {
+/** Ask what a button asks. One that counts when that is sent steps aside meanwhile: its word stands there. */
+function ask(asks, one, thread, view) {
   if (asks.dataset.about === keyOf(one)) {
     asks.querySelector(".reason")?.focus(); // what is written there already stays
     return;
   }
+  stopAsking(asks);
   const waits = one.counts === "when sent";
   const box = make("input", { class: "reason", maxLength: 1000, "aria-label": one.asks, placeholder: one.asks });
   const send = make("button", { type: "submit", class: "action" }, waits ? one.label : "Send");
   if (waits) send.dataset.style = one.style;
-  const leave = { type: "button", class: "action quiet", onclick: () => stopAsking(asks) };
-  const form = make("form", { class: "ask" }, box, send, make("button", leave, waits ? "Cancel" : "Skip"));
+  const leave = () => {
+    stopAsking(asks);
+    view.focus();
+  };
+  const cancel = make("button", { type: "button", class: "action quiet", onclick: leave }, waits ? "Cancel" : "Skip");
+  const form = make("form", { class: "ask" }, box, send, cancel);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = box.value.trim();
@@ -90,10 +97,12 @@ function ask(asks, one, thread) {
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();
-    stopAsking(asks);
+    leave();
   });
   asks.dataset.about = keyOf(one);
   asks.replaceChildren(form);
+  if (waits) away.set(asks, view);
+  view.hidden = waits;
   box.focus();
 }
 
@@ -104,5 +113,7 @@ function thank(asks, text) {
 
 function stopAsking(asks) {
   delete asks.dataset.about;
+  if (away.has(asks)) away.get(asks).hidden = false;
+  away.delete(asks);
   asks.replaceChildren();
 }
