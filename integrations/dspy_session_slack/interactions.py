@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
 
+from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.platform import Receive
 from dspy_session_slack.presses import PRESSED, SUBMITTED, Pressed, answered, is_answer, pressed, question
 from dspy_session_slack.refusals import error_code
@@ -31,6 +32,7 @@ class Interactions:
     Args:
         workspace: Where.
         receive: Takes a press over.
+        is_open: Whether a press may come to something: where it may not, nobody is asked for words.
         now: The time.
     """
 
@@ -38,12 +40,14 @@ class Interactions:
         self,
         workspace: Workspace,
         receive: Receive,
+        is_open: IsOpen = lambda _: True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._bot = workspace.bot
         self._client = workspace.client
         self._directory = workspace.directory
         self._receive = receive
+        self._is_open = is_open
         self._now = now
 
     async def take(self, body: Mapping[str, Any]) -> bool:
@@ -57,7 +61,7 @@ class Interactions:
             if press is None:
                 return False
             if press.button.waits:
-                if not await self._ask(press):
+                if not (self._is_open(press.action) and await self._ask(press)):
                     await self._receive(press.action)
                 return True
             # Before all else: a modal has to be opened within three seconds.
