@@ -5,20 +5,14 @@ from dspy_session_chat.approval import ask_first
 from dspy_session_chat.bot import Bot
 from dspy_session_chat.commands import Asked, BotCommand
 from dspy_session_chat.files.attachments import FileLimits
+from dspy_session_chat.growing import CanEdit, CanStream, CanType, Growing, ReplyStream, ShowsWaiting
 from dspy_session_chat.inbound import Attachment, Author, Inbound
 from dspy_session_chat.naming import CanName
+from dspy_session_chat.needs import NeedsAccess, NeedsCommands, NeedsConversations, NeedsManners
 from dspy_session_chat.platform import (
-    CanEdit,
     CanFetch,
     CanOpenThread,
     CanReadBack,
-    CanStream,
-    CanType,
-    Growing,
-    NeedsAccess,
-    NeedsCommands,
-    NeedsConversations,
-    NeedsManners,
     Opened,
     Platform,
     Post,
@@ -26,9 +20,7 @@ from dspy_session_chat.platform import (
     PostedInPartError,
     Receive,
     RefusedInPartError,
-    ReplyStream,
     Said,
-    ShowsWaiting,
 )
 from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
 from dspy_session_chat.rules.access import Access

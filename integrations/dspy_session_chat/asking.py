@@ -20,8 +20,9 @@ from dspy_session.redaction import redact
 from dspy_session.stores import Entry, Posting, Settled
 from dspy_session_chat.action import Action, Press
 from dspy_session_chat.deciding import OpenQuestion, may_decide
+from dspy_session_chat.growing import CanEdit
 from dspy_session_chat.markup.cleaning import as_text, clean_line
-from dspy_session_chat.platform import CanEdit, Post
+from dspy_session_chat.platform import Post
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.reply import LONGEST_ANSWER, Button, Reply
 from dspy_session_chat.rules.access import Access

@@ -29,17 +29,10 @@ from dspy_session_chat.files.attachments import FileLimits
 from dspy_session_chat.forms import Forms
 from dspy_session_chat.markup.outward import outward
 from dspy_session_chat.means import Means
+from dspy_session_chat.needs import NeedsAccess, NeedsCommands, NeedsConversations, NeedsManners
 from dspy_session_chat.options import check_model, check_platforms, check_rules, check_seconds, check_that_it_can_think
 from dspy_session_chat.placing import Placing
-from dspy_session_chat.platform import (
-    NeedsAccess,
-    NeedsCommands,
-    NeedsConversations,
-    NeedsManners,
-    Platform,
-    Receive,
-    by_name,
-)
+from dspy_session_chat.platform import Platform, Receive, by_name
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.ratings import SCORES, Ratings
 from dspy_session_chat.rules.access import Access

@@ -16,7 +16,8 @@ from dspy_session.errors import PlatformError, PlatformUnavailableError, Session
 from dspy_session.stores import Posting, Settled
 from dspy_session_chat.action import Event
 from dspy_session_chat.deciding import OpenQuestion
-from dspy_session_chat.platform import Platform, Post, PostedInPartError, RefusedInPartError, ShowsWaiting
+from dspy_session_chat.growing import ShowsWaiting
+from dspy_session_chat.platform import Platform, Post, PostedInPartError, RefusedInPartError
 from dspy_session_chat.reply import Reply
 from dspy_session_chat.waiting import Waiting
 

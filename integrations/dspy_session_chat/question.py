@@ -12,8 +12,8 @@ from dspy_session.conversation.changing import Spans
 from dspy_session_chat.action import Event
 from dspy_session_chat.agents import Agent
 from dspy_session_chat.asking import Asking
+from dspy_session_chat.growing import ReplyStream
 from dspy_session_chat.inbound import Inbound
-from dspy_session_chat.platform import ReplyStream
 from dspy_session_chat.waiting import Waiting
 
 

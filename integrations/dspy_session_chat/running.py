@@ -17,10 +17,10 @@ from dspy_session.status import STATUS_PROVIDER
 from dspy_session.stores import Posting
 from dspy_session_chat.asking import ASKING
 from dspy_session_chat.beside import STOP
+from dspy_session_chat.growing import CanEdit, CanStream, CanType, Growing, ReplyStream
 from dspy_session_chat.looking import LOOK_SECONDS, Looking
 from dspy_session_chat.markup.piecewise import Piecewise
 from dspy_session_chat.means import Means
-from dspy_session_chat.platform import CanEdit, CanStream, CanType, Growing, ReplyStream
 from dspy_session_chat.posting import see_that_it_is_ours
 from dspy_session_chat.question import Question, Run
 from dspy_session_chat.reply import Button

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.action import Event
+from dspy_session_chat.growing import CanEdit, Growing, MayShow, Shown
 from dspy_session_chat.markup.unfinished import finished
-from dspy_session_chat.platform import CanEdit, Growing, MayShow, Shown
 from dspy_session_chat.reply import Button
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 import discord
 
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 
 SLASH, ON_MESSAGE = 1, 3
 """Kinds of commands: one that is written, and one in the menu of a message."""

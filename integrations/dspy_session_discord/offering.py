@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import discord
 
 from dspy_session.errors import ConfigurationError
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_discord.commands import OF_A_CONVERSATION, Listed, listed
 from dspy_session_discord.key import Channel

@@ -20,7 +20,8 @@ from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.files.downloads import Downloader
 from dspy_session_chat.inbound import Attachment
-from dspy_session_chat.platform import Named, Opened, Post, Posted, PostedInPartError, Receive, RefusedInPartError, Said
+from dspy_session_chat.needs import Named
+from dspy_session_chat.platform import Opened, Post, Posted, PostedInPartError, Receive, RefusedInPartError, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_discord.budget import Budget

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dspy_session.errors import PlatformUnavailableError
 from dspy_session_chat.action import Event
-from dspy_session_chat.platform import CanEdit
+from dspy_session_chat.growing import CanEdit
 from dspy_session_chat.reply import Button
 
 _log = logging.getLogger(__name__)

@@ -17,8 +17,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session_chat.action import Event
+from dspy_session_chat.growing import Growing, ReplyStream
 from dspy_session_chat.inbound import Attachment, Inbound
-from dspy_session_chat.platform import Growing, Named, Opened, Post, Posted, Receive, ReplyStream, Said
+from dspy_session_chat.needs import Named
+from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners

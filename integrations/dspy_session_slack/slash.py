@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from dspy_session_chat.action import Command
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_slack.address import is_id
 from dspy_session_slack.key import is_dm

@@ -13,7 +13,7 @@ from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
 
 from dspy_session.errors import SessionError
-from dspy_session_chat.platform import CanEdit, Growing
+from dspy_session_chat.growing import CanEdit, Growing
 from dspy_session_chat.shown import EditedStream, disowned, ended
 from dspy_session_slack.buttons import actions
 from dspy_session_slack.key import message_id

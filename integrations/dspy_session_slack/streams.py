@@ -13,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError
-from dspy_session_chat.platform import Growing
+from dspy_session_chat.growing import Growing
 from dspy_session_slack.key import is_dm
 from dspy_session_slack.pace import Pace
 from dspy_session_slack.refusals import error_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_slack.assistant import Assistant

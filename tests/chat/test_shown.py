@@ -10,7 +10,7 @@ import pytest
 
 from dspy_session.errors import PlatformError
 from dspy_session_chat import Manners
-from dspy_session_chat.platform import CanEdit
+from dspy_session_chat.growing import CanEdit
 from dspy_session_chat.reply import Button
 from dspy_session_chat.shown import BEGUN_ANEW, EditedStream
 from dspy_session_chat.testing import ChatTester, PlainTesterPlatform, TesterPlatform

@@ -13,7 +13,7 @@ from discord.ext import commands
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat.commands import BotCommand
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 from dspy_session_discord import Discord
 from dspy_session_discord.commands import ASKS, ASKS_ABOUT, listed, same, value_in
 from tests.discord.conftest import Place

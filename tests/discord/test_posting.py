@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from dspy_session.errors import PlatformError
-from dspy_session_chat.platform import CanType, Platform
+from dspy_session_chat.growing import CanType
+from dspy_session_chat.platform import Platform
 from dspy_session_discord import Discord
 from dspy_session_discord.destination import Destination
 from tests.chat.places import saying

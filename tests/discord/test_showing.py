@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dspy_session.errors import PlatformError
-from dspy_session_chat.platform import CanEdit, Post
+from dspy_session_chat.growing import CanEdit
+from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply, ReplyFile
 from dspy_session_discord.platform import EDIT_SECONDS
 from tests.chat.places import saying

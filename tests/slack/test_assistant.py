@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat.action import Action, Command
-from dspy_session_chat.platform import CanType
+from dspy_session_chat.growing import CanType
 from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import Parrot, ScriptedModel
 from dspy_session_chat.testing.stage import Where

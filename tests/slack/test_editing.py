@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dspy_session.errors import PlatformError
-from dspy_session_chat.platform import CanEdit, Growing, Post, RefusedInPartError
+from dspy_session_chat.growing import CanEdit, Growing
+from dspy_session_chat.platform import Post, RefusedInPartError
 from dspy_session_chat.reply import Button, Reply
 from dspy_session_slack.pace import Pace
 from dspy_session_slack.platform import EDIT_SECONDS

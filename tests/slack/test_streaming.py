@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError
+from dspy_session_chat.growing import CanStream, Growing
 from dspy_session_chat.markup.outward import outward
-from dspy_session_chat.platform import CanStream, Growing, Post
+from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply
 from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import ScriptedModel

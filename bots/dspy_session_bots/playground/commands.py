@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 
 
 @dataclass(frozen=True, slots=True)

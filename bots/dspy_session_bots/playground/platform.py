@@ -29,7 +29,7 @@ from dspy_session_bots.playground.site import HOOK, Site
 from dspy_session_bots.playground.threads import Threads
 from dspy_session_chat import Action, Attachment, Button, Event, Growing, Opened, Post, Posted, Receive
 from dspy_session_chat.fields import AgentFields
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 
 NO_BOT = "the playground is not on a bot: Bot(agent, platforms=[playground], …)"
 EDIT_SECONDS = 0.1

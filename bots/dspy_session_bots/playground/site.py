@@ -20,7 +20,7 @@ from dspy_session_bots.playground.key import is_thread
 from dspy_session_bots.playground.refusal import RefusalError, explain, refused
 from dspy_session_bots.playground.shelf import FILES, MOST_EACH, Shelf
 from dspy_session_bots.playground.threads import Threads
-from dspy_session_chat.platform import Named
+from dspy_session_chat.needs import Named
 
 LONGEST_BODY = 4 * 2**20
 """Bytes of one request; a turn that is delivered holds whole inputs and outputs."""

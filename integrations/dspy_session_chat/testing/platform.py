@@ -15,7 +15,8 @@ from dspy_session_chat.action import Event
 from dspy_session_chat.inbound import Attachment, Author
 from dspy_session_chat.markup.overflow import FILE_NAME, within
 from dspy_session_chat.markup.split import split
-from dspy_session_chat.platform import Named, Opened, Post, Posted, Receive, Said
+from dspy_session_chat.needs import Named
+from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button, ReplyFile
 from dspy_session_chat.testing.seen import Message
 
