@@ -98,7 +98,7 @@ class Reception:
             Intake(workspace, self._receive, by_name=bool(self._told.manners.channels)),
             Interactions(workspace, self._receive),
             Orders(workspace, self._receive, self._told, self._later, shared=self._shared),
-            Visits(workspace, self._receive, self._told.assistant, self._later),
+            Visits(workspace, self._receive, self._told, self._later),
         )
         self._counters[workspace.bot.home] = workspace, made
         return made

@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cachetools import LRUCache
-
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat.action import Action, Command
 from dspy_session_chat.inbound import Author
@@ -21,9 +19,11 @@ from dspy_session_chat.platform import Receive
 from dspy_session_slack.address import is_id, is_time
 from dspy_session_slack.assistant import Assistant, Opening
 from dspy_session_slack.key import inner_event, is_dm, message_id
+from dspy_session_slack.told import Told
 from dspy_session_slack.translate import place_of
 from dspy_session_slack.unnamed import unnamed
-from dspy_session_slack.viewing import channel_in, with_context
+from dspy_session_slack.viewing import channel_in, viewed, with_context
+from dspy_session_slack.viewings import Viewings
 from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -38,9 +38,6 @@ OPENED, STARTED, LOOKED, STOPPED = (
 Later = Callable[[Coroutine[Any, Any, None]], None]
 """Takes what is to be done besides."""
 
-REMEMBERED = 10_000
-"""Threads of the assistant panel of which it is remembered what people look at."""
-
 
 class Visits:
     """Takes what people do in the view.
@@ -48,7 +45,7 @@ class Visits:
     Args:
         workspace: Where.
         receive: Takes an event over.
-        assistant: What people find in the view.
+        told: What the platform was told.
         later: Does what Slack need not wait for.
         now: The time.
     """
@@ -57,16 +54,16 @@ class Visits:
         self,
         workspace: Workspace,
         receive: Receive,
-        assistant: Assistant | None,
+        told: Told,
         later: Later,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._workspace = workspace
         self._receive = receive
-        self._assistant = assistant
+        self._assistant = told.assistant
         self._later = later
         self._now = now
-        self._viewing: LRUCache[tuple[str, str], str] = LRUCache(REMEMBERED)
+        self._viewings = Viewings(workspace.bot.team_id, told.vault)
 
     async def take(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Take what happens in the view; the same body, which says of a message what its author looks at.
@@ -80,19 +77,26 @@ class Visits:
         event = inner_event(body)
         kind, thread = event.get("type"), event.get("assistant_thread")
         if kind == "message":
-            return with_context(body, self._viewing.get((str(event.get("channel")), str(event.get("thread_ts"))), ""))
+            return with_context(body, await self._viewed_beside(event))
         if kind == OPENED and event.get("tab") == "messages" and is_id(event.get("channel")):
             self._later(self._greet(event["channel"], None, event.get("user"), event.get("context")))
         elif kind in (STARTED, LOOKED) and isinstance(thread, Mapping):
             channel, ts, context = thread.get("channel_id"), thread.get("thread_ts"), thread.get("context")
             if is_id(channel) and is_time(ts):
-                self._viewing[channel, ts] = channel_in(context)
+                await self._viewings.keep(channel, ts, channel_in(context))
                 if kind == STARTED:
                     self._workspace.panel.began(channel, ts)
                     self._later(self._greet(channel, ts, thread.get("user_id"), context))
         elif kind == STOPPED:
             await self._stop(event)
         return body
+
+    async def _viewed_beside(self, message: Mapping[str, Any]) -> str:
+        """The channel that the author of a message looks at, where Slack told that before."""
+        channel, thread = message.get("channel"), message.get("thread_ts")
+        if viewed(message) or not (self._workspace.bot.threads_dms and is_dm(message)):
+            return ""
+        return await self._viewings.at(channel, thread) if is_id(channel) and is_time(thread) else ""
 
     async def _greet(self, channel: str, thread: str | None, user: object, context: object) -> None:
         """Greet whoever opens the bot; in the agent view above the prompts, for it is opened again and again."""
