@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError
+from dspy_session.stores import Vault
 from dspy_session_chat.action import Event
 from dspy_session_chat.growing import Growing, ReplyStream
 from dspy_session_chat.inbound import Attachment, Inbound
@@ -183,6 +184,8 @@ class Slack:
     def use_conversations(self, conversations: Conversations) -> None:
         """Called by the bot, before ``run``: where installations are kept, and what is deleted with them."""
         self._conversations = conversations
+        if isinstance(conversations.store, Vault):
+            self._told = replace(self._told, vault=conversations.store)
 
     def use_commands(self, commands: Sequence[Named]) -> None:
         """Called by the bot, before ``run``: the commands that people give with a slash."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dspy_session.stores import Vault
 from dspy_session_chat.needs import Named
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners
@@ -20,9 +21,11 @@ class Told:
         manners: How it behaves.
         access: Who may ask.
         assistant: What people find in the view for agents.
+        vault: Where things are kept that are part of no conversation; None where nobody keeps them.
     """
 
     commands: Sequence[Named] = ()
     manners: Manners = field(default_factory=Manners)
     access: Access = field(default_factory=Access)
     assistant: Assistant | None = None
+    vault: Vault | None = None

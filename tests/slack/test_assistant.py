@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspy_session.errors import ConfigurationError
+from dspy_session.stores import SqliteStore
 from dspy_session_chat.action import Action, Command
 from dspy_session_chat.growing import CanType
 from dspy_session_chat.testing.scene import playing
@@ -21,6 +22,7 @@ from dspy_session_chat.testing.scripted import Parrot, ScriptedModel
 from dspy_session_chat.testing.stage import Where
 from dspy_session_slack import Assistant, Opening
 from dspy_session_slack.viewing import channel_in, with_context
+from dspy_session_slack.viewings import KEPT_SECONDS, Viewings
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, refused
 from tests.slack.stage import SlackStage
 from tests.slack.talk import ANN, ANNS_DM, GENERAL, MENTION, SECRET, echoing, platform_of, some_inbound
@@ -101,6 +103,36 @@ async def test_in_the_panel_the_thread_that_slack_begins_is_greeted_and_called_a
     first, second = echo.received
     assert (first.viewing, second.viewing) == ("general", "secret")
     assert str(first.key) == str(second.key) == f"slack:T0LOOPBACK:{ANNS_DM}:{thread}"
+
+
+async def test_after_a_restart_it_is_known_what_is_looked_at_beside_a_thread(agents: FakeSlack, tmp_path: Path):
+    agent = dspy.Predict("message, viewing -> reply")
+    async with playing(SlackStage(agents), agent, tmp_path, lm=ScriptedModel(["Yes."]).lm):
+        thread = await agents.open_panel(channel=ANNS_DM, user=ANN, viewing=SECRET)
+        await agents.look_at(GENERAL, channel=ANNS_DM, thread_ts=thread, user=ANN)
+        await agents.settled()
+    async with playing(SlackStage(agents), agent, tmp_path, lm=ScriptedModel(["Yes."]).lm) as scene:
+        await agents.say("Is it loud here?", channel=ANNS_DM, user=ANN, thread_ts=thread)
+        (turn,) = await scene.remembers(len)
+
+    assert turn.inputs["viewing"] == "general"
+
+
+async def test_what_was_looked_at_is_kept_for_a_while_and_what_cannot_be_kept_is_done_without(tmp_path: Path):
+    now, store = 0.0, SqliteStore(tmp_path / "bot.db")
+    await store.open()
+    viewings = Viewings("T1", store, lambda: now)
+    await viewings.keep("D1", "1.1", "C1")
+    await Viewings("T2", store, lambda: now).keep("D1", "1.1", "C2")
+    assert await Viewings("T1", store, lambda: now).at("D1", "1.1") == "C1"
+    now = KEPT_SECONDS
+    assert await viewings.at("D1", "1.1") == ""
+    now += 1.0
+    await viewings.keep("D1", "2.2", "")
+    assert list(await store.names("slack:")) == ["slack:viewing:T1:D1:2.2"]
+    await store.aclose()
+    await viewings.keep("D1", "3.3", "C1")
+    assert await viewings.at("D1", "3.3") == ""
 
 
 async def test_what_is_suggested_may_depend_on_who_opens_it_and_where(agents: FakeSlack):
