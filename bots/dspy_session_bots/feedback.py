@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from dspy_session.conversation.restoring import feedback_of
+from dspy_session.conversation.entries import feedback_of
 from dspy_session.feedback import Feedback, standing
 from dspy_session.stores import Entry
 from dspy_session_bots.console import harmless

@@ -14,7 +14,7 @@ from typing import Annotated, Any, BinaryIO, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from dspy_session.conversation.restoring import messages_in
+from dspy_session.conversation.entries import messages_in
 from dspy_session.errors import ConfigurationError
 from dspy_session.stores import Commit, Entry, Inbox, Settled, Store
 from dspy_session.stores.sealing import is_sealed

@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TextIO
 
-from dspy_session.conversation.restoring import TURN, past_turns
+from dspy_session.conversation.entries import TURN
+from dspy_session.conversation.restoring import past_turns
 from dspy_session.examples import example_to_json
 from dspy_session.stores import Entry, Store
 from dspy_session.turn import Turn

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_session.conversation.restoring import author_of
+from dspy_session.conversation.entries import author_of
 from dspy_session.errors import StoreError
 from dspy_session.feedback import Feedback, score_of
 from dspy_session.stores import Entry, Store

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dspy_session.conversation import journal, restoring
+from dspy_session.conversation import journal
 from dspy_session.conversation.deleting import brought_about, inside
+from dspy_session.conversation.entries import messages_in
 from dspy_session.conversation.holds import Hold
 from dspy_session.conversation.protocols import Change as ChangeType
 from dspy_session.conversation.protocols import ChangeEvent
@@ -91,7 +92,7 @@ class Changing:
         known = self.hold.known
         going, entries = await brought_about(self.conversations.store, self.hold.key, message_id)
         newest = known.numbers[-1] if known.numbers else None
-        if newest is not None and message_id in restoring.messages_in(entries[newest]):
+        if newest is not None and message_id in messages_in(entries[newest]):
             await self.undo(1, forgets=sorted({*going, newest, *inside(entries, newest)}))
             return
         if not going:
@@ -215,7 +216,7 @@ class Changing:
                 others.append(entry.author)
             elif entry.about == wanted and entry.kind == "edit":
                 words = json.loads(entry.body).get("words", {})
-        return Told(tuple(sorted(restoring.messages_in(own))), (own.author, *others), words)
+        return Told(tuple(sorted(messages_in(own))), (own.author, *others), words)
 
     async def _write(
         self,
@@ -241,6 +242,6 @@ def event(hold: Hold, kind: ChangeType, at: float, **details: Any) -> ChangeEven
 def _answered(event_id: str, known: Restored, entries: Mapping[int, Entry]) -> Turn | None:
     """The newest turn that answered a message, as far as its entry was read."""
     for number, turn in zip(reversed(known.numbers), reversed(known.state.turns), strict=True):
-        if number in entries and event_id in restoring.messages_in(entries[number]):
+        if number in entries and event_id in messages_in(entries[number]):
             return turn
     return None

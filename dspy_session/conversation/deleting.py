@@ -6,8 +6,8 @@ import asyncio
 import json
 from collections.abc import Collection, Iterator, Mapping
 
+from dspy_session.conversation.entries import MEMORY, SEED, TURN, messages_in
 from dspy_session.conversation.reading import IN_PLACE
-from dspy_session.conversation.restoring import MEMORY, SEED, TURN, messages_in
 from dspy_session.stores import Entry, Store
 
 

@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dspy_session.codec import to_json
-from dspy_session.conversation.restoring import MEMORY, SEED, TURN, Restored, author_of
+from dspy_session.conversation.entries import MEMORY, SEED, TURN, author_of
+from dspy_session.conversation.restoring import Restored
 from dspy_session.feedback import Signal
 from dspy_session.files import history_to_json, record_to_json
 from dspy_session.history import Snapshot, whole_message

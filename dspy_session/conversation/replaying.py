@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from dspy_session.conversation.entries import FORGOTTEN, TURN, told_of
 from dspy_session.conversation.protocols import Change, ChangeEvent, ConversationEvent
-from dspy_session.conversation.restoring import FORGOTTEN, TURN, told_of
 from dspy_session.conversation.taking import turn_event
 from dspy_session.errors import StateFileError
 from dspy_session.history import Snapshot

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-from dspy_session.codec import from_json
-from dspy_session.errors import SessionError, StateFileError, StoreError
+from dspy_session.conversation.entries import FORGOTTEN, MEMORY, SEED, TURN, body_of, feedback_of
+from dspy_session.errors import SessionError, StateFileError
 from dspy_session.feedback import Feedback, score_of, standing
 from dspy_session.files import history_from_json, record_from_json
 from dspy_session.history import Snapshot, View, seed_records
 from dspy_session.state import SessionState
-from dspy_session.stores import SHARED, Entry, Journal
-from dspy_session.stores.sealing import is_sealed
+from dspy_session.stores import Entry, Journal
 from dspy_session.turn import Besides, Record, Turn
-
-TURN, SEED, MEMORY = "turn", "seed", "memory"
-FORGOTTEN = "forgotten"
-_KNOWN = frozenset(
-    {
-        TURN,
-        SEED,
-        MEMORY,
-        FORGOTTEN,
-        "cleared",
-        "reset",
-        "undo",
-        "forked",
-        "failed",
-        "score",
-        "signal",
-        "edit",
-        "aside",
-        "agent",
-        "deleted",
-        "asked",
-        "decided",
-        SHARED,
-    }
-)
 
 
 class ShallowError(SessionError):
@@ -125,7 +97,7 @@ def restore(journal: Journal, source: str, window: int | None = None) -> Restore
         elif kind == SEED:
             state.seed = _seed_of(journal, ledger, source)
         elif kind == MEMORY:
-            state.l2_memory = _body(journal, number, source).get("text", "")
+            state.l2_memory = body_of(journal, number, source).get("text", "")
     return restored
 
 
@@ -149,7 +121,7 @@ def _restore_turns(
             state.next_index = newest + 1
         return unread, [], unread
     newest = turns[-1][0]
-    keep = _body(journal, newest, source).get("keep")
+    keep = body_of(journal, newest, source).get("keep")
     limits = [limit for limit in (window, keep) if limit is not None]
     kept = turns[max(0, len(turns) - min(limits)) :] if limits else turns
     if not kept:
@@ -175,40 +147,16 @@ def past_turns(entries: Iterable[Entry], source: str) -> list[Turn]:
     # A conversation's first change may have its seed at the end.
     seeds = (number for number, entry in read.items() if entry.kind == SEED)
     first = next(seeds, None)
-    reader = _Reader(journal, source, None if first is None else _seed_from(_body(journal, first, source)))
+    reader = _Reader(journal, source, None if first is None else _seed_from(body_of(journal, first, source)))
     found: list[Turn] = []
     for number, entry in read.items():
         if entry.kind == SEED:
-            reader.seed = _seed_from(_body(journal, number, source))
-        elif entry.kind == TURN and "ledger" not in _body(journal, number, source):
+            reader.seed = _seed_from(body_of(journal, number, source))
+        elif entry.kind == TURN and "ledger" not in body_of(journal, number, source):
             turn = reader.read(number)
             if turn is not None:
                 found.append(turn)
     return found
-
-
-def author_of(user: str) -> str:
-    """The platform's id in the name of a user (``slack:T1:U1``)."""
-    return unquote(user.rpartition(":")[2])
-
-
-def told_of(entry: Entry, body: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a turn besides its fields."""
-    told: dict[str, Any] = {"author": author_of(entry.author)} if entry.author else {}
-    told.update(body.get("told", {}))
-    return told
-
-
-def messages_in(entry: Entry) -> frozenset[str]:
-    """The ids of the messages that a turn's entry says it answered, or that a failure's says it did not."""
-    if entry.kind == "failed":
-        failure = json.loads(entry.body)
-        return frozenset([failure.get("event", ""), *failure.get("events", ())]) - {""}
-    if entry.kind != TURN:
-        return frozenset()
-    told = json.loads(entry.body).get("told", {})
-    # One that was answered once more says so: what asked for that is no message.
-    return frozenset(told.get("again") or [told.get("event", ""), *told.get("events", ())]) - {""}
 
 
 def _chain(journal: Journal, number: int | None) -> Iterator[int]:
@@ -240,7 +188,7 @@ class _Reader:
         if entry.kind == FORGOTTEN:
             self._ends[number] = end.without_words()
             return None
-        body = _body(self._journal, number, self._source)
+        body = body_of(self._journal, number, self._source)
         try:
             record = record_from_json(body, "turn")
             saw = self._saw(number, body, end)
@@ -339,44 +287,16 @@ def _notes(journal: Journal, source: str) -> tuple[dict[int, list[Feedback]], di
         if entry.about is None:
             continue
         if entry.kind in ("score", "signal"):
-            said.setdefault(entry.about, []).append(feedback_of(entry, _body(journal, number, source)))
+            said.setdefault(entry.about, []).append(feedback_of(entry, body_of(journal, number, source)))
         elif entry.kind == "edit":
-            record = record_from_json(_body(journal, number, source), "edit")
+            record = record_from_json(body_of(journal, number, source), "edit")
             edits.setdefault(entry.about, []).append((number, record))
     return said, edits
 
 
-def feedback_of(entry: Entry, body: Mapping[str, Any]) -> Feedback:
-    """What the entry of a score or of a signal says."""
-    return Feedback(
-        score=from_json(body.get("score"), "score"),
-        by=body.get("by", ""),
-        text=body.get("text", ""),
-        source=body.get("source", ""),
-        at=datetime.fromtimestamp(entry.at, UTC),
-        signal=body.get("signal"),
-    )
-
-
-def _body(journal: Journal, number: int, source: str) -> Any:
-    entry = journal.entries.get(number)
-    if entry is None:
-        raise StateFileError(f"{source}: entry {number} is missing")
-    if is_sealed(entry.body):
-        raise StoreError(f"{source} is encrypted: give the store's keys (keys=…)")
-    if entry.kind not in _KNOWN:
-        raise StateFileError(
-            f"{source}: entry {number} is of the unknown kind {entry.kind!r}; it is of a newer version"
-        )
-    try:
-        return json.loads(entry.body)
-    except (ValueError, RecursionError) as error:
-        raise StateFileError(f"{source}: entry {number} ({entry.kind}) is damaged ({error})") from error
-
-
 def _seed_of(journal: Journal, ledger: str, source: str) -> tuple[Record, ...] | None:
     number = journal.marks.get(f"seed:{ledger}")
-    return None if number is None else _seed_from(_body(journal, number, source))
+    return None if number is None else _seed_from(body_of(journal, number, source))
 
 
 def _seed_from(body: Any) -> tuple[Record, ...] | None:
