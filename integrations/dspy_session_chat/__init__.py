@@ -4,6 +4,7 @@ from dspy_session_chat.action import Action, Command, Deletion, Edit, Event, Pre
 from dspy_session_chat.approval import ask_first
 from dspy_session_chat.bot import Bot
 from dspy_session_chat.commands import Asked, BotCommand
+from dspy_session_chat.deciding import NeedsQuestions
 from dspy_session_chat.files.attachments import FileLimits
 from dspy_session_chat.growing import CanEdit, CanStream, CanType, Growing, ReplyStream, ShowsWaiting
 from dspy_session_chat.inbound import Attachment, Author, Inbound
@@ -57,6 +58,7 @@ __all__ = [
     "NeedsCommands",
     "NeedsConversations",
     "NeedsManners",
+    "NeedsQuestions",
     "Opened",
     "Platform",
     "Post",

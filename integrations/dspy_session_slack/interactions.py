@@ -40,7 +40,7 @@ class Interactions:
         self,
         workspace: Workspace,
         receive: Receive,
-        is_open: IsOpen = lambda _: True,
+        is_open: IsOpen,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._bot = workspace.bot

@@ -18,6 +18,7 @@ from dspy_session.conversation import Conversations
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session.stores import Vault
 from dspy_session_chat.action import Event
+from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.growing import Growing, ReplyStream
 from dspy_session_chat.inbound import Attachment, Inbound
 from dspy_session_chat.needs import Named
@@ -200,6 +201,10 @@ class Slack:
         answered.
         """
         self._told = replace(self._told, access=access)
+
+    def use_questions(self, is_open: IsOpen) -> None:
+        """Called by the bot, before ``run``: whether a press may come to something, so nobody is asked in vain."""
+        self._told = replace(self._told, is_open=is_open)
 
     async def post(self, post: Post) -> Posted:
         """Post an answer, in as many messages as Slack's limit asks for; none for an answer without text.

@@ -96,7 +96,7 @@ class Reception:
             return known[1]
         made = Counters(
             Intake(workspace, self._receive, by_name=bool(self._told.manners.channels)),
-            Interactions(workspace, self._receive),
+            Interactions(workspace, self._receive, self._told.is_open),
             Orders(workspace, self._receive, self._told, self._later, shared=self._shared),
             Visits(workspace, self._receive, self._told, self._later),
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dspy_session.stores import Vault
+from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.needs import Named
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners
@@ -22,6 +23,7 @@ class Told:
         access: Who may ask.
         assistant: What people find in the view for agents.
         vault: Where things are kept that are part of no conversation; None where nobody keeps them.
+        is_open: Whether a press may come to something.
     """
 
     commands: Sequence[Named] = ()
@@ -29,3 +31,4 @@ class Told:
     access: Access = field(default_factory=Access)
     assistant: Assistant | None = None
     vault: Vault | None = None
+    is_open: IsOpen = lambda _: True

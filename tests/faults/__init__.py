@@ -77,6 +77,8 @@ be held at any point (``wire``). ``audit`` compares what was acknowledged, answe
 | kill -9 while people are asked; approval elsewhere | the question stands; the tool runs once, and again where nobody |
 | | knows any more that it ran; ``test_growing``: ``test_killed_while_people_are_asked_…``, |
 | | ``test_an_approval_that_reaches_another_process_…`` |
+| kill -9 between a denial and the answer | who denied and why is known; ``test_growing``: |
+| | ``test_killed_before_the_answer_is_kept_…`` |
 | turned away, or a command, at another process | told once; in order; |
 | | ``test_growing``: ``test_whoever_is_turned_away_on_another_process_…`` |
 | two things at the same moment, in one process | ``tests/chat/test_same_moment.py`` |

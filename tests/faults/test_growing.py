@@ -235,6 +235,21 @@ async def test_killed_while_people_are_asked_the_question_stands_and_their_answe
     assert sum(post.interim for post in village.posts) == 1
 
 
+async def test_killed_before_the_answer_is_kept_it_is_known_who_denied_and_why(village: Harness):
+    bot = await village.start(agent="asking", lease_seconds=LEASE)
+    message = await village.say(bot)
+    question = await asked(village)
+    await bot.ask("arm", points=["commit"])
+    await village.do(bot, Press("deny", question, "Not this one."))
+    (await bot.at("commit")).go()  # what was decided
+    await bot.at("commit")  # what the agent says to it
+    await bot.kill()
+    await village.start(agent="asking", lease_seconds=LEASE)
+    said = await village.posted(message)
+    assert [text.partition("denied it")[2] for text in said] == [': "Not this one."']
+    assert village.ran == []
+
+
 # --- what else comes while an answer grows ----------------------------------------------------------------------------
 
 
