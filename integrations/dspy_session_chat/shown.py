@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.action import Event
@@ -17,6 +17,56 @@ logger = logging.getLogger(__name__)
 
 BEGUN_ANEW = "*(begun anew)*"
 """What stands in the place of the beginning of an answer that is given elsewhere."""
+
+
+class Showing:
+    """Shows what is new as soon as it comes, but never faster than at a pace; so there is one view on its way at most.
+
+    Args:
+        view: Shows what there is; False once nothing more is to be shown.
+        pace: Seconds from the end of a view to the next, as they are by then.
+    """
+
+    def __init__(self, view: Callable[[], Awaitable[bool]], pace: Callable[[], float]) -> None:
+        self._view = view
+        self._pace = pace
+        self._changed, self._closing = asyncio.Event(), asyncio.Event()
+
+    def changed(self) -> None:
+        """There is something new."""
+        self._changed.set()
+
+    @contextlib.asynccontextmanager
+    async def open(self, name: str, end: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[None]:
+        """Show, for as long as the block runs; at its end nothing is on its way any more, also when it is cancelled.
+
+        Args:
+            name: What is shown, for whoever looks at the tasks that run.
+            end: What is to be done after the last view.
+        """
+        showing = asyncio.create_task(self._keep_showing(end), name=name)
+        try:
+            yield
+        finally:
+            self._closing.set()
+            self._changed.set()
+            await _ended(showing)
+
+    async def _keep_showing(self, end: Callable[[], Awaitable[None]] | None) -> None:
+        try:
+            while await self._news() and await self._view():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pace()):
+                        await self._closing.wait()
+        finally:
+            if end is not None:
+                await end()
+
+    async def _news(self) -> bool:
+        """Wait until there is something new; False when nobody wants to see it any more."""
+        await self._changed.wait()
+        self._changed.clear()
+        return not self._closing.is_set()
 
 
 class EditedStream:
@@ -57,9 +107,7 @@ class EditedStream:
         self._may_show = may_show
         self._text = ""
         self._status = ""
-        self._changed = asyncio.Event()
-        self._closing = asyncio.Event()
-        self._lost = False
+        self._showing = Showing(self._view, lambda: platform.edit_seconds)
 
     @classmethod
     def of(cls, platform: CanEdit, growing: Growing) -> EditedStream:
@@ -82,24 +130,19 @@ class EditedStream:
     async def status(self, text: str) -> None:
         """Say what the agent is doing."""
         self._status = text
-        self._changed.set()
+        self._showing.changed()
 
     async def append(self, text: str) -> None:
         """Show more of the answer."""
         self._text += text
         self._status = ""
-        self._changed.set()
+        self._showing.changed()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[EditedStream]:
         """Show, for as long as the block runs; at its end nothing is on its way any more."""
-        showing = asyncio.create_task(self._keep_showing(), name=f"show {self._inbound.event_id}")
-        try:
+        async with self._showing.open(f"show {self._inbound.event_id}"):
             yield self
-        finally:
-            self._closing.set()
-            self._changed.set()
-            await ended(showing)
 
     async def disown(self, known: Sequence[str]) -> None:
         """Say that the answer is begun anew, in what nobody else knows of: the next try begins another message.
@@ -112,29 +155,18 @@ class EditedStream:
         """
         await disowned(self._platform, self._inbound, [each for each in self._ids if each not in known])
 
-    async def _keep_showing(self) -> None:
-        while not self._lost:
-            await self._changed.wait()
-            if self._closing.is_set():
-                return
-            self._changed.clear()
-            await self._view()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._platform.edit_seconds):
-                    await self._closing.wait()
-
-    async def _view(self) -> None:
+    async def _view(self) -> bool:
         try:
             if not await self._may_show():
-                self._lost = True
-                return
+                return False
             await self._show([part for part in self._platform.parts(self._words()) if part.strip()])
         except SessionError as error:
-            self._lost = True
             logger.info("%s cannot be shown while it is written: %s", self._inbound.event_id, error)
         except Exception:
-            self._lost = True
             logger.exception("%s cannot be shown while it is written", self._inbound.event_id)
+        else:
+            return True
+        return False
 
     def _words(self) -> str:
         words = self._polish(finished(self._text))
@@ -166,7 +198,7 @@ async def disowned(platform: CanEdit, inbound: Event, message_ids: Sequence[str]
             logger.exception("%s was begun to be answered, which stays as it is", inbound.event_id)
 
 
-async def ended(task: asyncio.Task[None]) -> None:
+async def _ended(task: asyncio.Task[None]) -> None:
     """Wait for the end of a task, also when we are cancelled meanwhile: what it has begun to post must arrive first."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 
 from dspy_session.errors import SessionError
 from dspy_session_chat.growing import CanEdit, Growing
-from dspy_session_chat.shown import EditedStream, disowned, ended
+from dspy_session_chat.shown import EditedStream, Showing, disowned
 from dspy_session_slack.buttons import actions
 from dspy_session_slack.key import message_id
 from dspy_session_slack.refusals import error_code, is_passing
@@ -86,8 +85,7 @@ class SlackStream:
         self._here = ""  # of it, in this one
         self._ts = ""  # the stream; empty while there is none
         self._since = 0.0
-        self._changed, self._closing = asyncio.Event(), asyncio.Event()
-        self._lost = False
+        self._showing = Showing(self._view, lambda: streams.pace.seconds(PACE, SHARE))
         self._edited: EditedStream | None = None
         self._rest = contextlib.AsyncExitStack()
 
@@ -101,7 +99,7 @@ class SlackStream:
         if self._edited is not None:
             await self._edited.status(text)
         self._task = text
-        self._changed.set()
+        self._showing.changed()
 
     async def append(self, text: str) -> None:
         """Show more of the answer."""
@@ -109,7 +107,7 @@ class SlackStream:
             await self._edited.append(text)
         self._text += text
         self._task = ""
-        self._changed.set()
+        self._showing.changed()
 
     async def disown(self, known: Sequence[str]) -> None:
         """Say that the answer is begun anew, in what nobody else knows of."""
@@ -118,46 +116,25 @@ class SlackStream:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[SlackStream]:
         """Show, for as long as the block runs; at its end the stream is over."""
-        showing = asyncio.create_task(self._keep_showing(), name=f"stream {self._growing.inbound.event_id}")
-        try:
+        async with self._rest, self._showing.open(f"stream {self._growing.inbound.event_id}", self._stop):
             yield self
-        finally:
-            self._closing.set()
-            self._changed.set()
-            try:
-                await ended(showing)
-            finally:
-                await self._rest.aclose()
 
-    async def _keep_showing(self) -> None:
-        try:
-            while not self._lost and self._edited is None:
-                await self._changed.wait()
-                if self._closing.is_set():
-                    return
-                self._changed.clear()
-                await self._view()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._streams.pace.seconds(PACE, SHARE)):
-                        await self._closing.wait()
-        finally:
-            await self._stop()
-
-    async def _view(self) -> None:
+    async def _view(self) -> bool:
+        """Show what there is; False once the rest is shown by edits, or not at all."""
         try:
             if not await self._growing.may_show():
-                self._lost = True
-                return
+                return False
             await self._show()
         except (SlackApiError, ClientError, OSError, SessionError) as error:
-            if not is_passing(error):
-                self._lost = True
-            elif isinstance(error, SlackApiError):
-                self._streams.pace.rest()
             _log.info("%s is not shown for now: %s", self._growing.inbound.event_id, error_code(error))
+            if not is_passing(error):
+                return False
+            if isinstance(error, SlackApiError):
+                self._streams.pace.rest()
         except Exception:  # noqa: BLE001  # whatever it is, the answer is posted in the end
-            self._lost = True
             _log.exception("%s cannot be shown while it is written", self._growing.inbound.event_id)
+            return False
+        return self._edited is None
 
     # --- what comes next ----------------------------------------------------------------------------------------------
 
@@ -205,7 +182,6 @@ class SlackStream:
         """Do about a refusal what can be done; whether all that is new was said after all."""
         code = error_code(error)
         if code in STOPPED:
-            self._lost = True
             return False
         if self._ts and code in OVER:
             self._ts = ""
