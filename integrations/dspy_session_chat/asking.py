@@ -63,6 +63,7 @@ class Asking:
     """Seconds that went by in waiting for people: they do not count as the agent's."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _open: dict[str, OpenQuestion] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
     _wanted: Counter[str] = field(default_factory=Counter)
     _threads: set[Future[str | None]] = field(default_factory=set)
     _since: float = 0.0
@@ -127,13 +128,14 @@ class Asking:
         asked, decided = await self._past(identity)
         if decided is not None:
             return decided
-        question = await asyncio.to_thread(wish.question)  # arguments may be long
+        question = wish.question()
         ids = await self._post(identity, wish, question) if asked is None else tuple(asked["ids"])
         self.job.step_aside()
         try:
             async with asyncio.timeout(wish.seconds):
                 decided = await self._open[identity].answer
         except TimeoutError:
+            self._over.add(identity)  # somebody may be writing why not
             decided = None
         await self._show_decision(ids, question, decided)
         return decided
@@ -186,7 +188,7 @@ class Asking:
             self._tell(identity, decided)  # it may have been written though that seemed to fail
         elif identity in self._open:  # people can be quicker than the note that they were asked
             refusal = self._open[identity].denial(action, self.access)
-        elif asked is not None:
+        elif asked is not None and identity not in self._over:
             refusal = may_decide(asked["who"], self.waiting.event, action, self.access)
         if refusal is not None:
             await self.poster.answer_beside(waiting, self.job, Reply(refusal, private=True))

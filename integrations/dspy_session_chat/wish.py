@@ -22,8 +22,8 @@ LONGEST = 900
 is one message of 2,000 characters in Discord."""
 LINE = 25
 """Characters that a line counts for at least: many short ones make a long message too."""
-LONGEST_FILE = 100_000
-"""Characters of the file that goes with a question which does not show all: more than anybody reads."""
+LONGEST_FILE = 50_000
+"""Characters of the file that goes with a question which does not show all: some 25 pages."""
 LONGEST_NAME = 80
 """Characters of a tool's or an argument's name."""
 

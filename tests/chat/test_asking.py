@@ -166,6 +166,29 @@ async def test_nobody_decides_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hasty.deleted == agent.deleted == []
 
 
+async def test_whoever_says_why_when_it_is_too_late_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dspy_session_chat.approval.seconds_of", lambda _: 0.05)
+    late, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Deleter):
+        async def aforward(self, message: str) -> dspy.Prediction:
+            reply = await self.tool.acall(name=message)
+            late.set()
+            await go_on.wait()
+            return dspy.Prediction(reply=reply)
+
+    async with ChatTester(held(Slow())) as chat:
+        asked = await chat.start("bob")
+        asking = await question(chat)
+        await late.wait()
+        assert asking.reply is not None
+        _, deny = asking.reply.buttons  # whose window is open
+        told = await chat.answer_to(await chat.do(Press(deny.action, deny.about, "Not bob!", asking.id)))
+        assert told.text == "This is decided already."
+        go_on.set()
+        assert "nobody approved it in time" in (await asked.reply()).text
+
+
 async def test_a_question_survives_a_restart(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/bot.db"
     agent = Deleter()
