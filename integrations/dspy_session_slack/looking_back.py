@@ -16,6 +16,7 @@ from dspy_session_chat.action import Event
 from dspy_session_chat.platform import Said
 from dspy_session_slack.address import WRITTEN, BotUser, author_id, is_id, is_time
 from dspy_session_slack.directory import Directory
+from dspy_session_slack.forwards import forwards
 from dspy_session_slack.key import place_of_message
 from dspy_session_slack.refusals import error_code
 from dspy_session_slack.translate import author_of, named_in, text_of
@@ -84,5 +85,5 @@ def _is_written(message: dict[str, Any]) -> bool:
         message.get("subtype") in WRITTEN
         and is_id(author_id(message))
         and isinstance(message.get("text") or "", str)
-        and bool(message.get("text"))
+        and bool(message.get("text") or forwards(message))
     )

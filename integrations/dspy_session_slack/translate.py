@@ -10,6 +10,7 @@ from typing import Any
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
 from dspy_session_slack.address import BotUser, author_id, is_from_bot
+from dspy_session_slack.forwards import forwards, named_in_forwards, quoted
 from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id
 from dspy_session_slack.plaintext import addresses, channels, mentions, plain_text, without_address
 from dspy_session_slack.unnamed import SLACKBOT, marked, unnamed
@@ -54,8 +55,8 @@ def named_in(message: Mapping[str, Any], bot: BotUser) -> list[str]:
     text, author = message.get("text") or "", author_id(message)
     authors = [author] if author and not told_name(message) and not bot.wrote(message) else []
     channel = viewed(message) if is_dm(message) else message.get("channel")
-    mentioned = [user for user in mentions(text) if user not in (bot.user_id, SLACKBOT)]
-    return list(dict.fromkeys([*authors, *([channel] if channel else []), *mentioned, *channels(text)]))
+    ids = [*authors, *([channel] if channel else []), *mentions(text), *channels(text), *named_in_forwards(message)]
+    return [each for each in dict.fromkeys(ids) if each not in (bot.user_id, SLACKBOT)]
 
 
 def place_of(message: Mapping[str, Any], bot: BotUser) -> tuple[ConversationKey, dict[str, Any]]:
@@ -85,9 +86,11 @@ def author_of(message: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]
 
 
 def text_of(message: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) -> str:
-    """What a message says, without the mention that addresses the bot."""
+    """What a message says, without the mention that addresses the bot, and what was forwarded with it."""
+    known = {bot.user_id: bot.name, **names}
     text = without_address(message.get("text") or "", bot.user_id)
-    return plain_text(text, {bot.user_id: bot.name, **names}).strip()
+    parts = [plain_text(text, known).strip(), *(quoted(forward, known) for forward in forwards(message))]
+    return "\n\n".join(part for part in parts if part)
 
 
 def moment(ts: str) -> datetime:
@@ -96,9 +99,9 @@ def moment(ts: str) -> datetime:
 
 
 def attachments_of(message: Mapping[str, Any], bot: BotUser) -> Iterator[Attachment]:
-    """The files that came with a message, less those that cannot be had."""
-    files = message.get("files")
-    for file in files if isinstance(files, list) else ():
+    """The files that came with a message, also with one that was forwarded, less those that cannot be had."""
+    brought = [each.get("files") for each in (message, *forwards(message))]
+    for file in (file for files in brought if isinstance(files, list) for file in files):
         # A file that was deleted, or that our workspace may not see, comes as an entry without an address.
         if isinstance(file, Mapping) and isinstance(
             url := file.get("url_private_download") or file.get("url_private"), str

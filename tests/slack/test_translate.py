@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
@@ -25,6 +27,8 @@ from tests.slack.payloads import (
     reply,
 )
 
+SHARED = ["is_share", "author_id", "author_name", "text", "fallback", "files"]
+WHATEVER = st.none() | st.booleans() | st.text() | st.sampled_from(["U00BEN", "<@U00ANN>"]) | st.lists(st.text())
 NAMES = {"U00ANN": "Ann", "U00BEN": "Ben", "C00CHAN": "general"}
 
 
@@ -66,6 +70,36 @@ def test_files_come_along_unless_there_is_nothing_to_fetch():
     assert inbound.attachments == (
         Attachment("plan.pdf", "application/pdf", 48213, FILE["url_private_download"], "T00TEAM"),  # type: ignore[arg-type]
     )
+
+
+def test_what_is_forwarded_is_quoted_and_its_files_come_along():
+    share = {
+        "is_share": True,
+        "is_msg_unfurl": True,
+        "author_id": "U00BEN",
+        "channel_id": "C00GENERAL",
+        "files": [FILE],
+    }
+    link = {"is_msg_unfurl": True, "author_name": "Ben", "text": "where a link leads"}
+    event = dm("<@U00BOT> mend it", attachments=[share | {"text": "<@U00ANN> &amp; I: it is\nbroken."}, link])
+
+    inbound = translate(body(event), "direct", BOT, NAMES)
+
+    assert inbound.text == "mend it\n\n> Forwarded message by Ben:\n> @Ann & I: it is\n> broken."
+    assert [attachment.name for attachment in inbound.attachments] == ["plan.pdf"]
+    alone = translate(body(dm("", attachments=[share | {"fallback": "broken"}])), "direct", BOT, {})
+    assert alone.text == f"> Forwarded message by {unnamed('U00BEN')}:\n> broken"
+
+
+@given(
+    st.none() | st.text() | st.lists(st.none() | st.dictionaries(st.sampled_from(SHARED), WHATEVER)),
+    st.sampled_from([{}, NAMES]),
+)
+def test_what_hangs_on_a_message_may_be_anything(hung: Any, names: dict[str, str]):
+    said = translate(body(dm("hello", attachments=hung)), "direct", BOT, names)
+
+    assert said.text.startswith("hello")
+    assert all(line.startswith(">") for line in said.text.split("\n")[1:] if line)
 
 
 def test_whoever_has_no_name_gets_a_word():
