@@ -217,7 +217,8 @@ def import_(
 
 
 async def _import(path: Path | None, url: str) -> None:
-    from dspy_session_bots.importing import opened, read_lines, take_in
+    from dspy_session_bots.exported import opened, read_lines
+    from dspy_session_bots.importing import take_in
     from dspy_session_bots.keeping import alone, shown
     from dspy_session_bots.tables import bar, count
 

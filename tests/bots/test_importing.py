@@ -12,8 +12,9 @@ import pytest
 
 from dspy_session.stores import Arrival, Commit, SealingKey, SqliteStore
 from dspy_session.testing.store_contract import chain, opened
+from dspy_session_bots.exported import read_lines
 from dspy_session_bots.exporting import lines_of
-from dspy_session_bots.importing import BATCH, Taken, read_lines, take_in
+from dspy_session_bots.importing import BATCH, Taken, take_in
 from dspy_session_bots.tables import json_line
 from tests.bots.command_line import Line, Result, run_lines
 from tests.bots.kept import DISCORD, SLACK, Writer, fill, rate
@@ -170,6 +171,8 @@ def test_what_is_damaged_is_refused_with_its_line(tmp_path: Path) -> None:
         edited(one, at="now"): ("line 1: at does not fit",),
         edited(one, marks=[7]): ("line 1: marks.0 does not fit",),
         edited(one, previous=0): (f"line 1: entry 0 of {DISCORD!r} points at none before it",),
+        edited(one, body={"told": 7}): ("line 1: body does not say which message was answered",),
+        edited(one, body={"told": {"event": 7, "events": ["m"]}}): ("line 1: body does not say",),
         edited(one, at=float("nan")): ("line 1: this is no line",),
         edited(one, body=None, text="{"): ("was damaged before it was exported", f"leave out all lines of {DISCORD!r}"),
         edited(one, body=None, text="sealed1:k:A"): ("it is encrypted: export again with STORE_KEYS set",),
