@@ -140,7 +140,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.text(max_size=100), st.dictionaries(st.text(max_size=90), VALUES, max_size=12))
 def test_a_question_is_one_message_whatever_the_agent_wants(tool: str, arguments: dict[str, Any]) -> None:
     wish = Wish(tool, arguments, "author", 60.0)

@@ -92,7 +92,9 @@ class DiscordStage:
 
     async def answer(self, person: Person, text: str) -> None:
         await self._fake.until(lambda: any(each.modal for each in self._pressed))
-        await self._fake.submit([each for each in self._pressed if each.modal][-1], text)
+        asked = [each for each in self._pressed if each.modal][-1]
+        self._pressed.remove(asked)
+        await self._fake.submit(asked, text)
 
     async def command(self, person: Person, name: str, text: str, where: Where) -> None:
         await self._fake.until(self._fake.commands.all)
