@@ -25,7 +25,7 @@ from dspy_session_chat.inbound import Inbound
 from dspy_session_chat.letting_in import LettingIn
 from dspy_session_chat.looking import DELETED, pending
 from dspy_session_chat.means import Means
-from dspy_session_chat.naming import CanName
+from dspy_session_chat.naming import named
 from dspy_session_chat.platform import CanFetch, CanReadBack, Platform
 from dspy_session_chat.posting import in_words
 from dspy_session_chat.question import Question, Run
@@ -83,7 +83,8 @@ class Answering:
                 also = [each for each in found.also if each != waiting.event.event_id]
                 await (await job.changing(self._settled(waiting), also=also)).settle()
                 return
-            found = replace(found, messages=await self._named(waiting, found.messages))
+            platform = means.poster.platform(waiting)
+            found = replace(found, messages=tuple([await named(platform, each) for each in found.messages]))
             message = as_one(found.messages, means.manners)
             if not message.text and not message.attachments and means.access.denial(message) is None:
                 await self._say_what_to_do(waiting, job, found, counted)
@@ -96,13 +97,6 @@ class Answering:
             shown = await self._ask(
                 to, job, message, users, words, also=found.also, beside=beside, shown=shown, counted=is_counted
             )
-
-    async def _named(self, waiting: Waiting, messages: Sequence[Inbound]) -> tuple[Inbound, ...]:
-        """Messages with the names that were not known yet when they came."""
-        platform = self._means.poster.platform(waiting)
-        if not isinstance(platform, CanName):
-            return tuple(messages)
-        return tuple([await platform.named(each) for each in messages])
 
     async def _say_what_to_do(self, waiting: Waiting, job: Job, found: Together, counted: set[str]) -> None:
         """Answer a mention and nothing else; in a thread, where it may be a sticker, there is nothing to say."""

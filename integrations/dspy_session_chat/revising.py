@@ -13,6 +13,7 @@ from dspy_session_chat.agents import Agent
 from dspy_session_chat.answering import Answering
 from dspy_session_chat.markup.cleaning import clean, clean_line
 from dspy_session_chat.means import Means
+from dspy_session_chat.naming import named
 from dspy_session_chat.reply import Reply
 from dspy_session_chat.rules.limits import too_long
 from dspy_session_chat.spoken import spliced
@@ -46,7 +47,8 @@ class Revising:
             await self._means.poster.settle(waiting, job, Reply(refusal, private=True))
             return
         agent = await self._means.agent(action, job)
-        text, words = await self._edited(turn, agent, action, edit, changing)
+        changed = await named(self._means.poster.platform(waiting), action)
+        text, words = await self._edited(turn, agent, changed, changing)
         inputs = _with_words(turn, agent, text)
         if inputs == turn.inputs:
             await self._means.poster.settle(waiting, job)
@@ -92,10 +94,10 @@ class Revising:
         changing = await job.changing()
         return changing, await changing.turn_of(message_id)
 
-    async def _edited(
-        self, turn: Turn, agent: Agent, action: Action, edit: Edit, changing: Changing
-    ) -> tuple[str, Spans]:
+    async def _edited(self, turn: Turn, agent: Agent, action: Action, changing: Changing) -> tuple[str, Spans]:
         """What the agent reads once a message that a turn answered was changed, and whose words stand where in it."""
+        edit = action.deed
+        assert isinstance(edit, Edit)
         name, before = clean_line(action.author.name), _words(turn, agent)
         told = await changing.told_of(turn.id)
         found = spliced(before, told.words, edit.message_id, edit.text)

@@ -10,7 +10,8 @@ from dspy_session_chat.action import Action, Deletion, Edit
 from dspy_session_chat.inbound import Author
 from dspy_session_slack.address import WRITTEN, BotUser, Ignored, author_id, is_id, is_time, is_well_formed
 from dspy_session_slack.key import is_dm, message_id
-from dspy_session_slack.translate import author_of, moment, place_of, text_of
+from dspy_session_slack.translate import author_of, moment, named_in, place_of, text_of
+from dspy_session_slack.unnamed import marked
 
 CHANGED, DELETED = "message_changed", "message_deleted"
 
@@ -71,7 +72,7 @@ def translate_change(change: Change, bot: BotUser, names: Mapping[str, str]) -> 
     this = message_id(message["channel"], message["ts"])
     key, reply_to = place_of(message, bot)
     nobody = Author(id="", name="", workspace=bot.team_id)
-    return Action(
+    action = Action(
         key=key,
         event_id=f"{DELETED if change.gone else CHANGED}:{this}:{change.at}",
         author=nobody if author_id(message) is None else author_of(message, bot, names),
@@ -81,6 +82,7 @@ def translate_change(change: Change, bot: BotUser, names: Mapping[str, str]) -> 
         reply_to=reply_to,
         direct=is_dm(message),
     )
+    return action if change.gone else marked(action, named_in(message, bot), names)
 
 
 def _part(event: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -20,7 +20,8 @@ from dspy_session.stores import Vault
 from dspy_session_chat.action import Event
 from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.growing import Growing, ReplyStream
-from dspy_session_chat.inbound import Attachment, Inbound
+from dspy_session_chat.inbound import Attachment
+from dspy_session_chat.naming import EventT
 from dspy_session_chat.needs import Named
 from dspy_session_chat.platform import Opened, Post, Posted, Receive, Said
 from dspy_session_chat.reply import Button
@@ -284,16 +285,16 @@ class Slack:
         async with self._at(inbound) as workspace:
             await workspace.posting.edit(message_id, part, buttons, waits=False)
 
-    async def named(self, message: Inbound) -> Inbound:
-        """A message with the names that Slack did not tell in time when it came, as far as it tells them now."""
-        ids = unnamed_in(message)
+    async def named(self, event: EventT) -> EventT:
+        """The same with the names that Slack did not tell in time when it came, as far as it tells them now."""
+        ids = unnamed_in(event)
         if not ids:
-            return message
+            return event
         try:
-            workspace = await self._workspace(message)
+            workspace = await self._workspace(event)
         except PlatformError:  # it is told when the answer is posted
-            return message
-        return renamed(message, await workspace.directory.names(ids, at_leisure=True))
+            return event
+        return renamed(event, await workspace.directory.names(ids, at_leisure=True))
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
+from dspy_session_chat.action import Edit, Event
 from dspy_session_chat.inbound import Inbound
+from dspy_session_chat.naming import EventT
 
 UNNAMED, _IDS, _VIEWING = "unnamed", "ids", "viewing"
 """What in ``reply_to`` says whose names were not known when a message came."""
@@ -49,46 +51,48 @@ def label_of(label: str) -> str:
     return "" if _LIKE_AN_ID.fullmatch(label) else label
 
 
-def marked(message: Inbound, ids: Iterable[str], names: Mapping[str, str], viewing: str = "") -> Inbound:
-    """A message that says whose names are still to be had.
+def marked(event: EventT, ids: Iterable[str], names: Mapping[str, str], viewing: str = "") -> EventT:
+    """A message, or a change of one, that says whose names are still to be had.
 
     Args:
-        message: The message, with words where names are missing.
+        event: It, with words where names are missing.
         ids: All that it names.
         names: What they are called, as far as that is known.
         viewing: Which channel its author looks at, by id.
     """
     missing = [each for each in ids if each not in names][:MOST]
     if not missing:
-        return message
+        return event
     mark: dict[str, object] = {_IDS: missing} | ({_VIEWING: viewing} if viewing in missing else {})
-    return replace(message, reply_to={**message.reply_to, UNNAMED: mark})
+    return replace(event, reply_to={**event.reply_to, UNNAMED: mark})
 
 
-def unnamed_in(message: Inbound) -> Sequence[str]:
-    """The ids whose names were not known when a message came."""
-    mark = message.reply_to.get(UNNAMED)
+def unnamed_in(event: Event) -> Sequence[str]:
+    """The ids whose names were not known when something came."""
+    mark = event.reply_to.get(UNNAMED)
     ids = mark.get(_IDS) if isinstance(mark, Mapping) else None
     return [each for each in ids if isinstance(each, str)] if isinstance(ids, list) else []
 
 
-def renamed(message: Inbound, names: Mapping[str, str]) -> Inbound:
-    """A message with the names that are known by now.
+def renamed(event: EventT, names: Mapping[str, str]) -> EventT:
+    """The same with the names that are known by now.
 
     Args:
-        message: One that was ``marked``; what it says may be another thing since.
+        event: One that was ``marked``; what it says may be another thing since.
         names: What people and channels are called, by id.
     """
-    found = {each: names[each] for each in unnamed_in(message) if names.get(each)}
+    found = {each: names[each] for each in unnamed_in(event) if names.get(each)}
     if not found:
-        return message
+        return event
     words = {unnamed(each): name for each, name in found.items()}
-    viewing = message.reply_to[UNNAMED].get(_VIEWING)
-    channel_name = "" if message.addressed == "direct" else found.get(message.where.channel, "")
-    return replace(
-        message,
-        text=re.sub("|".join(words), lambda word: words[word[0]], message.text),
-        author=replace(message.author, name=found.get(message.author.id) or message.author.name),
-        channel_name=message.channel_name or channel_name,
-        viewing=message.viewing or found.get(str(viewing), ""),
-    )
+
+    def put(text: str) -> str:
+        return re.sub("|".join(words), lambda word: words[word[0]], text)
+
+    who = replace(event.author, name=found.get(event.author.id) or event.author.name)
+    where = event.channel_name or found.get(event.where.channel, "")
+    if isinstance(event, Inbound):
+        viewing = event.viewing or found.get(str(event.reply_to[UNNAMED].get(_VIEWING)), "")
+        return replace(event, author=who, channel_name=where, text=put(event.text), viewing=viewing)
+    deed = replace(event.deed, text=put(event.deed.text)) if isinstance(event.deed, Edit) else event.deed
+    return replace(event, author=who, channel_name=where, deed=deed)

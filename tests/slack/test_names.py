@@ -47,7 +47,7 @@ from tests.slack.talk import (
 )
 
 CAROL = User("U0CAROL01", "carol", "Carol")
-ID = re.compile(r"(?<![A-Za-z0-9])[UWBCGSTD][A-Z0-9]{6,}")
+ID = re.compile(r"(?<![A-Za-z0-9])[UWBCGSTD]0[A-Z0-9]{5,}")
 
 ids = st.builds("{}0{}".format, st.sampled_from("UWBCGSTD"), st.text("AKZ019", min_size=5, max_size=9))
 words = st.text("ab .!\n*`é", max_size=6)
@@ -200,14 +200,20 @@ async def test_a_name_that_slack_is_slow_to_tell_is_there_when_the_agent_reads(
 ):
     monkeypatch.setattr("dspy_session_slack.directory.PATIENCE", 0.01)
     monkeypatch.setattr("dspy_session_slack.directory.LEISURE", 30.0)
-    slow = asyncio.Event()
+    slow, slow_again = asyncio.Event(), asyncio.Event()
     for method in ("users.info", "conversations.info"):
         slack.fail(method, held(slow), times=6)
     async with playing(SlackStage(slack), Reader(), tmp_path) as scene:
-        await slack.say(f"{MENTION} is <@{BEN}> in, or <@U0NOBODY99>?", channel=GENERAL, user=ANN)
+        said = await slack.say(f"{MENTION} is <@{BEN}> in, or <@U0NOBODY99>?", channel=GENERAL, user=ANN)
         await scene.arrived(1)
         slow.set()
         (turn,) = await scene.remembers(len)
+        await slack.settled()
+        slack.fail("users.info", held(slow_again), times=2)
+        await slack.edit(said, f"{MENTION} or <@{OTHER_BOT}>?", channel=GENERAL)
+        await scene.arrived(2)
+        slow_again.set()
+        await scene.remembers(lambda turns: turns and turns[0].inputs["message"] == "or @Ticker?")
 
     assert turn.inputs == {
         "message": f"is @Ben in, or @{unnamed('U0NOBODY99')}?",
