@@ -85,3 +85,16 @@ def _no_cache() -> Iterator[None]:
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     yield
     shutil.rmtree(Path(_CACHE), ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def synchronous() -> Iterator[str]:
+    """SQLite does not wait for the disk, as PostgreSQL does not here: a killed process loses nothing that the machine's
+    memory holds. What it is told where no test runs.
+    """
+    from dspy_session.stores.sqlite import schema
+
+    usual = schema.SYNCHRONOUS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "SYNCHRONOUS", "OFF")
+        yield usual

@@ -23,7 +23,8 @@ POLL_SECONDS = 1.0
 """How often the inbox is looked at for what another process left behind."""
 _PAUSE = 0.2
 """Seconds between two looks at least: most news is of messages that are being worked on already."""
-_LONGEST_PAUSE = 60.0
+LONGEST_PAUSE = 60.0
+"""Seconds at most before a job is tried again that could not be done: each pause is twice the one before, from 1 on."""
 _AT_ONCE = 1000
 """Conversations that one look finds at most."""
 
@@ -275,7 +276,7 @@ class Runtime:
         try:
             await self._handle(job)
         except TryLaterError as error:
-            pause = min(_LONGEST_PAUSE, 2.0 ** (job.work.attempts - 1))
+            pause = min(LONGEST_PAUSE, 2.0 ** (job.work.attempts - 1))
             logger.warning("%s, next try in %.0f s: %s", job.hold.key, pause, error)
             self._start_later(job.hold.key, pause)
             return False

@@ -102,7 +102,7 @@ async def test_an_answer_waits_for_its_platform(caplog: pytest.LogCaptureFixture
 async def test_an_answer_is_not_given_up_because_many_processes_tried_at_once(
     monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
-    monkeypatch.setattr("dspy_session.conversation.runtime._LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("dspy_session.conversation.runtime.LONGEST_PAUSE", 0.0)
 
     class Tried(MemoryStore):
         async def take(self, lease: Any) -> Work | None:

@@ -22,6 +22,12 @@ class Place:
     bob: User
 
 
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the bot tries again it tries at once."""
+    monkeypatch.setattr("dspy_session.conversation.runtime.LONGEST_PAUSE", 0.01)
+
+
 @pytest.fixture
 async def fake() -> AsyncIterator[FakeDiscord]:
     async with FakeDiscord() as discord:

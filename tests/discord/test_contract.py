@@ -12,5 +12,6 @@ from tests.loopback.discord import FakeDiscord
 
 class TestDiscord(PlatformContract):
     @pytest.fixture
-    def stage(self, fake: FakeDiscord, place: Place) -> DiscordStage:
+    def stage(self, fake: FakeDiscord, place: Place, monkeypatch: pytest.MonkeyPatch) -> DiscordStage:
+        monkeypatch.setattr("dspy_session_discord.platform.EDIT_SECONDS", 0.05)
         return DiscordStage(fake, place)

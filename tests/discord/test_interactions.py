@@ -39,7 +39,8 @@ ASKED = {
 
 
 @pytest.fixture
-def stage(fake: FakeDiscord, place: Place) -> DiscordStage:
+def stage(fake: FakeDiscord, place: Place, monkeypatch: pytest.MonkeyPatch) -> DiscordStage:
+    monkeypatch.setattr("dspy_session_discord.platform.EDIT_SECONDS", 0.05)
     return DiscordStage(fake, place)
 
 

@@ -7,10 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dspy_session_chat.testing import PlatformContract
-from dspy_session_chat.testing.addressing_contract import AddressingContract
-from dspy_session_chat.testing.asking_contract import AskingContract
-from dspy_session_chat.testing.commands_contract import CommandsContract
-from dspy_session_chat.testing.feedback_contract import FeedbackContract
 from dspy_session_slack import Slack
 from tests.loopback.slack import FakeSlack
 from tests.slack.door import Door, door_for
@@ -39,16 +35,18 @@ class OverHttp(SlackStage):
         await self._door.open()
 
 
+@pytest.fixture(autouse=True)
+def _quick_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dspy_session_slack.platform.EDIT_SECONDS", 0.05)
+
+
 class TestSlack(PlatformContract):
     @pytest.fixture
-    def stage(self, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> SlackStage:
-        monkeypatch.setattr("dspy_session_slack.platform.EDIT_SECONDS", 0.05)
+    def stage(self, slack: FakeSlack) -> SlackStage:
         return SlackStage(slack)
 
 
-class TestSlackOverHttp(AddressingContract, AskingContract, CommandsContract, FeedbackContract):
-    """Events, presses, modals and commands come in by another way; what becomes of them is the same."""
-
+class TestSlackOverHttp(PlatformContract):
     @pytest.fixture
     async def stage(self, slack: FakeSlack) -> AsyncIterator[SlackStage]:
         async with door_for(slack) as door:

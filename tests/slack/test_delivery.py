@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session_chat.inbound import Inbound
 from dspy_session_slack import Slack
+from dspy_session_slack.sockets import Sockets
 from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack, cut, held, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running
@@ -115,7 +116,8 @@ async def test_a_store_that_fails_is_one_line_in_the_log(impatient: FakeSlack, c
 
     async with running(platform_of(impatient), receive, impatient):
         await impatient.say("hello", channel=ANNS_DM, user=ANN)
-        await impatient.settled()
+        (delivery,) = impatient.deliveries
+        await impatient.until(lambda: len(delivery.envelope_ids) == 2)
 
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert {record.getMessage() for record in warnings} == {
@@ -140,7 +142,8 @@ async def test_messages_of_a_conversation_stay_in_order_while_names_are_looked_u
     assert echo.texts == ["first", "elsewhere", "second", "third"]
 
 
-async def test_names_that_take_too_long_are_done_without(slack: FakeSlack):
+async def test_names_that_take_too_long_are_done_without(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dspy_session_slack.directory.PATIENCE", 0.05)
     never = asyncio.Event()
     slack.fail("users.info", held(never))
     async with echoing(slack) as echo:
@@ -226,10 +229,12 @@ def test_slack_allows_ten_sockets(sockets: Any):
 
 @pytest.mark.parametrize(("pause", "opened"), [(60.0, 1), (0.01, 4)])
 async def test_where_other_bots_have_all_connections_it_waits_for_one(
-    slack: FakeSlack, caplog: pytest.LogCaptureFixture, pause: float, opened: int
+    slack: FakeSlack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, pause: float, opened: int
 ):
+    # It asks again as often as it pings, but so often as here no machine pings when it is busy.
+    monkeypatch.setattr("dspy_session_slack.sockets.Sockets", lambda make, count, _: Sockets(make, count, pause))
     slack.sockets.crowded = 3
-    platform = platform_of(slack, ping_interval=pause)
+    platform = platform_of(slack)
     run = asyncio.create_task(platform.run(Echo(platform)))
     await slack.until(lambda: slack.sockets.crowded == (2 if opened == 1 else 0))
     if opened > 1:
@@ -267,7 +272,8 @@ async def test_a_broken_connection_is_mended_and_what_was_lost_comes_again(slack
     assert len(slack.deliveries[0].envelope_ids) == 2
 
 
-async def test_every_new_connection_gets_an_address_of_its_own(slack: FakeSlack):
+async def test_every_new_connection_gets_an_address_of_its_own(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dspy_session_slack.socket_mode.TRIES", 1)
     async with echoing(slack) as echo:
         slack.fail("link", server_error())
         await slack.refresh()
@@ -279,8 +285,9 @@ async def test_every_new_connection_gets_an_address_of_its_own(slack: FakeSlack)
     assert len(slack.called("apps.connections.open")) == 3
 
 
-async def test_an_outage_of_slack_is_waited_out(slack: FakeSlack):
-    async with echoing(slack) as echo:
+async def test_an_outage_of_slack_is_waited_out(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dspy_session_slack.socket_mode.TRIES", 100)  # a busy machine takes longer than two pings
+    async with echoing(slack, ping_interval=0.1) as echo:
         slack.fail("apps.connections.open", server_error(502), times=2)
         slack.drop_connections()
         await slack.connected(0)

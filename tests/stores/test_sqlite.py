@@ -1,6 +1,7 @@
 """The SQLite store: what can be wrong with its file, and what a killed process leaves."""
 
 import asyncio
+import contextlib
 import itertools
 import sqlite3
 import subprocess
@@ -38,6 +39,12 @@ async def test_the_schema_is_made_once_and_marked_as_ours(tmp_path: Path) -> Non
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path, synchronous: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "SYNCHRONOUS", synchronous)
+    with contextlib.closing(schema.connect(str(tmp_path / "chat.db"))) as db:
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 async def test_several_may_open_a_new_file_at_once(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ BUSY_SECONDS = 5.0
 """How long to wait for another process that holds the file."""
 PAGE_BYTES = 1024
 """A commit writes whole pages, a few for each row and index: of the usual 4 KB a turn wrote three times as much."""
+SYNCHRONOUS = "FULL"
+"""When a commit is over: once it is on the disk. NORMAL may lose the last ones when the power fails."""
 MEMORY = ":memory:"
 
 
@@ -35,7 +37,7 @@ def connect(path: str) -> sqlite3.Connection:
         db.execute("COMMIT")
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a file that is new
         _use_wal(db)
-        db.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when the power fails
+        db.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         db.execute("PRAGMA secure_delete = ON")  # what is forgotten must not lie around in free pages
         db.execute("BEGIN IMMEDIATE")  # one process at a time brings the tables up to date
         if _migrate(db, path):
@@ -122,6 +124,7 @@ def fold_log(path: str) -> None:
     """Write the log back into the file and empty it: what was deleted may still be in there."""
     db = _connection(path)
     try:
+        db.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         db.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from functools import cache, cached_property
 from pathlib import Path
 
 import trustme
@@ -23,6 +24,7 @@ class Certificates:
     def __init__(self) -> None:
         self._authority = trustme.CA()
 
+    @cached_property
     def server(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._authority.issue_cert(*sorted(HOSTS)).configure_cert(context)
@@ -32,10 +34,17 @@ class Certificates:
         """Write our authority to ``file``, for the ``SSL_CERT_FILE`` of another process."""
         self._authority.cert_pem.write_to_path(file)
 
+    @cached_property
     def client(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody else is trusted, and no store of others is read
         self._authority.configure_trust(context)
         return context
+
+
+@cache
+def certificates() -> Certificates:
+    """Those of this process: to make them takes a fake Discord longer than all else at its start."""
+    return Certificates()
 
 
 class LoopbackResolver(AbstractResolver):

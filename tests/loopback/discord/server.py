@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.loopback.discord.buckets import Buckets
 from tests.loopback.discord.doings import Doings
 from tests.loopback.discord.faults import Fault, Faults, When
-from tests.loopback.discord.network import Certificates, LoopbackResolver
+from tests.loopback.discord.network import LoopbackResolver, certificates
 from tests.loopback.discord.rest import Rest
 from tests.loopback.discord.telling import Payload
 from tests.loopback.discord.waiting import Waiting
@@ -44,7 +44,7 @@ class FakeDiscord(Doings):
         self.edits: list[Message] = []
         self.typings: list[Channel] = []
         self.requests: list[tuple[str, str]] = []
-        self._certificates = Certificates()
+        self._certificates = certificates()
         self._next_post = 0
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -54,7 +54,7 @@ class FakeDiscord(Doings):
         application.router.add_get("/", self.gateway.handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._certificates.server())
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._certificates.server)
         await site.start()
         self._port = self._runner.addresses[0][1]
         return self
@@ -73,7 +73,7 @@ class FakeDiscord(Doings):
 
     def trust(self) -> ssl.SSLContext:
         """Trust in our certificates, and in no others."""
-        return self._certificates.client()
+        return self._certificates.client
 
     def resolver(self) -> LoopbackResolver:
         """The names alone, for a client that does not trust our certificates."""
