@@ -121,7 +121,7 @@ class Posting:
         try:
             answer = await self._said(self._client.chat_postMessage, part, buttons, channel=channel, thread_ts=thread)
         except (SlackApiError, ClientError, OSError) as error:
-            raise refusal_to_post(error, channel) from None
+            raise refusal_to_post(error, self._called(channel)) from None
         if thread is not None:
             self._threads.join(channel, thread)
         return message_id(channel, answer["ts"])
@@ -142,7 +142,7 @@ class Posting:
         try:
             await self._edit(message, part, buttons, self._client if waits else hasty(self._client))
         except (SlackApiError, ClientError, OSError) as error:
-            raise refusal_to_post(error, channel) from None
+            raise refusal_to_post(error, self._called(channel)) from None
 
     async def _show(self, post: Post, texts: Sequence[str]) -> AsyncIterator[str]:
         """Let the messages that are there, and new ones, say ``texts``; the ids of all of them, one after the other."""
@@ -172,7 +172,7 @@ class Posting:
         except (SlackApiError, ClientError, OSError) as error:
             if error_code(error) in GONE:
                 return False
-            raise refusal_to_post(error, channel) from None
+            raise refusal_to_post(error, self._called(channel)) from None
         return True
 
     async def _edit(self, message: str, text: str, buttons: Sequence[Button], client: AsyncWebClient) -> None:
@@ -192,7 +192,11 @@ class Posting:
             await self._client.chat_delete(channel=channel, ts=ts)
         except (SlackApiError, ClientError, OSError) as error:
             # The answer is there whole: what stands there besides is no reason to post it again.
-            _log.warning("A message that is no part of the answer any more stays in %s: %s", channel, error_code(error))
+            _log.warning(
+                "A message that is no part of the answer any more stays in %s: %s",
+                self._called(channel),
+                error_code(error),
+            )
 
     async def _post_privately(self, post: Post) -> Posted:
         """Show an answer to the one who asked alone: in messages that have no id to edit or to delete them by.
@@ -208,7 +212,7 @@ class Posting:
             try:
                 await self._said(self._client.chat_postEphemeral, text, buttons, **where)
             except (SlackApiError, ClientError, OSError) as error:
-                raise refusal_to_post(error, channel) from None
+                raise refusal_to_post(error, self._called(channel)) from None
         return Posted(())
 
     async def _respond(self, post: Post, texts: Sequence[str]) -> int:
@@ -243,6 +247,11 @@ class Posting:
                 refusal = error
         assert refusal is not None
         raise refusal
+
+    def _called(self, channel: str) -> str:
+        """A channel for whoever reads the log: people know its name, and tools its id."""
+        name = self._directory.known([channel]).get(channel)
+        return f"#{name} ({channel})" if name else channel
 
     async def _names(self, markdown: str) -> Mapping[str, str]:
         await self._directory.names(ids_in(markdown))

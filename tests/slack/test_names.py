@@ -77,9 +77,14 @@ authors = st.fixed_dictionaries(
 spaces = ids.filter(lambda one: one[0] in "CGD")
 
 
-@given(texts, authors, spaces, ids)
-def test_whatever_comes_no_id_is_read(text: str, author: dict[str, Any], channel: str, viewing: str):
-    event = {**message(text, channel=channel), **author, "app_context": {"channel_id": viewing}}
+forwarded = st.fixed_dictionaries(
+    {"is_share": st.just(True), "text": texts}, optional={"author_id": ids, "author_name": ids | st.just("Dee")}
+)
+
+
+@given(texts, authors, spaces, ids, st.lists(forwarded, max_size=2))
+def test_whatever_comes_no_id_is_read(text: str, author: dict[str, Any], channel: str, viewing: str, shared: Any):
+    event = {**message(text, channel=channel), **author, "app_context": {"channel_id": viewing}, "attachments": shared}
     event["files"] = [{"id": "F0FILE1234", "url_private": "https://files.slack.com/x"}]
 
     said = translate(body(event), "ambient", BOT, {})

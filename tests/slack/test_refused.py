@@ -38,7 +38,7 @@ async def test_a_bot_that_is_removed_while_it_answers_says_why_and_goes_on_elsew
     assert turn.outputs["reply"] == "It is nine."
     lines = [record for record in caplog.records if "was not posted" in record.getMessage()]
     assert [line.exc_info for line in lines] == [None]
-    assert f"the bot is not in the channel {GENERAL}: invite it there" in lines[0].getMessage()
+    assert f"the bot is not in the channel #general ({GENERAL}): invite it there" in lines[0].getMessage()
 
 
 @pytest.mark.parametrize("fault", [rate_limited(), refused("ratelimited"), refused("service_unavailable")])
