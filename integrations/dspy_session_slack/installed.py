@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -142,11 +143,15 @@ class InstalledWorkspaces:
     async def left(self, home: Home, leaving: Leaving) -> None:
         """A workspace has taken the app out, or its people have taken tokens back."""
         where = {"enterprise_id": home.enterprise or None, "team_id": None if home.org_wide else home.team}
-        for user in leaving.users:
-            await self._installations.async_delete_installation(**where, user_id=user)
+        with suppress(NotImplementedError):  # Bolt lets a store know of bots alone
+            for user in leaving.users:
+                await self._installations.async_delete_installation(**where, user_id=user)
         if not leaving.altogether:
             return
-        await self._installations.async_delete_all(**where)
+        try:
+            await self._installations.async_delete_all(**where)
+        except NotImplementedError:  # Bolt lets a store delete nothing; its token is void, whatever it keeps
+            _log.warning("The store of installations cannot delete: what it keeps of %s stays there", home)
         self.renew(home)
         gone = await self._forgetting.forget(home) if self._forgetting is not None else 0
         _log.info("The Slack app was taken out of %s; conversations deleted: %s", home, gone)

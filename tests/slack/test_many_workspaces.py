@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ import pytest
 from aiohttp import ClientSession
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
-from slack_sdk.oauth.installation_store import Bot, Installation
+from slack_sdk.oauth.installation_store import Bot, FileInstallationStore, Installation
 from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
 from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
 from slack_sdk.web.async_client import AsyncWebClient
@@ -328,6 +329,9 @@ class Shelf(AsyncInstallationStore):
         self.failure: Exception | None = None
         self.asked = 0
 
+    async def async_save(self, installation: Installation) -> None:
+        await self.async_save_bot(installation.to_bot())
+
     async def async_save_bot(self, bot: Bot) -> None:
         self.bots[bot.enterprise_id, bot.team_id] = bot
 
@@ -424,6 +428,32 @@ async def test_installations_are_found_as_bolt_asks_for_them():
     await store.async_delete_all(enterprise_id="E1", team_id=None)
     assert await vault.names() == []
     await vault.aclose()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_stores_of_bolts_and_ones_own_do_as_well(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_whole: bool
+):
+    store = FileInstallationStore(base_dir=str(tmp_path), client_id=CLIENT_ID) if is_whole else Shelf()
+    async with scene(installation_store=store) as on:
+        on.slack.installs.rotates, on.slack.installs.life = True, 60
+        await on.browser.install(on.slack)
+        on.slack.installs.life = LIFE
+        await on.browser.install(on.other)
+        await on.say(on.slack, "hello")
+        assert {call.token for call in on.slack.called("chat.postMessage")} == {on.slack.installs.latest(on.slack)}
+        on.slack.installs.revoke(on.other)
+        await on.other.send({"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": [BOT.id]}})
+        await on.slack.settled()
+        await on.say(on.other, "is anybody there?")
+        await on.say(on.slack, "and here?")
+        assert on.echo.texts == ["hello", "and here?"]
+        assert set(on.door.http.statuses) == {200}
+
+    cannot = "The store of installations cannot delete: what it keeps of T0OTHER stays there"
+    assert warnings(caplog)[:-1] == ([] if is_whole else [cannot])
+    kept = await store.async_find_bot(enterprise_id=None, team_id="T0OTHER")
+    assert (kept is None) is is_whole
 
 
 async def test_what_nobody_came_back_with_is_cleared_out():

@@ -258,12 +258,13 @@ async def test_what_only_one_shall_read_is_said_where_the_command_was_given(slac
 async def test_what_slack_takes_no_more_there_is_said_to_them_otherwise_and_nothing_twice(slack: FakeSlack):
     inbound = some_inbound(GENERAL)
     inbound.reply_to["response_url"] = slack.responses.new(GENERAL, ANN)
-    answer = "\n\n".join(f"{number} " + "word " * 1_100 for number in range(7))
+    answer = "\n\n".join(f"{number} <!channel> <@U0BEN> @here " + "word " * 1_100 for number in range(7))
 
     await platform_of(slack).post(Post(inbound, Reply(answer, private=True)))
 
     numbers = [said["text"][0] for said in slack.responses.said], [post.text[0] for post in slack.posts]
     assert numbers == (["0", "1", "2", "3", "4"], ["5", "6"])
+    assert slack.pinged == []
     assert {post.only_for for post in slack.posts} == {ANN}
 
 

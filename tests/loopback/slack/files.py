@@ -63,6 +63,7 @@ async def complete_upload(slack: FakeSlack, call: Call) -> dict[str, Any]:
         message = own_message(slack, channel, call, call.get("initial_comment"))
         message |= {"subtype": "file_share", "files": [file.info(slack.address) for file in uploaded]}
         slack.workspace.write(channel, message)
+        slack.notified(message["text"])
         slack.news.written(channel, message)
     return {"files": [{"id": file.id, "title": file.name} for file in uploaded]}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.loopback.slack.blocks import check_blocks
+from tests.loopback.slack.blocks import check_blocks, words_of
 from tests.loopback.slack.calls import Refused
 from tests.loopback.slack.views import by
 from tests.loopback.slack.workspace import APP_ID, TEAM_ID, Channel, Message, User
@@ -67,10 +67,14 @@ class Responses:
 
 async def responded(slack: FakeSlack, request: web.Request) -> web.StreamResponse:
     """``POST`` to the address of a command."""
+    said = json.loads(await request.text())
     try:
-        slack.responses.take(request.match_info["name"], json.loads(await request.text()))
+        slack.responses.take(request.match_info["name"], said)
     except Refused as refusal:
         return web.json_response(refusal.answer, status=404)
+    slack.notified(said["text"], linked=bool(said.get("link_names")) or said.get("parse") == "full")
+    for words, markdown in words_of(said.get("blocks") or []):
+        slack.notified(words, markdown=markdown)
     await slack.changed()
     return web.Response(text="ok")
 
