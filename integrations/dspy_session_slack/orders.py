@@ -124,17 +124,17 @@ class Orders:
         )
 
     async def _shortcut(self, body: Mapping[str, Any]) -> bool:
-        if about(body, self._bot, {}) is None:
+        nameless = about(body, self._bot, {})
+        if nameless is None:
             return False
-        names = await self._directory.names(named_in(body["message"], self._bot))
-        found = about(body, self._bot, names)
-        assert found is not None
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._workspace.client.views_open(trigger_id=str(body.get("trigger_id") or ""), view=modal(found))
+                names = await self._directory.names(named_in(body["message"], self._bot))
+                view = modal(about(body, self._bot, names) or nameless)
+                await self._workspace.client.views_open(trigger_id=str(body.get("trigger_id") or ""), view=view)
         except (SlackApiError, ClientError, OSError) as error:
             _log.warning("The question about a message was not asked: %s", error_code(error))
-            self._tell(found.respond, "Slack was too slow to ask for your question; please try again.")
+            self._tell(nameless.respond, "Slack was too slow to ask for your question; please try again.")
         return True
 
     async def _question(self, body: Mapping[str, Any]) -> None:
