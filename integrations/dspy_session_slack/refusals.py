@@ -29,7 +29,8 @@ _REVOKED = "is not accepted by Slack ({code}): copy it again from the app's sett
 _BOT_TOKEN = "the bot token " + _REVOKED + " (OAuth & Permissions), after installing the app once more"
 _APP_TOKEN = "the app-level token " + _REVOKED + " (Basic Information, App-Level Tokens)"
 
-TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
+TOO_LONG = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
+"""Refusals of a message that shorter ones may not meet: those need no blocks."""
 
 _RESTRICTED = "a setting of the workspace keeps the bot from posting in {channel}: ask an administrator"
 
@@ -54,7 +55,7 @@ class TokenRefusedError(PlatformError):
 
 
 class TooLongError(PlatformError):
-    """Slack finds a message too long: it counts otherwise than its documentation says."""
+    """Slack finds a message too long, counting otherwise than its documentation says, or does not take its blocks."""
 
 
 def error_code(error: Exception) -> str:

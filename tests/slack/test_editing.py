@@ -204,18 +204,21 @@ async def test_what_cannot_be_edited_any_more_is_posted(slack: FakeSlack, code: 
     assert slack.shown(ANNS_DM)[-1].text == "Nine."
 
 
-async def test_what_slack_finds_too_long_is_said_in_shorter_messages(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("limit", "most", "buttons"), [("ALL_BLOCKS", 2_000, ("👍",)), ("MOST_BLOCKS", 0, ())])
+async def test_what_slack_finds_too_long_is_said_in_shorter_messages(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, buttons: tuple[str, ...]
+):
     platform, answer = platform_of(slack), paragraphs(2)
     draft = await platform.begin(INBOUND, "draft", [STOP])
-    monkeypatch.setattr("tests.loopback.slack.blocks.ALL_BLOCKS", 2_000)  # fewer than Slack says it takes
+    monkeypatch.setattr(f"tests.loopback.slack.blocks.{limit}", most)  # less than Slack says it takes
 
     posted = await platform.post(Post(INBOUND, Reply(answer, buttons=(GOOD,)), shown=(draft,)))
 
     messages = slack.shown(ANNS_DM)
-    assert len(messages) > 4
+    assert len(messages) > 3
     assert posted.message_ids == (draft, *(f"{ANNS_DM}:{each.ts}" for each in messages[1:]))
     assert " ".join(each.text for each in messages).split() == answer.split()
-    assert [each.buttons for each in messages] == [()] * (len(messages) - 1) + [("👍",)]
+    assert [each.buttons for each in messages] == [()] * (len(messages) - 1) + [buttons]
     slack.fail("chat.postMessage", refused("msg_too_long"), times=99)
     with pytest.raises(PlatformError, match=r"Slack finds the message too long \(msg_too_long\)"):
         await platform.post(Post(INBOUND, Reply(answer)))
