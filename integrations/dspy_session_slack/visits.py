@@ -18,6 +18,7 @@ from dspy_session_chat.inbound import Author
 from dspy_session_chat.platform import Receive
 from dspy_session_slack.address import is_id, is_time
 from dspy_session_slack.assistant import Assistant, Opening
+from dspy_session_slack.harmless import harmless, like_ids
 from dspy_session_slack.key import inner_event, is_dm, message_id
 from dspy_session_slack.told import Told
 from dspy_session_slack.translate import place_of
@@ -113,12 +114,17 @@ class Visits:
         """What somebody may ask by a click; nothing where whoever is to tell that does not."""
         names = await self._workspace.directory.names([viewing]) if viewing else {}
         try:
-            return await assistant.suggested(Opening(str(user or ""), names.get(viewing, "")))
+            prompts = await assistant.suggested(Opening(str(user or ""), names.get(viewing, "")))
         except ConfigurationError as error:
             _log.warning("No prompts are suggested: %s", error)
         except Exception:  # noqa: BLE001  # whatever a function of theirs raises
             _log.exception("No prompts are suggested: what was to tell them failed")
+        else:  # an agent may have thought of them
+            return [{part: self._harmless(words) for part, words in each.items()} for each in prompts]
         return []
+
+    def _harmless(self, words: str) -> str:
+        return harmless(words, self._workspace.directory.known(like_ids(words)))
 
     async def _stop(self, event: Mapping[str, Any]) -> None:
         """The button that Slack shows while an answer is streamed stops it."""

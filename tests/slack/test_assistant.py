@@ -21,6 +21,7 @@ from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import Parrot, ScriptedModel
 from dspy_session_chat.testing.stage import Where
 from dspy_session_slack import Assistant, Opening
+from dspy_session_slack.unnamed import unnamed
 from dspy_session_slack.viewing import channel_in, with_context
 from dspy_session_slack.viewings import KEPT_SECONDS, Viewings
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, refused
@@ -140,14 +141,17 @@ async def test_what_is_suggested_may_depend_on_who_opens_it_and_where(agents: Fa
 
     async def prompts(opening: Opening) -> Sequence[str]:
         openings.append(opening)
-        return [f"What was said in #{opening.viewing}?"]
+        return [f"What was said in #{opening.viewing}?", "What does <@U0NOBODY99> do @here?"]
 
     async with echoing(agents, assistant=Assistant(prompts=prompts)):
         await agents.open_agent(channel=ANNS_DM, user=ANN, viewing=GENERAL)
         await agents.until(lambda: ANNS_DM in agents.view.prompts)
 
     assert openings == [Opening(ANN, "general")]
-    assert agents.view.prompts[ANNS_DM][0]["message"] == "What was said in #general?"
+    assert [prompt["message"] for prompt in agents.view.prompts[ANNS_DM]] == [
+        "What was said in #general?",
+        f"What does @{unnamed('U0NOBODY99')} do @\u200bhere?",
+    ]
 
 
 @pytest.mark.parametrize("told", [RuntimeError("no model"), ["a"] * 5])
