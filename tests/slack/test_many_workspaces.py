@@ -39,7 +39,7 @@ from tests.loopback.slack import BOT, FakeSlack, refused, server_error
 from tests.loopback.slack.oauth import CLIENT_ID, CLIENT_SECRET, LIFE
 from tests.loopback.slack.workspace import Team
 from tests.slack.door import Door, door_for
-from tests.slack.talk import ANN, ANNS_DM, Echo, platform_of
+from tests.slack.talk import ANN, ANNS_DM, GENERAL, MENTION, Echo, platform_of
 
 EVENTS = frozenset({"message.im", "app_uninstalled", "tokens_revoked"})
 CREDENTIALS: dict[str, Any] = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
@@ -171,6 +171,26 @@ async def test_each_workspace_is_answered_with_its_own_token_and_one_goes_alone(
         assert on.other.posts[-1].text == "echo: back again"
     assert warnings(caplog) == ["the Slack app is not installed in T0OTHER: somebody there has to install it"]
     assert all(status == 200 for status in on.door.http.statuses)
+
+
+async def test_in_a_shared_channel_it_answers_as_the_workspace_that_installed_it(caplog: pytest.LogCaptureFixture):
+    async with scene() as on:
+        for team in (on.slack, on.other):
+            await on.browser.install(team)
+        place, their = on.other.workspace.channels[GENERAL], {"team": "T0THEIRS", "user_team": "T0THEIRS"}
+        written = {"type": "message", "user": "U0STRANGER", "text": f"{MENTION} hello", **their}
+        event = on.other.workspace.write(place, written) | {"channel": GENERAL, "channel_type": "channel"}
+        ours = {"team_id": "T0OTHER", "enterprise_id": None, "user_id": BOT.id, "is_bot": True}
+        body = {"type": "event_callback", "team_id": "T0THEIRS", "context_team_id": "T0THEIRS", "event": event}
+        body |= {"is_ext_shared_channel": True, "authorizations": [ours | {"is_enterprise_install": False}]}
+
+        assert (await on.door.send(json.dumps(body).encode()))[0] == 200
+
+        (post,) = on.other.posts
+        assert (post.text, post.thread_ts) == ("echo: hello", event["ts"])
+        assert post.call.token == on.slack.installs.latest(on.other)
+        assert [inbound.key.workspace for inbound in on.echo.received] == ["T0OTHER"]
+    assert warnings(caplog) == []
 
 
 async def test_a_token_that_is_void_all_of_a_sudden_is_noticed_and_told_once(caplog: pytest.LogCaptureFixture):

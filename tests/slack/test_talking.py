@@ -7,6 +7,7 @@ import pytest
 from dspy_session_chat.inbound import Attachment
 from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack
+from tests.loopback.slack.workspace import Channel
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, OTHER_BOT, SECRET, echoing
 
 
@@ -34,6 +35,24 @@ async def test_the_thread_goes_on_without_mentions_under_the_same_key(slack: Fak
     first, second = echo.received
     assert first.key == second.key
     assert (second.addressed, second.author.name) == ("thread", "Ben")
+
+
+async def test_in_a_group_dm_it_is_spoken_to_as_in_a_channel(slack: FakeSlack):
+    slack.workspace.add(group := Channel("C0GROUP", "mpim", "mpdm-ann--ben--helper-1", {ANN, BEN, slack.bot.id}))
+    async with echoing(slack) as echo:
+        await slack.say("only us two", channel=group.id, user=BEN)
+        said = await slack.say(f"{MENTION} hello", channel=group.id, user=ANN)
+        first = await slack.next_post()
+        await slack.say("and then?", channel=group.id, user=BEN, thread_ts=said["ts"])
+        second = await slack.next_post()
+        await slack.settled()
+
+    assert [(post.text, post.thread_ts) for post in (first, second)] == [
+        ("echo: hello", said["ts"]),
+        ("echo: and then?", said["ts"]),
+    ]
+    assert [inbound.text for inbound in echo.overheard] == ["only us two"]
+    assert {inbound.channel_name for inbound in echo.received} == {""}, "what Slack calls it is shown to nobody"
 
 
 async def test_every_dm_is_answered_in_the_dm(slack: FakeSlack):
