@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores import Entry, Inbox, MemoryStore, Outbox, SqliteStore, Store, store_from_url
-from dspy_session.stores.marking import refuse_without_keys
+from dspy_session.stores.marking import is_plain, refuse_without_keys
 from dspy_session.stores.sealing import is_sealed
 from dspy_session_bots.config import read_settings
 
@@ -50,7 +50,7 @@ async def beside(url: str) -> AsyncIterator[Store]:
     """A store that is there already, opened for a tool: a bot may be serving it meanwhile.
 
     Args:
-        url: Which one.
+        url: Which one. With keys in the environment or in .env it is read by them, unless it is not encrypted.
 
     Raises:
         ConfigurationError: The URL names none that a tool could look into.
@@ -62,12 +62,22 @@ async def beside(url: str) -> AsyncIterator[Store]:
         raise ConfigurationError("memory:// ends with the process that has it: name a store that lasts")
     if isinstance(store, SqliteStore) and not store.path.is_file():
         raise StoreError(f"no such file: {store.path} (name the store with --store sqlite:///FILE)")
-    opened = store if keys is None else store_from_url(url, keys)
-    await opened.open(serving=False)
+    if keys is not None:
+        sealed = store_from_url(url, keys)
+        async with _opened(store):
+            plain = await is_plain(store)
+        store = store_from_url(url) if plain else sealed
+    async with _opened(store):
+        yield store
+
+
+@asynccontextmanager
+async def _opened(store: Store) -> AsyncIterator[None]:
+    await store.open(serving=False)
     try:
-        yield opened
+        yield
     finally:
-        await opened.aclose()
+        await store.aclose()
 
 
 @asynccontextmanager

@@ -45,6 +45,11 @@ async def mark(store: Store, vault: Vault) -> None:
     await vault.put(Kept(MARK, ""))
 
 
+async def is_plain(store: Store) -> bool:
+    """Whether a store, as it is, holds conversations that are not encrypted."""
+    return (not isinstance(store, Vault) or await store.get(MARK) is None) and await _holds_readable(store)
+
+
 async def _holds_readable(store: Store) -> bool:
     """Whether the first entry that says something is readable; where one is, all are."""
     for info in await store.list():

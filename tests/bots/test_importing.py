@@ -48,8 +48,9 @@ def test_from_a_plain_store_to_an_encrypted_one_to_postgresql(tmp_path: Path, po
     name, _, keys = made.out.rstrip("\n").partition("=")
     assert name == "STORE_KEYS"
     other = SealingKey.generate().reveal()
-    first, again, sealed = run_lines(
+    same, first, again, sealed = run_lines(
         [
+            conversations("export", keys=keys),  # which are for another store
             conversations("import", "plain.jsonl", "--store", SEALED, keys=keys),
             conversations("import", "plain.jsonl", "--store", SEALED, keys=keys),
             conversations("export", "--store", SEALED, keys=keys),
@@ -65,6 +66,7 @@ def test_from_a_plain_store_to_an_encrypted_one_to_postgresql(tmp_path: Path, po
         tmp_path,
     )
     assert [each.err for each in (first, again, sealed, brought, back, listed)] == [""] * 6
+    assert same == exported
     lines = sorted(exported.out.splitlines())
     assert first.out == f"{SEALED}: {len(lines)} entries of 3 conversations\n"
     assert again.out == f"{SEALED}: 0 entries of 0 conversations; 3 conversations there already\n"
