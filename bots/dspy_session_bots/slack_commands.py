@@ -183,7 +183,8 @@ def check(
     console = screen()
     code = report(console, findings, as_json=as_json)
     if not (code or as_json):
-        console.print("\nAll is there, as far as Slack tells. Now: dspy-bots run support.py:agent --slack")
+        todo = "dspy-bots run support.py:agent --slack" if http is None else "write to the bot in Slack"  # it runs
+        console.print(f"\nAll is there, as far as Slack tells. Now: {todo}")
     raise typer.Exit(code)
 
 

@@ -11,11 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from dspy_session_slack import Slack
 from dspy_session_slack.manifest import Setup, manifest
 from dspy_session_slack.scopes import Features, bot_scopes
 from tests.bots.command_line import PATIENCE, Line, Result, run_lines
 from tests.bots.test_chat import keyboard
 from tests.loopback.slack import FakeSlack
+from tests.loopback.slack.http_mode import SECRET
+from tests.slack.test_reaching import served
 
 Results = Mapping[str, Result]
 
@@ -58,7 +61,8 @@ def results(folder: Path) -> Results:
 
     async def run() -> list[Result]:
         lacking = {*bot_scopes(Features(assistant=True))} - {"files:write"}
-        async with FakeSlack(bot_scopes=lacking) as fake, FakeSlack() as whole:
+        door = served(*Slack(signing_secret=SECRET).routes())
+        async with FakeSlack(bot_scopes=lacking) as fake, FakeSlack() as whole, door as url:
             address = {"SLACK_API_URL": fake.base_url}
             all_there = {"SLACK_API_URL": whole.base_url}
             swapped = {"SLACK_BOT_TOKEN": TOKENS[1], "SLACK_APP_TOKEN": TOKENS[0]}
@@ -68,10 +72,12 @@ def results(folder: Path) -> Results:
             lines += [Line(["slack", command], missing=GONE) for command in ("manifest", "check")]
             lines += [Line(looked_over.split(), variables=address)]
             lines += [Line(["slack", "check", "--env-file", "slack.env"], variables=all_there)]
+            signed = all_there | {"SLACK_SIGNING_SECRET": SECRET}
+            lines += [Line(["slack", "check", "--http", url, "--env-file", "slack.env"], variables=signed)]
             return await asyncio.to_thread(run_lines, lines, folder)
 
     names = [*LINES, *MISUSES, "swapped", "manifest without the extra", "check without the extra"]
-    names += ["looked over", "all is there"]
+    names += ["looked over", "all is there", "all is there over http"]
     return dict(zip(names, asyncio.run(run()), strict=True))
 
 
@@ -164,3 +170,7 @@ def test_all_is_there(results: Results) -> None:
     assert (result.code, result.err) == (0, "")
     assert "✗" not in result.out
     assert result.out.endswith("\nAll is there, as far as Slack tells. Now: dspy-bots run support.py:agent --slack\n")
+    over_http = results["all is there over http"]
+    assert (over_http.code, over_http.err) == (0, "")
+    assert re.search(r"^✓ +address +http://\S+/slack/events answers Slack's challenge", over_http.out, re.MULTILINE)
+    assert over_http.out.endswith("\nAll is there, as far as Slack tells. Now: write to the bot in Slack\n")
