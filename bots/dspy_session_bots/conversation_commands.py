@@ -207,32 +207,46 @@ def import_(
             show_default=False,
         ),
     ],
+    tokens_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The store that FILE is from, for what stands in no file: the tokens of Slack's workspaces that "
+            "installed the app.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Take in what export wrote.
 
     With STORE_KEYS in the environment or in .env it is encrypted. What the store has already stays as it is, so
     this may be stopped at any moment and run again, also with a later export.
     """
-    asyncio.run(_import(None if str(file) == "-" else file, store))
+    asyncio.run(_import(None if str(file) == "-" else file, store, tokens_from))
 
 
-async def _import(path: Path | None, url: str) -> None:
+async def _import(path: Path | None, url: str, tokens_from: str | None) -> None:
     from dspy_session_bots.exported import opened, read_lines
-    from dspy_session_bots.importing import take_in
-    from dspy_session_bots.keeping import alone, shown
+    from dspy_session_bots.importing import take_in, take_kept
+    from dspy_session_bots.keeping import alone, beside, shown, vault_of
     from dspy_session_bots.tables import bar, count
 
     name = "stdin" if path is None else str(path)
     async with alone(url) as (store, inbox):
         with opened(path) as (file, total), bar("Importing", total) as progress:
             taken = await take_in(store, inbox, read_lines(file, name, progress.advance))
+        tokens = 0
+        if tokens_from is not None:
+            async with beside(tokens_from) as old:
+                tokens = await take_kept(vault_of(old), vault_of(store))
     for key, number in islice(taken.others.items(), SHOWN):
         complain(f"left out: the store has another conversation {key!r}, from entry {number} on")
     if len(taken.others) > SHOWN:
         complain(f"left out as well: {count(len(taken.others) - SHOWN, 'further conversation')}")
     there = f"; {count(taken.there, 'conversation')} there already" if taken.there else ""
     written = f"{count(taken.entries, 'entry', 'entries')} of {count(taken.conversations, 'conversation')}"
-    typer.echo(f"{shown(url)}: {written}{there}")
+    kept = f"; {count(tokens, 'token')}" if tokens else ""
+    typer.echo(f"{shown(url)}: {written}{there}{kept}")
     if taken.others:
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
-from dspy_session.stores import Commit, Entry, Inbox, Settled, Store
+from dspy_session.stores import Commit, Entry, Inbox, Settled, Store, Vault
 from dspy_session_bots.exported import Line
 
 BATCH = 500
@@ -54,6 +54,25 @@ async def take_in(store: Store, inbox: Inbox, lines: Iterable[Line]) -> Taken:
     taken = Taken()
     for key, those in groupby(lines, lambda line: line.key):
         await _take_one(store, inbox, key, those, taken)
+    return taken
+
+
+async def take_kept(old: Vault, new: Vault) -> int:
+    """Take along what a store keeps for good besides conversations; what the other one has by then stays.
+
+    Args:
+        old: Where it is.
+        new: Where to.
+
+    Returns:
+        How many names that were.
+    """
+    taken = 0
+    for name in await old.names():
+        kept = await old.get(name)
+        if kept is not None and kept.until is None and await new.get(name) is None:
+            await new.put(kept)
+            taken += 1
     return taken
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dspy_session.errors import ConfigurationError, StoreError
-from dspy_session.stores import Entry, Inbox, MemoryStore, Outbox, SqliteStore, Store, store_from_url
+from dspy_session.stores import Entry, Inbox, MemoryStore, Outbox, SqliteStore, Store, Vault, store_from_url
 from dspy_session.stores.marking import is_plain, refuse_without_keys
 from dspy_session.stores.sealing import is_sealed
 from dspy_session_bots.config import read_settings
@@ -117,6 +117,17 @@ async def alone(url: str) -> AsyncIterator[tuple[Store, Inbox]]:
         yield store, store
     finally:
         await store.aclose()
+
+
+def vault_of(store: Store) -> Vault:
+    """A store as the vault that it is.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not isinstance(store, Vault):
+        raise ConfigurationError(f"{type(store).__name__} keeps no tokens")
+    return store
 
 
 def refuse_sealed(key: str, entry: Entry) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dspy_session.stores import Arrival, Commit, SealingKey, SqliteStore
+from dspy_session.stores import Arrival, Commit, Kept, SealedStore, SealingKey, SqliteStore
 from dspy_session.testing.store_contract import chain, opened
 from dspy_session_bots.exported import read_lines
 from dspy_session_bots.exporting import lines_of
@@ -209,6 +209,27 @@ def test_what_is_damaged_is_refused_with_its_line(tmp_path: Path) -> None:
     assert "--store" in mistakes[3].complaint
     assert mistakes[4].out == "sqlite:///new.db: 0 entries of 0 conversations\n"
     assert "the store is encrypted: give its keys" in mistakes[6].complaint
+
+
+async def test_tokens_come_along_from_store_to_store(tmp_path: Path) -> None:
+    old_keys, new_keys = SealingKey.generate().reveal(), SealingKey.generate().reveal()
+    kept = [Kept("slack:app:bot:T1:", "xoxb-1"), Kept("slack:app:bot:T2:", "xoxb-2"), Kept("slack:state:1", "", 9e9)]
+
+    def store(name: str, keys: str) -> SealedStore:
+        return SealedStore(SqliteStore(tmp_path / f"{name}.db"), keys)
+
+    async with opened(lambda: store("old", old_keys)) as old, opened(lambda: store("new", new_keys)) as new:
+        for each in kept:
+            await old.put(each)
+        await new.put(Kept(kept[1].name, "xoxb-newer"))
+    command = "import", "-", "--store", "sqlite:///new.db", "--tokens-from", "sqlite:///old.db"
+    results = await asyncio.to_thread(run_lines, [conversations(*command, keys=f"{new_keys},{old_keys}")] * 2, tmp_path)
+    assert [result.out for result in results] == [
+        "sqlite:///new.db: 0 entries of 0 conversations; 1 token\n",
+        "sqlite:///new.db: 0 entries of 0 conversations\n",
+    ]
+    async with opened(lambda: store("new", new_keys)) as new:  # and with its own keys alone
+        assert [await new.get(each.name) for each in kept] == [kept[0], Kept(kept[1].name, "xoxb-newer"), None]
 
 
 async def test_no_bot_may_serve_the_file_meanwhile(tmp_path: Path) -> None:
