@@ -84,7 +84,8 @@ class Answering:
                 await (await job.changing(self._settled(waiting), also=also)).settle()
                 return
             platform = means.poster.platform(waiting)
-            found = replace(found, messages=tuple([await named(platform, each) for each in found.messages]))
+            said = await asyncio.gather(*(named(platform, each) for each in found.messages))
+            found = replace(found, messages=tuple(said))
             message = as_one(found.messages, means.manners)
             if not message.text and not message.attachments and means.access.denial(message) is None:
                 await self._say_what_to_do(waiting, job, found, counted)

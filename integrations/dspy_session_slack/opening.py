@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Event
+from dspy_session_chat.markup.cleaning import as_text
 from dspy_session_chat.platform import Opened
 from dspy_session_slack.harmless import harmless
 from dspy_session_slack.home import Home
@@ -51,13 +52,15 @@ async def open_thread(client: AsyncWebClient, threads: Threads, inbound: Event, 
     return Opened(
         key=ConversationKey(PLATFORM, inbound.key.workspace, channel, ts),
         reply_to=Home.of(inbound).marked({"channel": channel, "thread_ts": ts}),
-        link=await _link(client, channel, ts),
+        link=await _link(client, channel, ts, title),
     )
 
 
-async def _link(client: AsyncWebClient, channel: str, ts: str) -> str:
+async def _link(client: AsyncWebClient, channel: str, ts: str, title: str) -> str:
+    """A link to a thread that says what it is about: its address is made of ids."""
     try:
-        return str((await client.chat_getPermalink(channel=channel, message_ts=ts))["permalink"])
+        address = (await client.chat_getPermalink(channel=channel, message_ts=ts))["permalink"]
+        return f"[{as_text(harmless(title)) or UNTITLED}]({address})"
     except (SlackApiError, ClientError, OSError) as error:
         _log.info("Slack does not tell the address of a thread: %s", error_code(error))
         return ""

@@ -32,7 +32,7 @@ from dspy_session_slack.slash import Ask, Given, Remark, given, is_ours, meant
 from dspy_session_slack.split import to_messages
 from dspy_session_slack.told import Told
 from dspy_session_slack.translate import named_in
-from dspy_session_slack.unnamed import unnamed
+from dspy_session_slack.unnamed import marked, unnamed
 from dspy_session_slack.visits import Later
 from dspy_session_slack.workspace import Workspace
 
@@ -162,7 +162,9 @@ class Orders:
         except NotAskedError as error:
             self._tell(question.respond, str(error))
             return
-        await self._receive(inbound)
+        # Slack tells a handle with it; the agent reads the name that it knows people by.
+        ids = [question.author.id, *([] if is_dm({"channel": question.channel}) else [question.channel])]
+        await self._receive(marked(inbound, ids, self._directory.known(ids)))
 
     async def _plain(self, text: str) -> str:
         """What was written after a command; where the app's settings ask for that, Slack marks mentions in it."""

@@ -227,6 +227,14 @@ async def test_a_name_that_slack_is_slow_to_tell_is_there_when_the_agent_reads(
     }
 
 
+async def test_who_asks_by_a_command_has_the_name_that_people_know(slack: FakeSlack, tmp_path: Path):
+    async with playing(SlackStage(slack), Reader(), tmp_path) as scene:
+        await slack.command("/ask", "who?", channel=GENERAL, user=ANN)
+        (turn,) = await scene.remembers(len)
+
+    assert turn.inputs == {"message": "who?", "author": "Ann", "channel": "general"}
+
+
 async def test_strangers_are_called_as_they_are_where_they_come_from_or_by_a_word_that_stays(slack: FakeSlack):
     slack.fail("users.info", refused("user_not_visible"), times=2)
     async with echoing(slack) as echo:

@@ -25,7 +25,8 @@ async def test_a_thread_is_opened_beside_the_one_that_somebody_is_in(slack: Fake
 
     title, reply, _ = slack.shown(channel, ts)
     assert (title.text, reply.text) == ("Lunch @\u200bchannel &amp; *dinner*", "go on")
-    assert opened.link == f"https://loopback.slack.com/archives/{channel}/p{ts.replace('.', '')}"
+    address = f"https://loopback.slack.com/archives/{channel}/p{ts.replace('.', '')}"
+    assert opened.link == f"[Lunch @\u200bchannel & \\*dinner\\*]({address})"
     assert echo.received[-1].key == opened.key
     assert slack.called("conversations.replies") == []
     assert (slack.posts[-1].text, slack.posts[-1].thread_ts) == ("echo: go on", ts)
