@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dspy_session.errors import ConfigurationError
 from dspy_session.stores import Arrival, Commit, Kept, SealedStore, SealingKey, SqliteStore
 from dspy_session.testing.store_contract import chain, opened
 from dspy_session_bots.exported import read_lines
@@ -179,17 +180,11 @@ def test_what_is_damaged_is_refused_with_its_line(tmp_path: Path) -> None:
         edited(one, body=None, text="{"): ("was damaged before it was exported", f"leave out all lines of {DISCORD!r}"),
         edited(one, body=None, text="sealed1:k:A"): ("it is encrypted: export again with STORE_KEYS set",),
     }
-    results = run_lines(
-        [
-            conversations("import", "-", "--store", f"sqlite:///{place}.db", said=text)
-            for place, text in enumerate(damaged)
-        ],
-        tmp_path,
-    )
-    for result, said in zip(results, damaged.values(), strict=True):
-        assert (result.code, result.out) == (1, "")
-        assert [words for words in ("stdin, ", *said) if words not in result.complaint] == []
-        assert "hi" not in result.complaint.split()
+    for text, said in damaged.items():
+        with pytest.raises(ConfigurationError) as refused:
+            list(read_lines(text.encode().splitlines(keepends=True), "stdin", lambda: None))
+        assert [words for words in ("stdin, ", *said) if words not in str(refused.value)] == []
+        assert "hi" not in str(refused.value).split()
     mistakes = run_lines(
         [
             conversations("import", "none.jsonl", "--store", "sqlite:///new.db"),
@@ -198,17 +193,19 @@ def test_what_is_damaged_is_refused_with_its_line(tmp_path: Path) -> None:
             conversations("import", "-"),
             conversations("import", "-", "--store", "sqlite:///new.db"),
             conversations("import", "-", "--store", SEALED, keys=keys, said=exported.out),
+            conversations("import", "-", "--store", SEALED, keys=keys, said=f"{exported.out}[]"),
             conversations("import", "-", "--store", SEALED, said=exported.out),
         ],
         tmp_path,
     )
-    assert [each.code for each in mistakes] == [1, 1, 1, 2, 0, 0, 1]
+    assert [each.code for each in mistakes] == [1, 1, 1, 2, 0, 0, 1, 1]
     assert mistakes[0].complaint == "cannot read none.jsonl: No such file or directory"
     assert "name a store that lasts" in mistakes[1].complaint
     assert "dspy-bots conversations export" in mistakes[2].complaint
     assert "--store" in mistakes[3].complaint
     assert mistakes[4].out == "sqlite:///new.db: 0 entries of 0 conversations\n"
-    assert "the store is encrypted: give its keys" in mistakes[6].complaint
+    assert mistakes[6].complaint.startswith("stdin, line 8: this is no line that dspy-bots conversations export wrote")
+    assert "the store is encrypted: give its keys" in mistakes[7].complaint
 
 
 async def test_tokens_come_along_from_store_to_store(tmp_path: Path) -> None:
