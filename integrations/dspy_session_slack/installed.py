@@ -142,6 +142,10 @@ class InstalledWorkspaces:
 
     async def left(self, home: Home, leaving: Leaving) -> None:
         """A workspace has taken the app out, or its people have taken tokens back."""
+        installed = await self._find(home)
+        if installed is not None and leaving.is_before(installed.installed_at):
+            _log.info("The Slack app is back in %s: that it was taken out before is told late", home)
+            return
         where = {"enterprise_id": home.enterprise or None, "team_id": None if home.org_wide else home.team}
         with suppress(NotImplementedError):  # Bolt lets a store know of bots alone
             for user in leaving.users:

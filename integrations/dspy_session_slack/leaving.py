@@ -25,24 +25,31 @@ class Leaving:
     Args:
         users: People whose own tokens are void.
         altogether: Whether the bot is gone.
+        at: When, in whole seconds since 1970, UTC; None if Slack does not say.
     """
 
     users: tuple[str, ...] = ()
     altogether: bool = True
+    at: int | None = None
+
+    def is_before(self, installed_at: float) -> bool:
+        """Whether what was installed then is not meant: the app came back, and what tells of its leaving is late."""
+        return self.at is not None and installed_at >= self.at + 1
 
 
 def leaving_of(body: Mapping[str, Any]) -> Leaving | None:
     """What an event tells to be taken back; None if it is another event."""
-    event = inner_event(body)
+    event, time = inner_event(body), body.get("event_time")
+    at = time if isinstance(time, int) else None
     if event.get("type") == UNINSTALLED:
-        return Leaving()
+        return Leaving(at=at)
     if event.get("type") != REVOKED:
         return None
     tokens = event.get("tokens")
     of = tokens if isinstance(tokens, Mapping) else {}
     people, bots = of.get("oauth"), of.get("bot")
     users = tuple(user for user in people if isinstance(user, str)) if isinstance(people, list) else ()
-    return Leaving(users, altogether=bool(bots))
+    return Leaving(users, altogether=bool(bots), at=at)
 
 
 class Forgetting:

@@ -7,6 +7,7 @@ import html
 import json
 import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -156,8 +157,9 @@ async def test_each_workspace_is_answered_with_its_own_token_and_one_goes_alone(
         assert not any(token in str(each) for each in kept for token in on.slack.installs.given)
 
         on.slack.installs.revoke(on.other, "account_inactive")
-        await on.other.send({"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": [BOT.id]}})
-        await on.other.send({"type": "app_uninstalled"})
+        leaving = [{"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": [BOT.id]}}, {"type": "app_uninstalled"}]
+        for event in leaving:
+            await on.other.send(event | {"event_ts": f"{time.time()}"})
         await on.slack.settled()
         await on.say(on.other, "is anybody there?")
         await on.say(on.slack, "and here?")
@@ -167,6 +169,9 @@ async def test_each_workspace_is_answered_with_its_own_token_and_one_goes_alone(
             await on.platform.post(saying(on.echo.received[1], "late"))
 
         await on.browser.install(on.other)
+        for event in leaving:
+            await on.other.send(event | {"event_ts": f"{time.time() - 3600}"})  # told late, and not of what is there now
+        await on.slack.settled()
         await on.say(on.other, "back again")
         assert on.other.posts[-1].text == "echo: back again"
     assert warnings(caplog) == ["the Slack app is not installed in T0OTHER: somebody there has to install it"]
@@ -463,7 +468,8 @@ async def test_stores_of_bolts_and_ones_own_do_as_well(
         await on.say(on.slack, "hello")
         assert {call.token for call in on.slack.called("chat.postMessage")} == {on.slack.installs.latest(on.slack)}
         on.slack.installs.revoke(on.other)
-        await on.other.send({"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": [BOT.id]}})
+        revoked = {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": [BOT.id]}}
+        await on.other.send(revoked | {"event_ts": f"{time.time()}"})
         await on.slack.settled()
         await on.say(on.other, "is anybody there?")
         await on.say(on.slack, "and here?")
