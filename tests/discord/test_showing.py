@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,8 +134,10 @@ async def test_two_messages_that_begin_alike_are_two(fake: FakeDiscord, place: P
 
 
 async def test_a_message_that_discord_has_but_whose_answer_was_lost_is_begun_once(
-    fake: FakeDiscord, place: Place
+    fake: FakeDiscord, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    at_once = {**vars(asyncio), "sleep": lambda _: asyncio.sleep(0)}  # discord.py waits a second between two tries
+    monkeypatch.setattr("discord.http.asyncio", SimpleNamespace(**at_once))
     keep, platform = Keep(), own(fake)
     fake.refuse("POST", "/channels/*/messages", 502, "bad gateway", when="after")
     async with running(platform, keep, fake):

@@ -35,10 +35,3 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def slack() -> AsyncIterator[FakeSlack]:
     async with FakeSlack() as slack:
         yield slack
-
-
-@pytest.fixture
-async def impatient() -> AsyncIterator[FakeSlack]:
-    """A Slack that sends an event again after a fifth of a second without an acknowledgement."""
-    async with FakeSlack(ack_timeout=0.2) as slack:
-        yield slack

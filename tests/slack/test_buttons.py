@@ -188,7 +188,7 @@ async def test_a_press_that_waits_for_its_answer_comes_once_with_words_or_withou
 async def test_a_press_counts_though_the_question_cannot_be_asked(
     slack: FakeSlack, label: str, slow: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr("dspy_session_slack.interactions.PATIENCE", 0.2)
+    monkeypatch.setattr("dspy_session_slack.interactions.PATIENCE", 0.05)
     fault = held(asyncio.Event()) if slow else refused("expired_trigger_id")
     platform = platform_of(slack)
     rated = Rated(platform)
@@ -208,15 +208,17 @@ async def test_a_press_counts_though_the_question_cannot_be_asked(
     assert f"The question of the button '{button.action}' was not asked" in caplog.text
 
 
-async def test_a_press_that_the_bot_could_not_take_is_not_acknowledged(impatient: FakeSlack):
-    await platform_of(impatient).post(Post(some_inbound(), Reply("Nine.", buttons=(GOOD,))))
+async def test_a_press_that_the_bot_could_not_take_is_not_acknowledged(slack: FakeSlack):
+    await platform_of(slack).post(Post(some_inbound(), Reply("Nine.", buttons=(GOOD,))))
+    failing = asyncio.Event()
 
     async def receive(event: Event) -> None:
+        failing.set()
         raise StoreError("the disk is full")
 
-    async with running(platform_of(impatient), receive, impatient):
-        delivery = await impatient.press("👍", channel=ANNS_DM, ts=impatient.posts[0].ts, user=ANN)
-        await impatient.settled()
+    async with running(platform_of(slack), receive, slack):
+        delivery = await slack.press("👍", channel=ANNS_DM, ts=slack.posts[0].ts, user=ANN)
+        await failing.wait()
 
     assert not delivery.acked.is_set()
 

@@ -70,54 +70,63 @@ async def test_nothing_is_acknowledged_before_the_bot_has_it(slack: FakeSlack):
         assert len(slack.acks) == 1
 
 
-async def test_what_takes_too_long_comes_again_and_is_taken_once(impatient: FakeSlack):
-    go_on = asyncio.Event()
+async def test_what_takes_too_long_comes_again_and_is_taken_once(slack: FakeSlack):
+    receiving, go_on = asyncio.Event(), asyncio.Event()
     received: list[Inbound] = []
 
     async def receive(inbound: Inbound) -> None:
         received.append(inbound)
+        receiving.set()
         await go_on.wait()
 
-    async with running(platform_of(impatient), receive, impatient):
-        await impatient.say("hello", channel=ANNS_DM, user=ANN)
-        (delivery,) = impatient.deliveries
-        await impatient.until(lambda: len(delivery.envelope_ids) == 2)
+    async with running(platform_of(slack), receive, slack):
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await receiving.wait()
+        slack.lose_patience()
+        (delivery,) = slack.deliveries
+        await slack.until(lambda: len(delivery.envelope_ids) == 2)
         go_on.set()
-        await impatient.settled()
+        await slack.settled()
 
     assert len(received) == 1
-    assert {ack.envelope_id for ack in impatient.acks} == set(delivery.envelope_ids)
+    assert {ack.envelope_id for ack in slack.acks} == set(delivery.envelope_ids)
 
 
 @pytest.mark.parametrize("failure", [StoreError("the disk is full"), RuntimeError("a bug")])
-async def test_what_the_bot_could_not_take_comes_again(impatient: FakeSlack, failure: Exception):
-    platform = platform_of(impatient)
-    echo = Echo(platform)
-    failures = [failure]
+async def test_what_the_bot_could_not_take_comes_again(slack: FakeSlack, failure: Exception):
+    platform = platform_of(slack)
+    echo, failing = Echo(platform), asyncio.Event()
 
     async def receive(inbound: Inbound) -> None:
-        if failures:
-            raise failures.pop()
+        if not failing.is_set():
+            failing.set()
+            raise failure
         await echo(inbound)
 
-    async with running(platform, receive, impatient):
-        await impatient.say("hello", channel=ANNS_DM, user=ANN)
-        post = await impatient.next_post()
-        await impatient.settled()
+    async with running(platform, receive, slack):
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await failing.wait()
+        slack.lose_patience()
+        post = await slack.next_post()
+        await slack.settled()
 
     assert post.text == "echo: hello"
-    assert len(impatient.posts) == 1
-    assert len(impatient.deliveries[0].envelope_ids) == 2
+    assert len(slack.posts) == 1
+    assert len(slack.deliveries[0].envelope_ids) == 2
 
 
-async def test_a_store_that_fails_is_one_line_in_the_log(impatient: FakeSlack, caplog: pytest.LogCaptureFixture):
+async def test_a_store_that_fails_is_one_line_in_the_log(slack: FakeSlack, caplog: pytest.LogCaptureFixture):
+    tries: asyncio.Queue[Inbound] = asyncio.Queue()
+
     async def receive(inbound: Inbound) -> None:
+        tries.put_nowait(inbound)
         raise StoreError("the disk is full")
 
-    async with running(platform_of(impatient), receive, impatient):
-        await impatient.say("hello", channel=ANNS_DM, user=ANN)
-        (delivery,) = impatient.deliveries
-        await impatient.until(lambda: len(delivery.envelope_ids) == 2)
+    async with running(platform_of(slack), receive, slack):
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await tries.get()
+        slack.lose_patience()
+        await tries.get()
 
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert {record.getMessage() for record in warnings} == {

@@ -61,7 +61,7 @@ async def test_while_connecting(slack: FakeSlack, method: str):
 
 
 async def test_while_slack_is_down(slack: FakeSlack):
-    async with echoing(slack):
+    async with echoing(slack, ping_interval=0.1):
         slack.fail("apps.connections.open", server_error(502), times=50)
         slack.drop_connections()
         await slack.connected(0)

@@ -136,34 +136,38 @@ async def test_it_is_found_deep_in_a_long_thread(slack: FakeSlack):
 
 @pytest.mark.parametrize("fault", [server_error(502), refused("internal_error"), refused("fatal_error")])
 async def test_a_reply_comes_again_while_slack_cannot_show_the_thread(
-    impatient: FakeSlack, fault: Any, caplog: pytest.LogCaptureFixture
+    slack: FakeSlack, fault: Any, caplog: pytest.LogCaptureFixture
 ):
-    thread = await opened(impatient)
-    impatient.fail("conversations.replies", fault)
+    thread = await opened(slack)
+    slack.fail("conversations.replies", fault)
 
-    async with echoing(impatient) as echo:
-        await impatient.say("still there?", channel=GENERAL, user=BEN, thread_ts=thread)
-        await impatient.next_post()
-        await impatient.settled()
+    async with echoing(slack) as echo:
+        await slack.say("still there?", channel=GENERAL, user=BEN, thread_ts=thread)
+        await slack.until(lambda: slack.called("conversations.replies"))
+        slack.lose_patience()
+        await slack.next_post()
+        await slack.settled()
 
     assert echo.texts == ["still there?"]
     assert "Slack does not say whether the bot is in a thread" in caplog.text
 
 
-async def test_a_reply_waits_while_slack_is_slow(impatient: FakeSlack):
-    thread = await opened(impatient)
+async def test_a_reply_waits_while_slack_is_slow(slack: FakeSlack):
+    thread = await opened(slack)
     slow = asyncio.Event()
-    impatient.fail("conversations.replies", held(slow))
+    slack.fail("conversations.replies", held(slow))
 
-    async with echoing(impatient) as echo:
-        await impatient.say("still there?", channel=GENERAL, user=BEN, thread_ts=thread)
-        await impatient.until(lambda: len(impatient.deliveries[-1].envelope_ids) == 2)
+    async with echoing(slack) as echo:
+        await slack.say("still there?", channel=GENERAL, user=BEN, thread_ts=thread)
+        await slack.until(lambda: "conversations.replies" in slack.reached)
+        slack.lose_patience()
+        await slack.until(lambda: len(slack.deliveries[-1].envelope_ids) == 2)
         slow.set()
-        await impatient.next_post()
-        await impatient.settled()
+        await slack.next_post()
+        await slack.settled()
 
     assert echo.texts == ["still there?"]
-    assert len(impatient.called("conversations.replies")) == 1
+    assert len(slack.called("conversations.replies")) == 1
 
 
 async def test_without_the_scope_a_thread_needs_a_mention_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture):

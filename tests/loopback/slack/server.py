@@ -278,6 +278,10 @@ class FakeSlack:
         """Make the next ``times`` calls of a Web API method, or of ``"link"`` (the websocket), go wrong."""
         self._faults.add(method, fault, times)
 
+    def lose_patience(self) -> None:
+        """Slack waits no longer for the acknowledgements that are due, as it does otherwise after ``ack_timeout``."""
+        self.sockets.lose_patience()
+
     async def refresh(self, reason: str = "refresh_requested", connections: Sequence[Connection] | None = None) -> None:
         """Slack asks for new connections, as it does every few hours; for all that are open, unless it says which."""
         await self.sockets.disconnect(reason, connections)

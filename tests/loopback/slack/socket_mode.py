@@ -92,6 +92,7 @@ class SocketMode:
         self.pauses = (0.0,) * RETRIES
         self.may_retry = asyncio.Event()
         self.may_retry.set()
+        self._impatient = asyncio.Event()
         self.crowded = 0
         self.connections: list[Connection] = []
         self.acks: list[Ack] = []
@@ -152,6 +153,11 @@ class SocketMode:
         """Hand an event over once more, as Slack does when an acknowledgement got lost."""
         delivery.acked.clear()
         self._start(delivery)
+
+    def lose_patience(self) -> None:
+        """Wait no longer for the acknowledgements that are due: what they are for is sent again."""
+        self._impatient.set()
+        self._impatient = asyncio.Event()
 
     async def disconnect(self, reason: str, connections: Sequence[Connection] | None = None) -> None:
         """Ask the app to open a new connection, and send nothing more over the old ones."""
@@ -225,7 +231,7 @@ class SocketMode:
         return failed
 
     async def _in_time(self, delivery: Delivery, connection: Connection) -> bool:
-        waits = {asyncio.create_task(event.wait()) for event in (delivery.acked, connection.closed)}
+        waits = {asyncio.create_task(event.wait()) for event in (delivery.acked, connection.closed, self._impatient)}
         try:
             await asyncio.wait(waits, timeout=self.ack_timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
