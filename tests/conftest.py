@@ -29,17 +29,23 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 _COVERING = ("contract", "conversation", "session", "sinks", "stores", "test_redaction.py")
 """The tests that are about ``dspy_session``, and run nearly all of it."""
+_AGAIN = ("hypothesis", "unwatched")
+"""The marks of those that run at length what others of them run once: to be watched costs a test as much again."""
 
 _refused: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    here = Path(__file__).parent
-    config.pluginmanager.register(Watching(lambda item: item.path.relative_to(here).parts[0] in _COVERING))
+    config.pluginmanager.register(Watching(_is_watched))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_soak.py")  # the longest first: nobody waits for it at the end
+
+
+def _is_watched(item: pytest.Item) -> bool:
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    return room in _COVERING and not any(item.get_closest_marker(mark) for mark in _AGAIN)
 
 
 def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

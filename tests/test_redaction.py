@@ -93,6 +93,7 @@ def test_redacting_twice_is_redacting_once(text: str) -> None:
     assert "abcDEF" not in once
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("unit", ["a", "eyJ", "token", "a://b:", "https://", "sk-", "Authorization:", "x.", "'"])
 def test_long_lines_without_a_secret_hold_nobody_up(unit: str) -> None:
     """A pattern that goes back and forth over such a line would not be done before every test's time is up."""

@@ -1,4 +1,4 @@
-"""When coverage watches: to be watched makes a test half as slow again, so only what is about ``dspy_session`` is."""
+"""When coverage watches: to be watched makes a test take up to twice as long, so few are."""
 
 from __future__ import annotations
 

@@ -343,6 +343,7 @@ def test_a_long_file_of_theirs_takes_memory_in_step_with_its_turns(tmp_path: Pat
 # --- growth
 
 
+@pytest.mark.unwatched
 def test_a_file_and_a_state_grow_in_step_with_the_turns_when_saved_after_each_one(tmp_path: Path) -> None:
     seed = dspy.History(messages=[{"question": "seed " * 50, "answer": "a"}])
     session = sessionify(Scripted(), max_turns=10)

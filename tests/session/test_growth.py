@@ -15,7 +15,7 @@ from dspy_session import Session, SessionState, sessionify, with_memory
 from tests.session.programs import Scripted, Team
 from tests.stub_lm import StubModel
 
-pytestmark = pytest.mark.no_cover  # which allocates as well
+pytestmark = pytest.mark.unwatched  # coverage allocates as well
 
 CONVERSATIONS, TURNS = 50, 10
 

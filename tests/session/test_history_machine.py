@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dspy
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from dspy_session import Session, SessionState, sessionify
 from tests.session.programs import Scripted
+
+pytestmark = pytest.mark.unwatched
 
 Message = dict[str, Any]
 

@@ -18,6 +18,7 @@ def seen(session: dspy.Module) -> list[int]:
     return [len(turn.history_snapshot.messages) for turn in session.turns]
 
 
+@pytest.mark.unwatched
 def test_the_newest_messages_that_fit_are_seen() -> None:
     session = sessionify(Scripted(), max_tokens=24)
     for question in ("one two three four five six", "seven", "eight", "nine", "ten"):

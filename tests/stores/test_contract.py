@@ -15,6 +15,8 @@ from dspy_session.testing import (
     VaultContract,
 )
 
+pytestmark = pytest.mark.unwatched  # with encryption around them, they run once more
+
 
 class TestMemoryStore(
     StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract

@@ -50,6 +50,7 @@ class TestPostgresStore(
         return lambda: PostgresStore(postgres.url(emptied))
 
 
+@pytest.mark.unwatched
 class TestBehindAPooler(
     StoreContract, LeaseContract, InboxContract, PostsContract, OutboxContract, LedgerContract, VaultContract
 ):

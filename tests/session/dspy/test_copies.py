@@ -61,6 +61,7 @@ def says(stub: StubModel, number: int, word: str) -> list[bool]:
     return [word in prompt.text for prompt in stub.prompts[-number:]]
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("how", COPIES)
 @pytest.mark.parametrize("program", [lambda: dspy.Predict("question -> answer"), Travel], ids=["predict", "composed"])
 def test_a_copy_runs_its_own_predictors(
@@ -215,6 +216,7 @@ PREDICTORS: dict[str, Callable[[], dspy.Module]] = {
 }
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("kind", PREDICTORS)
 def test_outside_a_session_the_module_is_as_it_was(stub: StubModel, kind: str) -> None:
     bare, shared = PREDICTORS[kind](), PREDICTORS[kind]()

@@ -132,6 +132,7 @@ async def ask(session: Session, question: str, way: str) -> Any:
     return session(question=question)
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize(("name", "way"), WAYS)
 async def test_the_second_turn_sees_the_first(name: str, way: str) -> None:
     stub = StubModel(reply)

@@ -12,6 +12,8 @@ import pytest
 from dspy_session import Session, sessionify
 from tests.stub_lm import Prompt, StubModel
 
+pytestmark = pytest.mark.unwatched
+
 WORD = "ABRACADABRA"
 
 TRAIN = [dspy.Example(question=f"t{number}", answer=f"{WORD} t{number}").with_inputs("question") for number in range(6)]

@@ -86,6 +86,7 @@ def content(program: dspy.Module) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_state_moves_both_ways_without_shifting_a_field(stub: StubModel, kind: str) -> None:
     bare = taught(PROGRAMS[kind]())
@@ -106,6 +107,7 @@ def test_state_moves_both_ways_without_shifting_a_field(stub: StubModel, kind: s
     assert not any("module" in key for key in taught_session.dump_state())
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_files_of_dspys_own_kind_move_both_ways(stub: StubModel, kind: str, tmp_path: Path) -> None:
     bare = taught(PROGRAMS[kind]())

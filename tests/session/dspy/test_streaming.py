@@ -198,6 +198,7 @@ async def alookup(word: str) -> str:
     return word
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("tool", [dspy.Tool(lookup), dspy.Tool(alookup, name="lookup")], ids=["sync", "async"])
 async def test_many_tool_calls_in_a_row_do_not_hang(tool: dspy.Tool) -> None:
     session = sessionify(dspy.ReAct("question -> answer", tools=[tool]))
