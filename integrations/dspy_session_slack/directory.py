@@ -74,7 +74,7 @@ class Directory:
 
     def learn(self, each: str, name: str) -> None:
         """Somebody is called so, as they are where they come from: Slack may know no other name of them here."""
-        self._names.setdefault(each, clean_line(name))
+        self._names[each] = self._names.get(each) or clean_line(name)
 
     def _is_known(self, each: str) -> bool:
         """Whether Slack would tell nothing new."""

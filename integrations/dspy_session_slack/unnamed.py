@@ -71,7 +71,7 @@ def unnamed_in(event: Event) -> Sequence[str]:
     """The ids whose names were not known when something came."""
     mark = event.reply_to.get(UNNAMED)
     ids = mark.get(_IDS) if isinstance(mark, Mapping) else None
-    return [each for each in ids if isinstance(each, str)] if isinstance(ids, list) else []
+    return [each for each in ids if isinstance(each, str) and each] if isinstance(ids, list) else []
 
 
 def renamed(event: EventT, names: Mapping[str, str]) -> EventT:

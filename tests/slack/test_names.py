@@ -143,7 +143,7 @@ def test_a_name_that_comes_late_stands_where_it_would_have_stood(text: str):
     assert renamed(come, {}) == come
 
 
-@pytest.mark.parametrize("mark", [7, {}, {"ids": 7}, {"ids": [7]}, {"ids": [ANN]}, {"ids": [ANN], "viewing": 7}])
+@pytest.mark.parametrize("mark", [7, {}, {"ids": 7}, {"ids": [7, ""]}, {"ids": [ANN]}, {"ids": [ANN], "viewing": 7}])
 def test_a_mark_of_any_shape_harms_nothing(mark: Any):
     marked = replace(some_inbound(), reply_to={"channel": ANNS_DM, UNNAMED: mark})
 
