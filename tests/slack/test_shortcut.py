@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_slack import Slack
 from dspy_session_slack.shortcut import ASK_ABOUT, About, about, asked, modal
+from dspy_session_slack.translate import named_in
 from tests.loopback.slack import FakeSlack, held, refused
 from tests.slack.payloads import BOT
 from tests.slack.talk import ANN, BEN, GENERAL, Echo, echoing, running
@@ -103,6 +104,15 @@ def test_a_message_of_any_shape_is_taken_or_left(message: Any, channel: Any):
     body = {"callback_id": ASK_ABOUT, "message": message, "channel": channel}
 
     assert about(body, BOT, {}) is None
+
+
+@settings(max_examples=40)
+@given(anything)
+def test_a_message_that_says_anything_can_be_asked_about(text: Any):
+    message = {"ts": "1.1", "user": ANN, "text": text}
+
+    assert about({"callback_id": ASK_ABOUT, "message": message, "channel": {"id": GENERAL}}, BOT, {}) is not None
+    assert named_in(message, BOT)[0] == ANN
 
 
 @settings(max_examples=40)
