@@ -1,4 +1,4 @@
-"""What people call one another and their channels: events carry ids."""
+"""What people call one another, their channels and their groups: events carry ids."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ answered, nobody but the person who asked waits."""
 ASKED_AT_ONCE, ASKED_AT_LEISURE = 10, 30
 """Names looked up at once: a message that mentions hundreds must not use up the rate limit."""
 
+GROUPS = "S"
+"""How the ids of user groups begin."""
+
 
 class Directory:
     """Looks names up and remembers them; what Slack does not tell in time has none for now.
@@ -53,10 +56,11 @@ class Directory:
         self._refused: TTLCache[str, None] = TTLCache(REMEMBERED, REFUSED, clock)
 
     async def names(self, ids: Iterable[str], *, at_leisure: bool = False) -> dict[str, str]:
-        """What users, bots and channels are called, by id; nothing for those that Slack does not tell. Never raises.
+        """What users, bots, channels and user groups are called, by id; nothing for those that Slack does not tell.
+        Never raises.
 
         Args:
-            ids: ``"U…"`` or ``"W…"``, ``"B…"``, and ``"C…"`` or ``"G…"``, the ones that matter most first.
+            ids: ``"U…"`` or ``"W…"``, ``"B…"``, ``"C…"`` or ``"G…"``, and ``"S…"``, the ones that matter most first.
             at_leisure: Whether nobody waits for an acknowledgement meanwhile.
         """
         ids = list(dict.fromkeys(ids))
@@ -78,29 +82,31 @@ class Directory:
 
     def _is_known(self, each: str) -> bool:
         """Whether Slack would tell nothing new."""
-        return each in self._told or each in self._refused
+        asked = _asked_for(each)
+        return asked in self._told or asked in self._refused
 
     async def _look_up(self, each: str) -> None:
-        async with self._looking.setdefault(each, asyncio.Lock()):
+        asked = _asked_for(each)
+        async with self._looking.setdefault(asked, asyncio.Lock()):
             if not self._is_known(each):  # whoever asked at the same time has heard
-                await self._ask(each)
+                await self._ask(asked)
 
-    async def _ask(self, each: str) -> None:
+    async def _ask(self, asked: str) -> None:
         try:
-            name = clean_line(await self._asked(each))
+            found = await (self._groups() if asked == GROUPS else self._one(asked))
         except (SlackApiError, ClientError, OSError) as error:
             if not is_passing(error):
                 # A missing scope is not asked about again for every message.
-                self._refused[each] = None
-            _log.info("Slack does not tell the name of %s: %s", each, error_code(error))
+                self._refused[asked] = None
+            _log.info("Slack does not tell the name of %s: %s", asked, error_code(error))
             return
-        self._names[each] = name
-        self._told[each] = None
+        self._names.update({each: clean_line(name) for each, name in found.items()})
+        self._told[asked] = None
 
-    async def _asked(self, each: str) -> str:
+    async def _one(self, each: str) -> dict[str, str]:
         if each[0] in "UW":
-            return await self._user(each)
-        return await (self._bot(each) if each[0] == "B" else self._channel(each))
+            return {each: await self._user(each)}
+        return {each: await (self._bot(each) if each[0] == "B" else self._channel(each))}
 
     async def _user(self, user: str) -> str:
         found = (await self._client.users_info(user=user))["user"] or {}
@@ -116,3 +122,12 @@ class Directory:
         found = (await self._client.conversations_info(channel=channel))["channel"] or {}
         # A group DM's name is made up from its members' handles, and shown to nobody.
         return "" if found.get("is_mpim") else str(found.get("name") or "")
+
+    async def _groups(self) -> dict[str, str]:
+        found = (await self._client.usergroups_list())["usergroups"] or []
+        return {str(group["id"]): str(group.get("handle") or group.get("name") or "") for group in found}
+
+
+def _asked_for(each: str) -> str:
+    """What Slack is asked to tell a name: it tells those of all user groups at once."""
+    return GROUPS if each.startswith(GROUPS) else each

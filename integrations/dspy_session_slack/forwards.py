@@ -7,7 +7,7 @@ from typing import Any
 
 from dspy_session_chat.markup.cleaning import clean_line
 from dspy_session_slack.address import is_id
-from dspy_session_slack.plaintext import channels, mentions, plain_text
+from dspy_session_slack.plaintext import mentions, plain_text, untold
 from dspy_session_slack.unnamed import label_of, unnamed
 
 LONGEST_NAME = 80
@@ -47,7 +47,7 @@ def named_in_forwards(message: Mapping[str, Any]) -> Iterator[str]:
         if is_id(author) and author[0] in "UW" and not forward.get("author_name"):
             yield author
         yield from mentions(words)
-        yield from channels(words)
+        yield from untold(words)
 
 
 def _words(forward: Mapping[str, Any]) -> str:

@@ -59,8 +59,9 @@ def read_out(text: str, names: Mapping[str, str]) -> str:
 
 def ids_in(markdown: str) -> list[str]:
     """The ids in ``markdown`` that are ids beyond doubt."""
+    marked = (found["id"] or (found["all"] == "subteam" and found["of"]) for found in _MENTION.finditer(markdown))
     bare = (found["id"] for found in _ANYWHERE.finditer(markdown) if found["id"] and _PERSON.fullmatch(found["id"]))
-    return list(dict.fromkeys([*(found["id"] for found in _MENTION.finditer(markdown) if found["id"]), *bare]))
+    return list(dict.fromkeys([*filter(None, marked), *bare]))
 
 
 def like_ids(markdown: str) -> list[str]:
@@ -74,7 +75,9 @@ def _spoken(found: re.Match[str], names: Mapping[str, str]) -> str:
         return f"{kind}{names.get(found['id']) or label or unnamed(found['id'])}"
     if found["all"] == "date":
         return label
-    return f"@{label or (unnamed(found['of'] or 'S') if found['all'] == 'subteam' else found['all'])}"
+    if found["all"] == "subteam":
+        return f"@{names.get(found['of']) or label or unnamed(found['of'] or 'S')}"
+    return f"@{label or found['all']}"
 
 
 def _anywhere(found: re.Match[str], names: Mapping[str, str]) -> str:

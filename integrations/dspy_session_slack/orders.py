@@ -22,7 +22,7 @@ from dspy_session_slack.asking import NotAskedError, Question, asked
 from dspy_session_slack.harmless import read_out
 from dspy_session_slack.interactions import PATIENCE
 from dspy_session_slack.key import PLATFORM, is_dm
-from dspy_session_slack.plaintext import channels, mentions
+from dspy_session_slack.plaintext import mentions, untold
 from dspy_session_slack.presses import SUBMITTED
 from dspy_session_slack.refusals import error_code
 from dspy_session_slack.responding import RESPOND, respond
@@ -168,7 +168,7 @@ class Orders:
 
     async def _plain(self, text: str) -> str:
         """What was written after a command; where the app's settings ask for that, Slack marks mentions in it."""
-        return html.unescape(read_out(text, await self._directory.names([*mentions(text), *channels(text)])))
+        return html.unescape(read_out(text, await self._directory.names([*mentions(text), *untold(text)])))
 
     def _author(self, user: str, handle: object) -> Author:
         name = self._directory.known([user]).get(user) or (

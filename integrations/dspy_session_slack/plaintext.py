@@ -13,7 +13,7 @@ from dspy_session_slack.unnamed import label_of, unnamed
 
 _MARKUP = re.compile(r"<([^<>]*)>")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
-_CHANNEL = re.compile(r"<#([CG][A-Z0-9]+)\|?>")
+_UNTOLD = re.compile(r"<(?:#(?P<channel>[CG][A-Z0-9]+)|!subteam\^(?P<group>S[A-Z0-9]+))\|?>")
 _GROUP = re.compile(r"<!(?:subteam\^|here|channel|everyone)[^<>]*>")
 
 
@@ -22,9 +22,13 @@ def mentions(text: str) -> list[str]:
     return list(dict.fromkeys(_USER.findall(text)))
 
 
-def channels(text: str) -> list[str]:
-    """The ids of the channels in ``text`` whose names Slack does not tell there, in order, each once."""
-    return list(dict.fromkeys(_CHANNEL.findall(text)))
+def untold(text: str) -> list[str]:
+    """The ids of the channels and user groups in ``text`` whose names Slack does not tell there, in order, each once.
+
+    >>> untold("<#C1|general> <#C2> <!subteam^S1> <!subteam^S2|@ops> <#C2|>")
+    ['C2', 'S1']
+    """
+    return list(dict.fromkeys(found["channel"] or found["group"] for found in _UNTOLD.finditer(text)))
 
 
 def addresses(text: str) -> bool:

@@ -28,7 +28,7 @@ from dspy_session_slack.settled import settled
 from dspy_session_slack.shortcut import ASK_ABOUT, about
 from dspy_session_slack.translate import translate
 from dspy_session_slack.unnamed import UNNAMED, renamed, unnamed, unnamed_in
-from tests.loopback.slack import FakeSlack, held, refused
+from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, refused
 from tests.loopback.slack.workspace import User
 from tests.slack.payloads import BOT, DELETION, EDIT, REACTION, body, message
 from tests.slack.stage import SlackStage
@@ -251,6 +251,22 @@ async def test_strangers_are_called_as_they_are_where_they_come_from_or_by_a_wor
     assert [each.author.name for each in echo.received] == [*[unnamed(ANN)] * 2, "Ann of Acme", unnamed(BEN)]
     assert echo.texts[-1] == "is it @Ann of Acme, or @Ticker?"
     assert [call["user"] for call in slack.called("users.info")] == [ANN, BEN, OTHER_BOT]
+
+
+@pytest.mark.parametrize(("scopes", "ops"), [({"usergroups:read"}, "ops"), (set(), unnamed("S0OPS"))])
+async def test_a_user_group_has_its_name_where_the_app_may_know_it(scopes: set[str], ops: str):
+    async with FakeSlack(bot_scopes={*BOT_SCOPES, *scopes}) as slack, echoing(slack) as echo:
+        slack.workspace.groups |= {"S0OPS": "ops", "S0ADMINS": "admins"}
+        for _ in range(2):
+            await slack.say("ask <!subteam^S0OPS> or <!subteam^S0ADMINS|@admins>", channel=ANNS_DM, user=ANN)
+            post = await slack.next_post()
+        answer = await platform_of(slack).post(Post(some_inbound(), Reply("I ask <!subteam^S0OPS>.")))
+
+    assert echo.texts == [f"ask @{ops} or @admins"] * 2
+    assert post.pings == slack.pinged == []
+    assert slack.posts[-1].text.replace("\u200b", "") == f"I ask @{ops}."
+    assert len(answer.message_ids) == 1
+    assert len(slack.called("usergroups.list")) == 2  # by either platform
 
 
 async def test_what_is_refused_is_asked_again_after_a_while_and_what_fails_the_next_time(slack: FakeSlack):

@@ -1,4 +1,4 @@
-"""``auth.test``, ``apps.connections.open``, ``bots.info`` and ``users.info``: who is who."""
+"""``auth.test``, ``apps.connections.open``, ``bots.info``, ``users.info``, ``usergroups.list``: who is who."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ async def bots_info(slack: FakeSlack, call: Call) -> dict[str, Any]:
         raise Refused("bot_not_found")
     app_id = APP_ID if bot.id == "U0BOT" else "A0OTHER"
     return {"bot": {"id": bot.bot_id, "user_id": bot.id, "app_id": app_id, "name": bot.name, "deleted": False}}
+
+
+@method("usergroups.list", "usergroups:read")
+async def usergroups_list(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    groups = slack.workspace.groups.items()
+    return {"usergroups": [{"id": group, "handle": handle, "name": handle.title()} for group, handle in groups]}
 
 
 @method("users.info", "users:read")

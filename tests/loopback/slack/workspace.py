@@ -98,6 +98,7 @@ class Workspace:
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
+        self.groups: dict[str, str] = {}
         self._ticks: Iterator[int] = count(1)
 
     def add(self, *things: User | Channel) -> None:
