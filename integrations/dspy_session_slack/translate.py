@@ -12,7 +12,7 @@ from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
 from dspy_session_slack.address import BotUser, author_id, is_from_bot
 from dspy_session_slack.forwards import forwards, named_in_forwards, quoted
 from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id
-from dspy_session_slack.plaintext import addresses, channels, mentions, plain_text, without_address
+from dspy_session_slack.plaintext import addresses, mentions, plain_text, untold, without_address
 from dspy_session_slack.unnamed import SLACKBOT, marked, unnamed
 from dspy_session_slack.viewing import viewed
 
@@ -56,7 +56,7 @@ def named_in(message: Mapping[str, Any], bot: BotUser) -> list[str]:
     text = text if isinstance(text, str) else ""
     authors = [author] if author and not told_name(message) and not bot.wrote(message) else []
     channel = viewed(message) if is_dm(message) else message.get("channel")
-    ids = [*authors, *([channel] if channel else []), *mentions(text), *channels(text), *named_in_forwards(message)]
+    ids = [*authors, *([channel] if channel else []), *mentions(text), *untold(text), *named_in_forwards(message)]
     return [each for each in dict.fromkeys(ids) if each not in (bot.user_id, SLACKBOT)]
 
 
