@@ -19,8 +19,17 @@ _log = logging.getLogger(__name__)
 MOST = 10
 """Sockets that Slack lets an app have."""
 
-CROWDED = "too_many_websockets"
-"""Why Slack closes a connection that is one too many: at once, whoever opened it."""
+PASSING = frozenset({"warning", "refresh_requested"})
+"""Why Slack closes a connection that has been open for hours: there is another at once."""
+
+CROWDED, DISABLED = "too_many_websockets", "link_disabled"
+"""Why it closes one as soon as it is open: one too many, or Socket Mode is switched off."""
+
+_REMEDIES = {
+    CROWDED: f"an app has {MOST} connections at most: stop other bots with this app-level token, or give them fewer "
+    "sockets",
+    DISABLED: "on the page Socket Mode of the app's settings, switch on Enable Socket Mode",
+}
 
 LAST_SECONDS = 5.0
 """Seconds that a connection has, once another one took its place, to acknowledge what came by it: Slack warns ten
@@ -57,7 +66,7 @@ class Sockets:
         self._sockets: set[Socket] = set()
         self._ending: set[Socket] = set()
         self._replacing: set[asyncio.Task[None]] = set()
-        self._told_crowded = False
+        self._told: set[str] = set()
 
     async def open(self) -> None:
         """Connect; while Slack cannot be reached that is tried again.
@@ -94,17 +103,17 @@ class Sockets:
         """Replace a socket; Slack may warn more than once."""
         if socket in self._ending or socket.closed:
             return
-        if reason != CROWDED:
+        is_passing = reason in PASSING
+        if is_passing:
             _log.info("Slack is about to close a connection (%s): another one takes its place", reason)
-        elif not self._told_crowded:
-            self._told_crowded = True
+        elif reason not in self._told:
+            self._told.add(reason)
+            remedy = _REMEDIES.get(reason, "see status.slack.com")
             _log.warning(
-                "Slack lets an app have %s connections, and has no room for this one (%s): stop other bots with this "
-                "app-level token, or give them fewer sockets; it is tried again every %s s",
-                *(MOST, reason, self._pause),
+                "Slack keeps no connection open (%s): %s; it is tried again every %s s", reason, remedy, self._pause
             )
         self._ending.add(socket)
-        task = asyncio.create_task(self._replace(socket, self._pause if reason == CROWDED else 0.0))
+        task = asyncio.create_task(self._replace(socket, 0.0 if is_passing else self._pause))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
 

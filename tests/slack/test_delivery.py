@@ -236,27 +236,41 @@ def test_slack_allows_ten_sockets(sockets: Any):
         Slack(sockets=sockets)
 
 
-@pytest.mark.parametrize(("pause", "opened"), [(60.0, 1), (0.01, 4)])
-async def test_where_other_bots_have_all_connections_it_waits_for_one(
-    slack: FakeSlack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, pause: float, opened: int
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("too_many_websockets", "an app has 10 connections at most: stop other bots with this app-level token"),
+        ("link_disabled", "on the page Socket Mode of the app's settings, switch on Enable Socket Mode"),
+        ("something_new", "see status.slack.com"),
+    ],
+)
+async def test_where_slack_keeps_no_connection_open_it_is_told_and_tried_again(
+    slack: FakeSlack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, reason: str, remedy: str
 ):
     # It asks again as often as it pings, but so often as here no machine pings when it is busy.
-    monkeypatch.setattr("dspy_session_slack.sockets.Sockets", lambda make, count, _: Sockets(make, count, pause))
-    slack.sockets.crowded = 3
-    platform = platform_of(slack)
+    monkeypatch.setattr("dspy_session_slack.sockets.Sockets", lambda make, count, _: Sockets(make, count, 0.01))
+    slack.sockets.closing = [reason] * 3
+    async with echoing(slack) as echo:
+        await slack.say("hello", channel=ANNS_DM, user=ANN)
+        await slack.next_post()
+
+    assert echo.texts == ["hello"]
+    assert len(slack.called("apps.connections.open")) == 4
+    (told,) = [each for each in caplog.messages if each.startswith("Slack keeps no connection open")]
+    assert f"({reason}): {remedy}" in told
+
+
+async def test_where_slack_keeps_no_connection_open_it_is_not_asked_at_once(slack: FakeSlack):
+    slack.sockets.closing = ["too_many_websockets"]
+    platform = platform_of(slack, ping_interval=60.0)
     run = asyncio.create_task(platform.run(Echo(platform)))
-    await slack.until(lambda: slack.sockets.crowded == (2 if opened == 1 else 0))
-    if opened > 1:
-        await slack.connected()
+    await slack.until(lambda: slack.sockets.closing == [])
     for _ in range(20):
         await AsyncWebClient(base_url=slack.base_url, token=slack.bot_token).auth_test()
-    assert len(slack.called("apps.connections.open")) == opened, "no oftener than is said"
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
 
-    (told,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert "Slack lets an app have 10 connections, and has no room for this one" in told
-    assert told.endswith(f"it is tried again every {pause} s")
+    assert len(slack.called("apps.connections.open")) == 1
 
 
 async def test_a_broken_connection_is_mended_and_what_was_lost_comes_again(slack: FakeSlack):

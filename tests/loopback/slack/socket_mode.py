@@ -83,7 +83,7 @@ class SocketMode:
     Attributes:
         pauses: Seconds before each of the retries.
         may_retry: Set while there are retries at all.
-        crowded: How many of the next connections are one too many.
+        closing: Why each of the next connections is closed as soon as it is open.
     """
 
     def __init__(self, ack_timeout: float) -> None:
@@ -93,7 +93,7 @@ class SocketMode:
         self.may_retry = asyncio.Event()
         self.may_retry.set()
         self._impatient = asyncio.Event()
-        self.crowded = 0
+        self.closing: list[str] = []
         self.connections: list[Connection] = []
         self.acks: list[Ack] = []
         self.deliveries: list[Delivery] = []
@@ -123,9 +123,8 @@ class SocketMode:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         connection = Connection(socket, request)
-        if self.crowded:
-            self.crowded -= 1
-            await connection.send({"type": "disconnect", "reason": "too_many_websockets"})
+        if self.closing:
+            await connection.send({"type": "disconnect", "reason": self.closing.pop()})
             await self._notify()
             async for _ in socket:  # until whoever opened it closes it
                 pass
