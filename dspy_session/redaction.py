@@ -46,7 +46,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             ),
             rf"\1{HIDDEN}",
         ),
-        (r"([?&;](?:key|sig|auth|code|hm|jwt|sas)=)[^\s&#\"'<>]+", rf"\1{HIDDEN}"),
+        (r"([?&;](?:key|sig|auth|code|hm|jwt|sas|ticket)=)[^\s&#\"'<>]+", rf"\1{HIDDEN}"),
         # By what they are called: headers, parameters, settings, as code, JSON or a query writes them.
         (
             (

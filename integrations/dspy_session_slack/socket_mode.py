@@ -19,6 +19,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import PlatformError
+from dspy_session.redaction import redact
 from dspy_session_slack.refusals import is_passing
 from dspy_session_slack.sign_in import sign_in_failure
 
@@ -31,9 +32,12 @@ DISCONNECT = "disconnect"
 
 
 class _Short(logging.Filter):
-    """Makes a line of what the SDK logs when Slack cannot be reached: with a traceback, every few seconds."""
+    """Makes a line of what the SDK logs when Slack cannot be reached: with a traceback, every few seconds, and with the
+    address of the socket, which is a key to it.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
         if record.exc_info and isinstance(record.exc_info[1], ClientError | OSError | PlatformError):
             record.exc_info = record.exc_text = None
         return True

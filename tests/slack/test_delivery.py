@@ -295,7 +295,9 @@ async def test_a_broken_connection_is_mended_and_what_was_lost_comes_again(slack
     assert len(slack.deliveries[0].envelope_ids) == 2
 
 
-async def test_every_new_connection_gets_an_address_of_its_own(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
+async def test_every_new_connection_gets_an_address_of_its_own(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     monkeypatch.setattr("dspy_session_slack.socket_mode.TRIES", 1)
     async with echoing(slack) as echo:
         slack.fail("link", server_error())
@@ -306,6 +308,8 @@ async def test_every_new_connection_gets_an_address_of_its_own(slack: FakeSlack,
 
     assert echo.texts == ["hello"]
     assert len(slack.called("apps.connections.open")) == 3
+    assert "ticket=***" in caplog.text
+    assert "ticket-" not in caplog.text, "it lets in whoever has it"
 
 
 async def test_an_outage_of_slack_is_waited_out(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
