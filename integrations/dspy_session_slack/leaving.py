@@ -72,14 +72,15 @@ class Forgetting:
 
     async def forget(self, home: Home) -> int:
         """Delete all that was said in a workspace, or in an organisation; how many conversations those were."""
-        return sum([await self._forget(team) for team in await self._teams(home)])
-
-    async def _teams(self, home: Home) -> list[str]:
         store = self._conversations.store
         if not home.org_wide or not isinstance(store, Vault):
-            return [home.team] if home.team else []
-        noted = [await store.pull(name) for name in await store.names(_noted(home, ""))]
-        return [kept.value for kept in noted if kept is not None]
+            return await self._forget(home.team) if home.team else 0
+        count = 0
+        for name in await store.names(_noted(home, "")):
+            noted = await store.get(name)
+            count += 0 if noted is None else await self._forget(noted.value)
+            await store.pull(name)  # not before: who fails in between is told again, and has to know what is left
+        return count
 
     async def _forget(self, team: str) -> int:
         prefix = f"{PLATFORM}:{quote(team, safe='')}:"

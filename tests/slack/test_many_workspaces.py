@@ -26,8 +26,8 @@ from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.conversation import Conversations
-from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError
-from dspy_session.stores import Arrival, Kept, MemoryStore, SealedStore, SealingKey
+from dspy_session.errors import ConfigurationError, PlatformError, PlatformUnavailableError, StoreError
+from dspy_session.stores import Arrival, Forget, Kept, MemoryStore, SealedStore, SealingKey
 from dspy_session_chat.inbound import Inbound
 from dspy_session_slack import OAuth, Slack
 from dspy_session_slack.home import Home
@@ -170,7 +170,9 @@ async def test_each_workspace_is_answered_with_its_own_token_and_one_goes_alone(
 
         await on.browser.install(on.other)
         for event in leaving:
-            await on.other.send(event | {"event_ts": f"{time.time() - 3600}"})  # told late, and not of what is there now
+            await on.other.send(
+                event | {"event_ts": f"{time.time() - 3600}"}
+            )  # told late, and not of what is there now
         await on.slack.settled()
         await on.say(on.other, "back again")
         assert on.other.posts[-1].text == "echo: back again"
@@ -241,9 +243,21 @@ async def test_who_comes_back_is_who_was_sent_and_once_and_in_time(caplog: pytes
     assert not any(record.exc_info for record in caplog.records)
 
 
+class Unwilling(MemoryStore):
+    """A store that does not forget at once."""
+
+    has_failed = False
+
+    async def forget(self, forget: Forget) -> int:
+        if not self.has_failed:
+            self.has_failed = True
+            raise StoreError("the disk is full")
+        return await super().forget(forget)
+
+
 async def test_an_organisation_installs_it_for_all_its_workspaces_and_is_forgotten_with_them():
     org = Team("T0LOOPBACK", "E0ORG", org_wide=True)
-    async with scene(team=org, forget=True) as on:
+    async with scene(team=org, store=Unwilling(), forget=True) as on:
         await on.browser.install(on.slack)
         await on.browser.install(on.other)
         for team in (on.slack, on.other):
@@ -258,7 +272,7 @@ async def test_an_organisation_installs_it_for_all_its_workspaces_and_is_forgott
         await on.store.receive(waiting)
         event = {"type": "app_uninstalled", "event_ts": "1.1"}
         body = {"type": "event_callback", "team_id": None, "enterprise_id": "E0ORG", "event": event}
-        assert (await on.door.send(json.dumps(body).encode()))[0] == 200
+        assert [(await on.door.send(json.dumps(body).encode()))[0] for _ in range(2)] == [503, 200]
 
         assert [info.key for info in await on.conversations.list()] == ["slack:T0OTHER:D0ANN"]
         assert await on.store.pending(waiting.key) == []
