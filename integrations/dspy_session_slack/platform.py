@@ -29,6 +29,7 @@ from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.shown import EditedStream
 from dspy_session_slack.assistant import Assistant
+from dspy_session_slack.attached import is_withheld, with_files, withholds
 from dspy_session_slack.bolt_app import BoltApp, Take, own_app
 from dspy_session_slack.entrance import Entrance
 from dspy_session_slack.harmless import harmless, like_ids
@@ -286,15 +287,16 @@ class Slack:
             await workspace.posting.edit(message_id, part, buttons, waits=False)
 
     async def named(self, event: EventT) -> EventT:
-        """The same with the names that Slack did not tell in time when it came, as far as it tells them now."""
+        """The same with the names and files that Slack did not tell of when it came, as far as it does now."""
         ids = unnamed_in(event)
-        if not ids:
+        if not (ids or withholds(event)):
             return event
         try:
             workspace = await self._workspace(event)
         except PlatformError:  # it is told when the answer is posted
             return event
-        return renamed(event, await workspace.directory.names(ids, at_leisure=True))
+        named = renamed(event, await workspace.directory.names(ids, at_leisure=True))
+        return await with_files(workspace.client, named)
 
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""
@@ -323,6 +325,8 @@ class Slack:
         """
         workspace = await self._workspaces.find(Home.parse(attachment.source))
         check_fetching(workspace.bot)
+        if is_withheld(attachment):
+            raise PlatformError("Slack does not show it to the bot")
         async with workspace.downloader.fetch(attachment) as pieces:
             yield pieces
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dspy_session.conversation.key import ConversationKey
-from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
+from dspy_session_chat.inbound import Addressed, Author, Inbound
 from dspy_session_slack.address import BotUser, author_id, is_from_bot
+from dspy_session_slack.attached import attachments_of
 from dspy_session_slack.forwards import forwards, named_in_forwards, quoted
 from dspy_session_slack.key import conversation_key, inner_event, is_dm, message_id
 from dspy_session_slack.plaintext import addresses, mentions, plain_text, untold, without_address
@@ -39,7 +40,7 @@ def translate(body: Mapping[str, Any], addressed: Addressed, bot: BotUser, names
         addressed=addressed,
         sent_at=moment(ts),
         channel_name="" if is_dm(event) else names.get(channel, ""),
-        attachments=tuple(attachments_of(event, bot)),
+        attachments=tuple(attachments_of(event, str(bot.home))),
         reply_to=reply_to,
         mentions_others=addressed != "mention" and bot.user_id not in mentions(text) and addresses(text),
         viewing=names.get(viewed(event), ""),
@@ -97,23 +98,6 @@ def text_of(message: Mapping[str, Any], bot: BotUser, names: Mapping[str, str]) 
 def moment(ts: str) -> datetime:
     """A time as Slack writes them."""
     return datetime.fromtimestamp(float(ts), UTC)
-
-
-def attachments_of(message: Mapping[str, Any], bot: BotUser) -> Iterator[Attachment]:
-    """The files that came with a message, also with one that was forwarded, less those that cannot be had."""
-    brought = [each.get("files") for each in (message, *forwards(message))]
-    for file in (file for files in brought if isinstance(files, list) for file in files):
-        # A file that was deleted, or that our workspace may not see, comes as an entry without an address.
-        if isinstance(file, Mapping) and isinstance(
-            url := file.get("url_private_download") or file.get("url_private"), str
-        ):
-            yield Attachment(
-                name=str(file.get("name") or file.get("title") or "file"),
-                media_type=str(file.get("mimetype") or ""),
-                size=size if isinstance(size := file.get("size"), int) else 0,
-                url=url,
-                source=str(bot.home),
-            )
 
 
 def told_name(message: Mapping[str, Any]) -> str:

@@ -32,6 +32,25 @@ async def test_what_came_with_a_message_can_be_had(slack: FakeSlack):
     assert await fetched(platform, attachment) == b"nine to five" * 10_000
 
 
+async def test_in_a_shared_channel_slack_is_asked_for_the_files_once_they_are_wanted(slack: FakeSlack):
+    file = await slack.upload("plan.txt", b"nine to five")
+    withheld = {"mode": "file_access", "file_access": "check_file_info", "created": 0, "timestamp": 0, "user": ""}
+    files = [{"id": each} | withheld for each in (file["id"], "F0GONE")]
+    platform = platform_of(slack)
+    echo = Echo(platform)
+    async with running(platform, echo, slack):
+        await slack.say("look", channel=ANNS_DM, user=ANN, subtype="file_share", files=files)
+        await slack.next_post()
+        (inbound,) = echo.received
+        assert slack.called("files.info") == []
+        there, gone = (await platform.named(inbound)).attachments
+
+        assert (there.name, there.media_type, there.size) == ("plan.txt", "text/plain", 12)
+        assert await fetched(platform, there) == b"nine to five"
+        with pytest.raises(PlatformError, match="Slack does not show it to the bot"):
+            await fetched(platform, gone)
+
+
 async def test_with_another_token_there_is_a_page_to_sign_in_at_and_no_file(slack: FakeSlack):
     file = await slack.upload("plan.txt", b"nine")
     fetching = downloader(AsyncWebClient("xoxb-other", base_url=slack.base_url))

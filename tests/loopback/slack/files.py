@@ -43,6 +43,14 @@ class File:
         return about | {"url_private": url, "url_private_download": url}
 
 
+@method("files.info", "files:read")
+async def file_info(slack: FakeSlack, call: Call) -> dict[str, Any]:
+    file = slack.files.get(call["file"])
+    if file is None:
+        raise Refused("file_not_found")
+    return {"file": file.info(slack.address), "comments": [], "response_metadata": {"next_cursor": ""}}
+
+
 @method("files.getUploadURLExternal", "files:write")
 async def get_upload_url(slack: FakeSlack, call: Call) -> dict[str, Any]:
     length = int(call["length"])
