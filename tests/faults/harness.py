@@ -288,7 +288,7 @@ class Harness:
         lease_seconds: float = 30.0,
         pace: float = 1e-4,
         claim_seconds: float = 2.0,
-        http_timeout: float = 0.5,
+        http_timeout: float = 1.0,
         busy_seconds: float = 0.05,
         patience: float = 10.0,
         pause: float = 0.1,
@@ -446,7 +446,7 @@ class Harness:
         """What people see of an answer, once it shows ``text`` and the store knows where."""
 
         async def is_noted() -> bool:
-            tables = await read(self.store)
+            tables = await read(self.store, "arrivals")
             (row,) = [row for row in tables["arrivals"] if row["event_id"] == inbound.event_id]
             return len(ids_of(row)) == len(self.seen(inbound))
 

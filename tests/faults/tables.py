@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -14,26 +14,30 @@ TABLES = ("conversations", "entries", "arrivals", "deliveries", "lanes", "sinks"
 Row = Mapping[str, Any]
 
 
-async def read(store: str) -> dict[str, list[Row]]:
-    """Every table of a store, behind its back."""
+async def read(store: str, *names: str) -> dict[str, list[Row]]:
+    """Tables of a store, behind its back.
+
+    Args:
+        store: Its URL, or the path of its file.
+        names: Which; all of them where none is named, which who asks again and again should not wait for.
+    """
+    names = names or TABLES
     if store.startswith("postgresql:"):
         url, schema = store.split("?schema=")
         db = await asyncpg.connect(url)
         try:
             async with db.transaction(isolation="repeatable_read", readonly=True):
-                return {
-                    name: [dict(row) for row in await db.fetch(f"SELECT * FROM {schema}.{name}")] for name in TABLES
-                }
+                return {name: [dict(row) for row in await db.fetch(f"SELECT * FROM {schema}.{name}")] for name in names}
         finally:
             await db.close()
-    return await asyncio.to_thread(_read_file, store)
+    return await asyncio.to_thread(_read_file, store, names)
 
 
-def _read_file(path: str) -> dict[str, list[Row]]:
+def _read_file(path: str, names: Sequence[str]) -> dict[str, list[Row]]:
     db = sqlite3.connect(path)
     db.row_factory = sqlite3.Row
     try:
-        return {name: [dict(row) for row in db.execute(f"SELECT * FROM {name}")] for name in TABLES}
+        return {name: [dict(row) for row in db.execute(f"SELECT * FROM {name}")] for name in names}
     finally:
         db.close()
 

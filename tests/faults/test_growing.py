@@ -119,7 +119,8 @@ async def test_killed_at_the_commit_of_messages_that_were_merged_each_is_answere
     assert await town.posted(first, third) == [f"{first.text} #0", f"{second.text}\n\n{third.text} #1"]
     assert not town.answers(second)
     counts = await audit(town)
-    assert (counts.turns, counts.posts, counts.deliveries) == (2, 2, 2)
+    once = counts.deliveries - counts.deliveries_again  # one may have been under way when the process was killed
+    assert (counts.turns, counts.posts, once) == (2, 2, 2)
 
 
 async def test_what_showed_a_message_shows_the_answer_to_it_and_others_once_that_is_committed(town: Harness):
@@ -149,7 +150,7 @@ async def test_what_showed_several_messages_shows_the_answer_to_the_first_where_
     (begun,) = town.seen(second)
 
     async def is_noted() -> bool:
-        return [begun.id] in [ids_of(row) for row in (await read(town.store))["arrivals"]]
+        return [begun.id] in [ids_of(row) for row in (await read(town.store, "arrivals"))["arrivals"]]
 
     await town.until_stored(is_noted)
     await bot.kill()
@@ -177,7 +178,7 @@ async def test_killed_at_the_commit_of_an_answer_that_takes_anothers_place_one_o
     (await bot.at("model")).go()
     await bot.at(point)
     await bot.kill()
-    stands = [row["kind"] for row in (await read(town.store))["entries"]]
+    stands = [row["kind"] for row in (await read(town.store, "entries"))["entries"]]
     assert stands == ["turn", "signal", *(["undo", "turn"] if point == "committed" else [])]
     await town.start(lease_seconds=LEASE)
     words = "in other words" if how == "edit" else message.text
@@ -198,7 +199,7 @@ async def asked(town: Harness, count: int = 1) -> str:
     """What the question is about, once it was posted and written down."""
 
     async def is_noted() -> bool:
-        return sum(row["kind"] == "asked" for row in (await read(town.store))["entries"]) == count
+        return sum(row["kind"] == "asked" for row in (await read(town.store, "entries"))["entries"]) == count
 
     await town.until_stored(is_noted)
     return [post.buttons["approve"] for post in town.posts if post.interim][-1]

@@ -73,7 +73,7 @@ async def test_killed_after_the_post_and_before_it_is_confirmed_the_same_post_co
 
 async def test_killed_after_the_webhooks_post_and_before_its_answer_the_same_id_comes_again_in_order(town: Harness):
     town.receiver.behave(Hang())
-    bot = await town.start(lease_seconds=LEASE, claim_seconds=1.0)
+    bot = await town.start(lease_seconds=LEASE, claim_seconds=1.0, http_timeout=0.5)
     messages = [await town.say(bot) for _ in range(3)]
     (first,) = await town.receiver.arrived(1)
     await town.posted(*messages)

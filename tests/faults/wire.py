@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dspy_session.conversation import Conversations
@@ -194,11 +195,20 @@ class Wire:
 class StreamingWire(Wire):
     """One that can show an answer while it is written; nobody looks."""
 
-    message_ids = ()
-
     @contextlib.asynccontextmanager
-    async def stream(self, growing: Growing) -> AsyncIterator[StreamingWire]:
-        yield self
+    async def stream(self, growing: Growing) -> AsyncIterator[UnseenStream]:
+        yield UnseenStream(growing.shown)
+
+
+@dataclass(frozen=True)
+class UnseenStream:
+    """Shows nothing.
+
+    Args:
+        message_ids: The messages that showed a part of the answer before, maybe by another process: it ends there.
+    """
+
+    message_ids: tuple[str, ...]
 
     async def status(self, text: str) -> None:
         pass
