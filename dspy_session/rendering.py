@@ -132,10 +132,25 @@ def _as_text(memory: str, messages: Sequence[Shown], spoken: Spoken) -> str:
     for record, names in messages:
         values = record.fields
         said = [name for name in names if name in spoken] or list(names)
-        lines = [f"{name}: {_indented(_text_of(values[name]))}" for name in said if values[name] is not None]
+        told = {name: _handed_out(values[name]) for name in record.shape.outputs if name in said}
+        told = {name: values[name] for name in said} | told
+        lines = [f"{name}: {_indented(_text_of(value))}" for name, value in told.items() if value is not None]
         if lines:
             parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _handed_out(value: Any) -> Any:
+    """An output as it is told: of files, what they are. No model takes every kind, and what one refuses in a history
+    it refuses with all that is said from then on.
+    """
+    if isinstance(value, dspy.File):
+        return f"(the file {value.filename})" if value.filename else "(a file)"
+    if isinstance(value, dspy.Image):
+        return f"(a picture: {value.url})" if value.url.startswith("http") else "(a picture)"
+    if isinstance(value, dspy.Audio):
+        return "(a recording)"
+    return [_handed_out(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _indented(text: str) -> str:

@@ -313,6 +313,32 @@ def test_images_of_past_turns_survive(adapter: str) -> None:
     assert session.turns[0].inputs["picture"] == one
 
 
+class Drawing(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.say = dspy.Predict("question -> answer")
+
+    def forward(self, question: str) -> dspy.Prediction:
+        table = dspy.File(file_data="data:text/csv;base64,YSxi", filename="table.csv")
+        sound = dspy.Audio(data="AAAA", audio_format="wav")
+        seen = dspy.Image("https://example.com/cat.png")
+        pictures = [dspy.Image(PIXEL), seen]
+        return dspy.Prediction(answer=self.say(question=question).answer, pictures=pictures, sound=sound, table=table)
+
+
+def test_what_was_handed_out_as_a_file_is_named_for_no_model_takes_every_kind() -> None:
+    stub = StubModel(lambda prompt: {"answer": "here it is"})
+    with dspy.context(lm=stub.lm):
+        session = sessionify(Drawing())
+        session(question="a chart")
+        session(question="and in red?")
+    (told,) = (message.parts for message in stub.prompts[-1].request.messages)
+    assert [part.type for part in told] == ["text"]
+    for words in ("(the file table.csv)", "(a picture)", "(a picture: https://example.com/cat.png)", "(a recording)"):
+        assert words in stub.prompts[-1].text
+    assert session.turns[0].outputs["table"].file_data.endswith("YSxi")
+
+
 def search(query: str) -> str:
     """Search the web."""
     return query
