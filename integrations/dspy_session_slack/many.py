@@ -20,6 +20,7 @@ from dspy_session_slack.installed import InstalledWorkspaces
 from dspy_session_slack.installing import Installing
 from dspy_session_slack.leaving import Forgetting
 from dspy_session_slack.oauth import OAuth
+from dspy_session_slack.sign_in import tell_of_lacking
 from dspy_session_slack.web_client import web_client
 
 # What the SDK logs of its calls on DEBUG has the tokens in it that Slack gives out for a code.
@@ -56,6 +57,7 @@ def installed_by_oauth(
         PlatformError: A secret is missing.
     """
     client_id, client_secret = oauth.credentials()
+    tell_of_lacking("workspaces that install the Slack app", frozenset(oauth.scopes))
     if conversations is None or not isinstance(conversations.store, Vault):
         raise ConfigurationError(
             "who installs the Slack app is kept in the bot's store, and this one keeps nothing but conversations: "

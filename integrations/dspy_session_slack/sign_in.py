@@ -67,7 +67,6 @@ async def sign_in(client: AsyncWebClient) -> BotUser:
     scopes = frozenset() if granted is None else frozenset(scope.strip() for scope in granted.split(","))
     if granted is not None:
         _check_scopes(scopes)
-        _tell_of_lacking(str(answer["team_id"]), scopes)
     return BotUser(answer["team_id"], answer["user_id"], answer.get("bot_id") or "", answer.get("user") or "", scopes)
 
 
@@ -118,15 +117,16 @@ def _check_scopes(granted: frozenset[str]) -> None:
     )
 
 
-def _tell_of_lacking(team: str, granted: frozenset[str]) -> None:
-    """Say what the bot cannot do there. It may be meant so, and nothing else would tell: what it does not hear is
-    silence, and who has no name a number.
+def tell_of_lacking(where: str, granted: frozenset[str]) -> None:
+    """Say what the bot cannot do. It may be meant so, and nothing else would tell: what it does not hear is silence.
+
+    Args:
+        where: Where it cannot.
+        granted: Which scopes it has there; none if Slack does not say.
     """
-    needs = lacking(granted, Features(commands=False))
-    if needs:
+    if granted and (needs := lacking(granted, Features(commands=False))):
         _log.warning(
-            "In the Slack workspace %s the bot cannot %s: if it shall, add the scopes in the app's settings and "
-            "install the app once more",
-            team,
+            "In %s the bot cannot %s: if it shall, add those scopes, and install the app once more",
+            where,
             "; ".join(f"{need.does} ({', '.join(sorted({*need.scopes} - granted))})" for need in needs),
         )

@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session_slack.address import BotUser
 from dspy_session_slack.home import Home
 from dspy_session_slack.leaving import Leaving
-from dspy_session_slack.sign_in import sign_in, sign_in_once_reached
+from dspy_session_slack.sign_in import sign_in, sign_in_once_reached, tell_of_lacking
 from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ class OneWorkspace:
     async def open(self) -> str:
         """Sign in; the bot's handle."""
         async with self._signing_in:
-            return f"@{self._entered(await sign_in_once_reached(self._client)).bot.name}"
+            bot = self._entered(await sign_in_once_reached(self._client)).bot
+        tell_of_lacking(f"the Slack workspace {bot.team_id}", bot.scopes)
+        return f"@{bot.name}"
 
     def close(self) -> None:
         """The workspace is the same the next time."""

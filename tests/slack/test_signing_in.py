@@ -11,7 +11,8 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_slack import Slack, sign_in, sockets
+from dspy_session_slack import OAuth, Slack, sign_in, sockets
+from dspy_session_slack.many import installed_by_oauth
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, cut, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, Echo, echoing, platform_of, running
 
@@ -76,7 +77,16 @@ async def test_what_it_cannot_do_for_want_of_scopes_is_told_once(caplog: pytest.
 
     assert echo.texts == ["hello"]
     (told,) = [each for each in caplog.messages if "the bot cannot" in each]
+    assert told.startswith("In the Slack workspace T0LOOPBACK the bot cannot ")
     assert "cannot tell people's names (users:read); tell the names of channels (groups:read): if it shall" in told
+
+
+def test_what_it_cannot_do_where_others_install_it_is_told_too(caplog: pytest.LogCaptureFixture):
+    fewer = OAuth(client_id="1.2", client_secret="loopback", scopes=sorted(BOT_SCOPES - {"im:history"}))
+    with pytest.raises(ConfigurationError, match="kept in the bot's store"):
+        installed_by_oauth(fewer, AsyncWebClient(), None, float)
+
+    assert "In workspaces that install the Slack app the bot cannot read direct messages (im:history)" in caplog.text
 
 
 @pytest.mark.parametrize(
