@@ -72,12 +72,20 @@ class FakeClock:
         return least[0] - self._seconds
 
     async def asleep_for(self, seconds: float) -> None:
-        """Return as soon as the next to be woken, of all that wait, has ``seconds`` to wait."""
+        """Return as soon as the next to be woken, of all that wait, has ``seconds`` to wait.
+
+        What is being delivered is waited for: at its end a dispatcher looks once more when the next is due, and would
+        not see that this clock moves between the look and the wait.
+        """
 
         def so_long() -> bool:
             least = self._least()
             return bool(least) and abs(least[0] - self._seconds - seconds) < 0.001  # a store counts from 1970
 
+        await self.until(so_long)
+        if delivering := [task for task in asyncio.all_tasks() if task.get_name().startswith("deliver to ")]:
+            await asyncio.wait(delivering)
+        await asyncio.sleep(0)  # that one has ended is told in the next round of the loop
         await self.until(so_long)
 
     def advance(self, seconds: float) -> None:
@@ -90,4 +98,5 @@ class FakeClock:
                     loop.call_soon_threadsafe(wake.set)
 
     def _least(self) -> list[float]:
-        return sorted(due for due, _, _ in self._sleepers.values() if due is not None)[:1]
+        waits = [due for due, _, wake in self._sleepers.values() if due is not None and not wake.is_set()]
+        return sorted(waits)[:1]

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import dspy
 import pytest
 
 from dspy_session.conversation.patience import WRITE_TRIES
+from dspy_session.conversation.runtime import Runtime
 from dspy_session.errors import StoreBusyError
 from dspy_session.stores import Arrival, Commit, Entry, SqliteStore
 from dspy_session.stores.sqlite.schema import MEMORY
@@ -73,6 +75,7 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dspy_session.conversation.patience.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("dspy_session_chat.bot.Runtime", partial(Runtime, poll=0.01))
 
 
 # --- what interrupts --------------------------------------------------------------------------------------------------
@@ -305,7 +308,7 @@ async def test_a_command_says_nothing_of_what_it_could_not_do(short_pauses: None
         assert tries == 1
 
 
-async def test_what_is_wrong_with_the_store_is_not_told_to_people() -> None:
+async def test_what_is_wrong_with_the_store_is_not_told_to_people(short_pauses: None) -> None:
     class Unreadable(Holding):
         async def read(self, key: str, depth: int | None = None) -> Any:
             await self._pass("read")

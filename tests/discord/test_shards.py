@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 from discord.ext import commands
 
+from dspy_session.conversation.runtime import Runtime
 from dspy_session_chat import Bot
 from dspy_session_discord import Discord, Shards, pace, starting
 from tests.chat.agents import Parrot, held
@@ -113,8 +115,9 @@ class Process:
 
 
 async def test_processes_with_a_shard_each_answer_once_and_for_each_other(
-    fake: FakeDiscord, rooms: list[Channel], ada: User, postgres_url: str
+    fake: FakeDiscord, rooms: list[Channel], ada: User, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dspy_session_chat.bot.Runtime", partial(Runtime, poll=0.05))
     second = Process(fake, postgres_url, 1)
     async with second.bot:
         first = Process(fake, postgres_url, 0)
