@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -30,13 +28,9 @@ from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.shown import EditedStream
 from dspy_session_slack.assistant import Assistant
 from dspy_session_slack.attached import is_withheld, with_files, withholds
-from dspy_session_slack.bolt_app import BoltApp, Take, own_app
-from dspy_session_slack.entrance import Entrance
 from dspy_session_slack.harmless import harmless, like_ids
 from dspy_session_slack.home import Home
-from dspy_session_slack.installing import Installing
 from dspy_session_slack.key import PLATFORM
-from dspy_session_slack.many import Many, installed_by_oauth, installed_in
 from dspy_session_slack.mounting import AsgiApp, routes
 from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.opening import open_thread
@@ -44,7 +38,6 @@ from dspy_session_slack.pace import Edits
 from dspy_session_slack.reception import Reception
 from dspy_session_slack.refusals import TokenRefusedError
 from dspy_session_slack.saying import parts
-from dspy_session_slack.scopes import Features
 from dspy_session_slack.sign_in import check_fetching, check_tokens
 from dspy_session_slack.sockets import check_sockets
 from dspy_session_slack.streaming import SlackStream
@@ -52,9 +45,9 @@ from dspy_session_slack.streams import Streams, checked_streams
 from dspy_session_slack.told import Told
 from dspy_session_slack.transports import Asked, app_token_of
 from dspy_session_slack.unnamed import renamed, unnamed_in
-from dspy_session_slack.web_client import keeping_connections, web_client
+from dspy_session_slack.ways import Given, Ways
+from dspy_session_slack.web_client import keeping_connections
 from dspy_session_slack.workspace import Workspace
-from dspy_session_slack.workspaces import OneWorkspace, Workspaces
 
 _log = logging.getLogger(__name__)
 
@@ -117,17 +110,17 @@ class Slack:
             raise ConfigurationError(
                 "with oauth= each workspace that installs the app has a bot token: give neither bot_token= nor app="
             )
-        self._bot_token = bot_token
-        self._oauth = oauth
-        self._conversations: Conversations | None = None
         self._asked = Asked(app_token, signing_secret, listen)
         self._app = app
-        self._given_client = app.client if app is not None else client
         check_sockets(sockets)
         self._ping_interval = ping_interval
         self._sockets = sockets
         self._reception: Reception | None = None  # while running
         self._told = Told(assistant=assistant)
+        calling = app.client if app is not None else client
+        self._ways = Ways(
+            Given(self._asked, bot_token, app, calling, oauth), lambda: self._told, lambda: self._reception
+        )
         self._streams = checked_streams(streams)
 
     def __repr__(self) -> str:
@@ -152,22 +145,22 @@ class Slack:
             raise ConfigurationError("this Slack platform is running already; make one per bot")
         app_token = app_token_of(self._asked)
         over_http = app_token is None and bool(self._asked.secret)
-        many = self._many is not None
-        check_tokens(self._client.token, app_token, over_http=over_http, many=many)
-        await self._entrance.check()  # Slack may be out of reach for long: a port that is taken is told before
-        async with keeping_connections(self._client):
-            who = await self._workspaces.open()
-            self._reception = Reception(self._workspaces, receive, self._told, shared=self._app is not None)
+        client, workspaces, entrance = self._ways.client, self._ways.workspaces, self._ways.entrance
+        check_tokens(client.token, app_token, over_http=over_http, many=self._ways.many is not None)
+        await entrance.check()  # Slack may be out of reach for long: a port that is taken is told before
+        async with keeping_connections(client):
+            who = await workspaces.open()
+            self._reception = Reception(workspaces, receive, self._told, shared=self._app is not None)
             try:
-                async with self._entrance.open(
-                    app_token, self._client, ping_interval=self._ping_interval, sockets=self._sockets
+                async with entrance.open(
+                    app_token, client, ping_interval=self._ping_interval, sockets=self._sockets
                 ) as ended:
                     _log.info("Listening in Slack as %s", who)
                     await ended()
             finally:
                 reception, self._reception = self._reception, None
                 await reception.aclose()
-                self._workspaces.close()
+                workspaces.close()
 
     def routes(self, prefix: str = "/slack") -> list[web.RouteDef]:
         """Where Slack's requests go, for an aiohttp application: ``application.add_routes(slack.routes())``.
@@ -175,20 +168,19 @@ class Slack:
         Args:
             prefix: What the paths begin with: events go to ``/slack/events``.
         """
-        return routes(self._entrance.doors, prefix)
+        return routes(self._ways.entrance.doors, prefix)
 
     @cached_property
     def asgi(self) -> AsgiApp:
         """Where Slack's requests go, for any ASGI server or framework: mounted at ``/slack``, events go to
         ``/slack/events``. The bot has to run beside it.
         """
-        return AsgiApp(lambda: self._entrance.doors)
+        return AsgiApp(lambda: self._ways.entrance.doors)
 
     def use_conversations(self, conversations: Conversations) -> None:
         """Called by the bot, before ``run``: where installations are kept, and what is deleted with them."""
-        self._conversations = conversations
-        if isinstance(conversations.store, Vault):
-            self._told = replace(self._told, vault=conversations.store)
+        vault = conversations.store if isinstance(conversations.store, Vault) else None
+        self._told = replace(self._told, conversations=conversations, vault=vault)
 
     def use_commands(self, commands: Sequence[Named]) -> None:
         """Called by the bot, before ``run``: the commands that people give with a slash."""
@@ -218,10 +210,10 @@ class Slack:
             PlatformError: Slack refused it or could not be reached.
         """
         try:
-            async with self._at(post.inbound) as workspace:
+            async with self._ways.at(post.inbound) as workspace:
                 return await workspace.posting.post(post)
         except TokenRefusedError:
-            again = await self._renewed(post.inbound)
+            again = await self._ways.renewed(post.inbound)
             if again is None or again is workspace:
                 raise
         return await again.posting.post(post)
@@ -241,7 +233,7 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        async with self._at(inbound) as workspace:
+        async with self._ways.at(inbound) as workspace:
             return await workspace.posting.begin(inbound, part, buttons)
 
     async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
@@ -250,7 +242,7 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        async with self._at(inbound) as workspace:
+        async with self._ways.at(inbound) as workspace:
             await workspace.posting.edit(message_id, part, buttons)
 
     @asynccontextmanager
@@ -258,7 +250,7 @@ class Slack:
         """Show in Slack's view for agents that the bot is at work."""
         async with AsyncExitStack() as stack:
             with suppress(PlatformError):  # it is told where it matters: the answer cannot be posted either
-                panel = (await self._workspace(inbound)).panel
+                panel = (await self._ways.workspace(inbound)).panel
                 await stack.enter_async_context(panel.typing(inbound, self._told.assistant))
             yield
 
@@ -266,7 +258,7 @@ class Slack:
     async def stream(self, growing: Growing) -> AsyncIterator[ReplyStream]:
         """Show an answer while it is written, by Slack's own stream or by edits."""
         try:
-            workspace = await self._workspace(growing.inbound)
+            workspace = await self._ways.workspace(growing.inbound)
         except PlatformError:  # it is told when the answer is posted
             async with EditedStream.of(self, growing).open() as unseen:
                 yield unseen
@@ -283,7 +275,7 @@ class Slack:
         return EditedStream.of(edits, growing)
 
     async def _change(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button]) -> None:
-        async with self._at(inbound) as workspace:
+        async with self._ways.at(inbound) as workspace:
             await workspace.posting.edit(message_id, part, buttons, waits=False)
 
     async def named(self, event: EventT) -> EventT:
@@ -292,7 +284,7 @@ class Slack:
         if not (ids or withholds(event)):
             return event
         try:
-            workspace = await self._workspace(event)
+            workspace = await self._ways.workspace(event)
         except PlatformError:  # it is told when the answer is posted
             return event
         named = renamed(event, await workspace.directory.names(ids, at_leisure=True))
@@ -301,7 +293,7 @@ class Slack:
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""
         try:
-            workspace = await self._workspace(inbound)
+            workspace = await self._ways.workspace(inbound)
         except PlatformError as error:
             _log.warning("What was said before cannot be had: %s", error)
             return ()
@@ -313,7 +305,7 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
-        workspace = await self._workspace(inbound)
+        workspace = await self._ways.workspace(inbound)
         return await open_thread(workspace.client, workspace.threads, inbound, title)
 
     @asynccontextmanager
@@ -323,60 +315,9 @@ class Slack:
         Raises:
             PlatformError: It cannot be had.
         """
-        workspace = await self._workspaces.find(Home.parse(attachment.source))
+        workspace = await self._ways.workspaces.find(Home.parse(attachment.source))
         check_fetching(workspace.bot)
         if is_withheld(attachment):
             raise PlatformError("Slack does not show it to the bot")
         async with workspace.downloader.fetch(attachment) as pieces:
             yield pieces
-
-    async def _workspace(self, event: Event) -> Workspace:
-        return await self._workspaces.find(Home.of(event))
-
-    async def _renewed(self, event: Event) -> Workspace | None:
-        """The workspace with the token that it has by now: another process may have exchanged it for ours."""
-        try:
-            return await self._workspace(event)
-        except PlatformError:
-            return None
-
-    @asynccontextmanager
-    async def _at(self, event: Event) -> AsyncIterator[Workspace]:
-        """The workspace of an event, whose token turns out to be good, or not."""
-        home = Home.of(event)
-        try:
-            yield await self._workspaces.find(home)
-        except TokenRefusedError:
-            self._workspaces.renew(home)
-            raise
-
-    @cached_property
-    def _client(self) -> AsyncWebClient:
-        # Made when it is first needed: tokens may come from an .env file that is read after us.
-        given = self._given_client
-        token = self._bot_token or (given.token if given is not None else None)
-        if self._oauth is not None or (self._app is not None and self._app.installation_store is not None):
-            return web_client(given, token)
-        return web_client(given, token or os.environ.get("SLACK_BOT_TOKEN"))
-
-    @cached_property
-    def _workspaces(self) -> Workspaces:
-        return OneWorkspace(self._client) if self._many is None else self._many.workspaces
-
-    @cached_property
-    def _many(self) -> Many | None:
-        if self._oauth is not None:
-            oauth = self._oauth.asking(Features(assistant=self._told.assistant is not None, workspaces=True))
-            return installed_by_oauth(oauth, self._client, self._conversations, time.time)
-        return None if self._app is None else installed_in(self._app, self._client, time.time)
-
-    @cached_property
-    def _entrance(self) -> Entrance:
-        def make(take: Take) -> AsyncApp:
-            return own_app(self._client, take, many=self._many is not None)
-
-        bolt = BoltApp(self._app, make, lambda: self._reception)
-        return Entrance(self._asked, bolt, None if self._oauth is None else self._installing)
-
-    def _installing(self) -> Installing | None:
-        return None if self._many is None or self._reception is None else self._many.installing

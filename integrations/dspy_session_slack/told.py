@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dspy_session.conversation import Conversations
 from dspy_session.stores import Vault
 from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.needs import Named
@@ -22,6 +23,7 @@ class Told:
         manners: How it behaves.
         access: Who may ask.
         assistant: What people find in the view for agents.
+        conversations: What the bot keeps; None until it tells.
         vault: Where things are kept that are part of no conversation; None where nobody keeps them.
         is_open: Whether a press may come to something.
     """
@@ -30,5 +32,6 @@ class Told:
     manners: Manners = field(default_factory=Manners)
     access: Access = field(default_factory=Access)
     assistant: Assistant | None = None
+    conversations: Conversations | None = None
     vault: Vault | None = None
     is_open: IsOpen = lambda _: True
