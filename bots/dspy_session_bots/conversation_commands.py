@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 # What DSPy stands behind is imported by the command that needs it, so that help is there at once.
+from dspy_session_bots import moving_commands
 from dspy_session_bots.console import complain, is_sure
-from dspy_session_bots.options import BOT_STORE, JsonOption, Misused, StoreOption, YesOption, examples, group
+from dspy_session_bots.options import (
+    BOT_STORE,
+    JsonOption,
+    Misused,
+    OutputOption,
+    PrefixOption,
+    StoreOption,
+    YesOption,
+    examples,
+    group,
+)
 
 if TYPE_CHECKING:
-    from dspy_session.stores import Forget, Store
+    from dspy_session.stores import Forget
 
 ROWS = 50
 """Conversations in a table, the newest: who wants all of them wants --json, or a prefix."""
-
-MANY = 1_000
-"""Conversations in which messages wait that are counted."""
-
-SHOWN = 20
-"""Conversations that are named where something is wrong with them."""
 
 CHANGED = "Last change"
 OTHERS = 21
@@ -42,11 +46,9 @@ app = group(
     "dspy-bots conversations forget --before 90d --yes",
 )
 
-OutputOption = Annotated[
-    Path, typer.Option(metavar="FILE", help="Where to; the file is written whole or not at all. - is stdout.")
-]
-PrefixOption = Annotated[str, typer.Option(metavar="TEXT", help="Only those whose keys begin so.", show_default=False)]
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The conversation, as list shows it.")]
+
+app.add_typer(moving_commands.app)
 
 
 @app.command(
@@ -125,7 +127,7 @@ def show(
 
 
 async def _show(url: str, key: str, *, everything: bool, as_json: bool) -> None:
-    from dspy_session_bots.keeping import beside
+    from dspy_session_bots.keeping import beside, refuse_unknown
     from dspy_session_bots.showing import show as show_lines
     from dspy_session_bots.tables import print_json, screen
     from dspy_session_bots.transcript import TURN, read_transcript
@@ -133,139 +135,13 @@ async def _show(url: str, key: str, *, everything: bool, as_json: bool) -> None:
     async with beside(url) as store:
         lines = await read_transcript(store, key, as_now=not everything)
         if not lines:
-            await _refuse_unknown(store, key)
+            await refuse_unknown(store, key)
     if not as_json:
         show_lines(screen(), key, lines, time.time(), everything=everything)
         return
     for line in lines:
         if everything or (line.kind == TURN and line.stands and not line.ledger):
             print_json(line.to_json())
-
-
-@app.command(
-    epilog=examples(
-        "dspy-bots conversations export --output conversations.jsonl",
-        "dspy-bots conversations export --prefix slack:T1: | gzip > slack.jsonl.gz",
-    )
-)
-def export(
-    key: Annotated[
-        str | None, typer.Argument(metavar="[KEY]", help="One conversation; else all.", show_default=False)
-    ] = None,
-    *,
-    store: StoreOption = BOT_STORE,
-    prefix: PrefixOption = "",
-    output: OutputOption = Path("-"),
-) -> None:
-    """Everything, as JSON lines.
-
-    Each entry of each journal is an object on a line; nothing that was said in conversations is left out. import reads
-    it.
-    """
-    if key is not None and prefix:
-        raise Misused("say which conversations: a KEY, or --prefix, not both", "conversations export")
-    asyncio.run(_export(store, key, prefix, None if str(output) == "-" else output))
-
-
-async def _export(url: str, key: str | None, prefix: str, output: Path | None) -> None:
-    from dspy_session.stores import Inbox
-    from dspy_session_bots.exporting import export as write
-    from dspy_session_bots.exporting import written_whole
-    from dspy_session_bots.keeping import beside
-    from dspy_session_bots.tables import bar, count
-
-    async with beside(url) as store:
-        keys = [info.key for info in await store.list(prefix if key is None else key)]
-        if key is not None:
-            keys = [key] if key in keys else await _refuse_unknown(store, key)
-        with written_whole(output) as file, bar("Writing", len(keys)) as progress:
-            entries = await write(store, keys, file, progress)
-        unanswered = len(await store.waiting(MANY)) if isinstance(store, Inbox) else 0
-    if output is not None:
-        typer.echo(f"{output}: {count(entries, 'entry', 'entries')} of {count(len(keys), 'conversation')}")
-    if unanswered:
-        complain(
-            f"messages wait in {count(unanswered, 'conversation')}, and are not exported: a bot has yet to answer them"
-        )
-
-
-@app.command(
-    "import",
-    epilog=examples(
-        "dspy-bots conversations import conversations.jsonl --store sqlite:///new.db",
-        "gunzip -c slack.jsonl.gz | dspy-bots conversations import - --store …",
-    ),
-)
-def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote; - is stdin.", show_default=False)],
-    *,
-    store: Annotated[
-        str,
-        typer.Option(
-            metavar="URL",
-            help="Where to; made if it is not there. No bot may be using it.",
-            show_default=False,
-        ),
-    ],
-    tokens_from: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="The store that FILE is from, for what stands in no file: the tokens of Slack's workspaces that "
-            "installed the app.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
-    """Take in what export wrote.
-
-    With STORE_KEYS in the environment or in .env it is encrypted. What the store has already stays as it is, so
-    this may be stopped at any moment and run again, also with a later export.
-    """
-    asyncio.run(_import(None if str(file) == "-" else file, store, tokens_from))
-
-
-async def _import(path: Path | None, url: str, tokens_from: str | None) -> None:
-    from dspy_session_bots.exported import opened, read_lines
-    from dspy_session_bots.importing import take_in, take_kept
-    from dspy_session_bots.keeping import alone, beside, shown, vault_of
-    from dspy_session_bots.tables import bar, count
-
-    name = "stdin" if path is None else str(path)
-    async with alone(url) as (store, inbox):
-        with opened(path) as (file, total), bar("Importing", total) as progress:
-            taken = await take_in(store, inbox, read_lines(file, name, progress.advance))
-        tokens = 0
-        if tokens_from is not None:
-            async with beside(tokens_from) as old:
-                tokens = await take_kept(vault_of(old), vault_of(store))
-    for key, number in islice(taken.others.items(), SHOWN):
-        complain(f"left out: the store has another conversation {key!r}, from entry {number} on")
-    if len(taken.others) > SHOWN:
-        complain(f"left out as well: {count(len(taken.others) - SHOWN, 'further conversation')}")
-    there = f"; {count(taken.there, 'conversation')} there already" if taken.there else ""
-    written = f"{count(taken.entries, 'entry', 'entries')} of {count(taken.conversations, 'conversation')}"
-    kept = f"; {count(tokens, 'token')}" if tokens else ""
-    typer.echo(f"{shown(url)}: {written}{there}{kept}")
-    if taken.others:
-        raise typer.Exit(1)
-
-
-@app.command(
-    epilog=examples(
-        "dspy-bots conversations key",
-        "dspy-bots conversations key >> .env",
-    )
-)
-def key() -> None:
-    """Make a key to encrypt a store with.
-
-    It is printed, and kept nowhere: without it nobody reads the store any more. Several stand in STORE_KEYS with commas
-    between them, and the first one encrypts.
-    """
-    from dspy_session.stores import SealingKey
-
-    typer.echo(f"STORE_KEYS={SealingKey.generate().reveal()}")
 
 
 @app.command(
@@ -373,12 +249,12 @@ def forget(
 
 
 async def _forget(url: str, what: Forget, named: str, *, yes: bool) -> None:
-    from dspy_session_bots.keeping import beside
+    from dspy_session_bots.keeping import beside, refuse_unknown
     from dspy_session_bots.tables import count
 
     async with beside(url) as store:
         if what.key is not None and not (await store.read(what.key, 1)).length:
-            await _refuse_unknown(store, what.key)
+            await refuse_unknown(store, what.key)
         if not yes and not is_sure(f"Delete {named}, for good?"):
             complain("nothing was deleted (--yes does not ask)")
             raise typer.Exit(1)
@@ -387,13 +263,3 @@ async def _forget(url: str, what: Forget, named: str, *, yes: bool) -> None:
     if what.author is not None:
         nothing += " Users are named as `conversations show KEY --json` says it: slack:T1:U1, discord::123."
     typer.echo(f"{count(changed, 'conversation')} changed." if changed else nothing)
-
-
-async def _refuse_unknown(store: Store, key: str) -> list[str]:
-    """There is no such conversation: say so, and which one may be meant."""
-    from difflib import get_close_matches
-
-    from dspy_session.errors import StoreError
-
-    close = get_close_matches(key, [info.key for info in await store.list()], 1, 0.8)
-    raise StoreError(f"there is no conversation {key!r}" + (f": did you mean {close[0]}?" if close else ""))

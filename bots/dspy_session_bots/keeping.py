@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
+from typing import NoReturn
 
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores import Entry, Inbox, MemoryStore, Outbox, SqliteStore, Store, Vault, store_from_url
@@ -140,3 +142,13 @@ def refuse_sealed(key: str, entry: Entry) -> None:
         raise StoreError(
             f"the conversation {key!r} is encrypted: set STORE_KEYS to the store's keys in the environment or in .env"
         )
+
+
+async def refuse_unknown(store: Store, key: str) -> NoReturn:
+    """There is no such conversation: say so, and which one may be meant.
+
+    Raises:
+        StoreError: Always.
+    """
+    close = get_close_matches(key, [info.key for info in await store.list()], 1, 0.8)
+    raise StoreError(f"there is no conversation {key!r}" + (f": did you mean {close[0]}?" if close else ""))

@@ -48,6 +48,10 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs: a JSON object on each line.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OutputOption = Annotated[
+    Path, typer.Option(metavar="FILE", help="Where to; the file is written whole or not at all. - is stdout.")
+]
+PrefixOption = Annotated[str, typer.Option(metavar="TEXT", help="Only those whose keys begin so.", show_default=False)]
 SecretOption = Annotated[
     str | None,
     typer.Option(metavar="KEY", help="The signing key, whsec_…; else WEBHOOK_SECRET.", show_default=False),
