@@ -298,6 +298,37 @@ async def test_a_token_is_exchanged_before_it_expires_and_the_place_is_remembere
     assert warnings(caplog) == []
 
 
+class Behind(VaultInstallations):
+    """Installations as another process saw them a moment ago."""
+
+    seen: Installation | None = None
+
+    async def async_find_installation(self, **where: Any) -> Installation | None:
+        seen, self.seen = self.seen, None
+        return seen or await super().async_find_installation(**where)
+
+
+async def test_of_two_processes_that_exchange_a_token_both_have_the_new_one(caplog: pytest.LogCaptureFixture):
+    async with scene() as on:
+        installs, client = on.slack.installs, AsyncWebClient(base_url=on.slack.base_url)
+        installs.rotates, installs.life = True, 60
+        await on.browser.install(on.slack)
+        installs.life = LIFE
+        late = Behind(on.store, CLIENT_ID)
+        late.seen = await late.async_find_installation(enterprise_id=None, team_id="T0LOOPBACK")
+        rotator = AsyncTokenRotator(**CREDENTIALS, client=client)
+        processes = [
+            InstalledWorkspaces(installations, client, rotator, time.time)
+            for installations in (VaultInstallations(on.store, CLIENT_ID), late)
+        ]
+
+        tokens = [(await process.find(Home("T0LOOPBACK"))).client.token for process in processes]
+
+        assert tokens == [installs.latest(on.slack)] * 2
+        assert len(on.slack.called("oauth.v2.access")) == 3, "for the code, and for each of them"
+    assert warnings(caplog) == []
+
+
 async def test_a_token_that_another_process_exchanged_is_taken_from_the_store():
     async with scene() as on:
         on.slack.installs.rotates = True
