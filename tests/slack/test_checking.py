@@ -21,8 +21,8 @@ from dspy_session_slack.scopes import APP_SCOPES, Features, bot_scopes
 from tests.loopback.slack import FakeSlack, cut, rate_limited, refused, server_error
 from tests.loopback.slack.faults import Fault
 from tests.loopback.slack.server import OTHER_BOT
+from tests.slack.installs import scene
 from tests.slack.talk import ANN, ANNS_DM
-from tests.slack.test_many_workspaces import scene
 from tests.slack.test_reaching import served
 
 BARE = Features(commands=False)

@@ -14,7 +14,7 @@ from dspy_session_slack import Slack
 from dspy_session_slack.reaching import reach, reach_install
 from dspy_session_slack.scopes import Features
 from dspy_session_slack.tokens import SIGNING
-from tests.slack.test_many_workspaces import scene
+from tests.slack.installs import scene
 
 SECRET = "0123456789abcdef" * 2
 
