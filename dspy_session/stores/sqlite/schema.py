@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -167,20 +168,21 @@ def _migrate(db: sqlite3.Connection, path: str) -> bool:
     _check(db, path)  # somebody else may have been quicker
     missing = range(max(_version(db), 1) + 1, VERSION + 1)
     for version in missing:
-        script = files("dspy_session.stores.sqlite").joinpath(MIGRATIONS[version]).read_text("utf-8")
-        for statement in _statements(script):
+        for statement in _statements(MIGRATIONS[version]):
             db.execute(statement)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {version}")
     return bool(missing)
 
 
-def _statements(script: str) -> list[str]:
+@cache
+def _statements(name: str) -> tuple[str, ...]:
     """The statements of a script, to be run inside one transaction (``executescript`` would commit before each)."""
+    script = files("dspy_session.stores.sqlite").joinpath(name).read_text("utf-8")
     statements, current = [], ""
     for line in script.splitlines(keepends=True):
         current += line
         if sqlite3.complete_statement(current):
             statements.append(current)
             current = ""
-    return statements
+    return tuple(statements)
