@@ -14,7 +14,7 @@ from dspy_session_chat.inbound import Author, Inbound
 from dspy_session_slack.address import BotUser
 from dspy_session_slack.key import is_dm, message_id
 from dspy_session_slack.mrkdwn import escape
-from dspy_session_slack.posting import HARMLESS
+from dspy_session_slack.posting import HARMLESS, once
 from dspy_session_slack.refusals import error_code, refusal_to_post
 from dspy_session_slack.responding import RESPOND
 from dspy_session_slack.translate import moment, place_of
@@ -111,7 +111,7 @@ async def _said(client: AsyncWebClient, bot: BotUser, question: Question) -> str
     try:
         async with asyncio.timeout(PATIENCE):
             answer = await client.chat_postMessage(
-                channel=question.channel, thread_ts=question.thread, text=text, **HARMLESS
+                channel=question.channel, thread_ts=question.thread, text=text, **HARMLESS, **once()
             )
     except (SlackApiError, ClientError, OSError) as error:
         if error_code(error) in NOT_THERE:

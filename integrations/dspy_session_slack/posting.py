@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
@@ -118,8 +119,9 @@ class Posting:
             PlatformError: Slack refused it or could not be reached.
         """
         channel, thread = _place(inbound)
+        where = {"channel": channel, "thread_ts": thread, **once()}
         try:
-            answer = await self._said(self._client.chat_postMessage, part, buttons, channel=channel, thread_ts=thread)
+            answer = await self._said(self._client.chat_postMessage, part, buttons, **where)
         except (SlackApiError, ClientError, OSError) as error:
             raise refusal_to_post(error, self._called(channel)) from None
         if thread is not None:
@@ -256,6 +258,14 @@ class Posting:
     async def _names(self, markdown: str) -> Mapping[str, str]:
         await self._directory.names(ids_in(markdown))
         return self._directory.known(like_ids(markdown))
+
+
+def once() -> dict[str, Any]:
+    """What lets Slack take a message once, where the client sends it again because the answer to it got lost.
+
+    Slack tells of this argument only in the errors of ``chat.postMessage``; where it does not heed it, no harm is done.
+    """
+    return {"client_msg_id": str(uuid4())}
 
 
 def _place(inbound: Event) -> tuple[str, str | None]:

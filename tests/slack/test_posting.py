@@ -81,6 +81,15 @@ async def test_a_passing_failure_is_tried_again(slack: FakeSlack, fault: Any):
     assert [posted.text for posted in slack.posts] == ["hello"]
 
 
+async def test_a_message_that_slack_took_before_the_connection_broke_stands_there_once(slack: FakeSlack):
+    slack.fail("chat.postMessage", cut(after=True))
+
+    (message,) = await post(slack, "hello")
+
+    (shown,) = slack.shown(ANNS_DM)
+    assert (shown.text, message) == ("hello", f"{ANNS_DM}:{shown.ts}")
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

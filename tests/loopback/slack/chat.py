@@ -114,8 +114,13 @@ def own_message(slack: FakeSlack, channel: Channel, call: Call, text: str) -> Me
 @method("chat.postMessage", "chat:write")
 async def post_message(slack: FakeSlack, call: Call) -> dict[str, Any]:
     channel = place_to_write(slack, call)
+    sent = slack.sent.get((channel.id, call.get("client_msg_id")))
+    if sent is not None:
+        return {"channel": channel.id, "ts": sent["ts"], "message": sent}
     blocks = blocks_of(call)
     message = own_message(slack, channel, call, _text(slack, call, POST_LIMIT))
+    if call.get("client_msg_id"):
+        slack.sent[channel.id, call["client_msg_id"]] = message
     if blocks:
         message["blocks"] = blocks
     slack.workspace.write(channel, message)

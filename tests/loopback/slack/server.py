@@ -101,6 +101,7 @@ class FakeSlack:
         self.calls: list[Call] = []
         self.reached: set[str] = set()
         self.posts: list[Post] = []
+        self.sent: dict[tuple[str, str], Message] = {}  # by what the app calls them: it may send one again
         self.reactions: dict[tuple[str, str], set[str]] = {}
         self.files: dict[str, File] = {}
         self.views: list[dict[str, Any]] = []
