@@ -27,6 +27,7 @@ from dspy_session_chat.reply import Button, Link, Reply, ReplyFile
 from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.limits import Limits
 from dspy_session_chat.rules.manners import Manners
+from dspy_session_chat.spelling import SpellsCommands
 
 __all__ = [
     "Access",
@@ -73,5 +74,6 @@ __all__ = [
     "ReplyStream",
     "Said",
     "ShowsWaiting",
+    "SpellsCommands",
     "ask_first",
 ]

@@ -34,6 +34,7 @@ from dspy_session_chat.rules.gate import Refused
 from dspy_session_chat.rules.limits import too_many_steps, too_slow
 from dspy_session_chat.rules.steps import StepsUsedUpError
 from dspy_session_chat.running import Running
+from dspy_session_chat.spelling import spelled
 from dspy_session_chat.spoken import spans_of
 from dspy_session_chat.waiting import Waiting
 
@@ -45,7 +46,7 @@ GIVEN_UP = f"it was begun {ATTEMPTS} times, and no process came to its end"
 """Why a message is begun no more, for the log and the journal."""
 RETRY = "retry"
 """The command and the button that ask for another answer."""
-WRITE_TO_ME = "Write to me, and I answer; `/help` says what else I know."
+WRITE_TO_ME = "Write to me, and I answer; `{}` says what else I know."
 """What people read who call the bot and say nothing."""
 
 
@@ -108,7 +109,8 @@ class Answering:
             if isinstance(decided, Refused):
                 await self._letting_in.refuse(to, job, decided, also=found.also, shown=job.work.shown)
                 return
-            reply = json.dumps(Reply(WRITE_TO_ME, private=True).to_json())
+            help_ = await spelled(self._means.poster.platform(to), last, "/help")
+            reply = json.dumps(Reply(WRITE_TO_ME.format(help_), private=True).to_json())
         await (await job.changing(self._settled(to, reply, job.work.shown), also=found.also)).settle()
         await self._means.poster.post(to, job, reply, job.work.shown)
 

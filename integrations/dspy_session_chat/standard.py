@@ -20,6 +20,7 @@ from dspy_session_chat.means import Means
 from dspy_session_chat.platform import CanOpenThread, Post
 from dspy_session_chat.reply import Button, Reply, ReplyFile
 from dspy_session_chat.rules.manners import is_direct, is_place
+from dspy_session_chat.spelling import spelled
 
 CONFIRMED = "yes"
 LONGEST_GIST = 80
@@ -57,7 +58,9 @@ class StandardCommands:
     async def help(self, asked: Asked) -> Reply:
         """What there is."""
         listed = self._means.commands.help(admin=self._means.access.is_admin(asked.event))
-        return _private(f"Write to me, and I answer. I also know:\n\n{listed}")
+        written = await spelled(asked.platform, asked.event, "/help")
+        how = "" if written == "/help" else f", written like `{written}`"
+        return _private(f"Write to me, and I answer. I also know{how}:\n\n{listed}")
 
     async def stop(self, asked: Asked) -> Reply:
         """No answer is under way, or it would have been stopped before this."""
@@ -71,7 +74,8 @@ class StandardCommands:
         """Take the newest turns back."""
         steps = 1 if not asked.text else _count(asked.text)
         if steps is None:
-            return _private(f"Write how many answers to take back, from 1 to {MOST_UNDONE}: `/undo 2`.")
+            example = await spelled(asked.platform, asked.event, "/undo 2")
+            return _private(f"Write how many answers to take back, from 1 to {MOST_UNDONE}: `{example}`.")
         hold, holds = asked.job.hold, self._means.conversations.holds
         turns = (await holds.ready(hold, depth=steps)).known.state.turns[-steps:]
         if not turns:
@@ -137,9 +141,10 @@ class StandardCommands:
     async def forget_me(self, asked: Asked) -> Reply | None:
         """Delete for good what somebody wrote."""
         if asked.text.strip().lower() != CONFIRMED:
+            confirmed = await spelled(asked.platform, asked.event, f"/forget-me {CONFIRMED}")
             return Reply(
                 "This deletes all that you ever wrote to me and what I answered, in every conversation, for good. "
-                f"If you want that, write `/forget-me {CONFIRMED}`.",
+                f"If you want that, write `{confirmed}`.",
                 buttons=(Button("forget-me", "Delete it all", CONFIRMED, "danger"),),
                 private=True,
             )

@@ -290,6 +290,13 @@ class Slack:
         named = renamed(event, await workspace.directory.names(ids, at_leisure=True))
         return await with_files(workspace.client, named)
 
+    async def spelled(self, event: Event, command: str) -> str:
+        """A command after the bot's name: what begins with a slash, Slack takes for a command of its own."""
+        try:
+            return f"@{(await self._ways.workspace(event)).bot.name} {command}"
+        except PlatformError:  # it is told when the answer is posted
+            return command
+
     async def said_before(self, inbound: Event, most: int) -> Sequence[Said]:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""
         try:

@@ -314,3 +314,15 @@ async def test_a_bot_is_told_by_commands_what_it_is_told_by_words(slack: FakeSla
         thread = Where(GENERAL, question.id.partition(":")[2])
         await scene.reads("tea (0 before)", thread)
         assert "(1 before)" in (await scene.ask("milk", thread)).text
+
+
+async def test_people_read_how_slack_lets_them_write_a_command(slack: FakeSlack, tmp_path: Path):
+    async with playing(SlackStage(slack), Parrot(), tmp_path) as scene:
+        for said, read in [
+            ("", "Write to me, and I answer; `@helper /help` says what else I know."),
+            ("/help", "I also know, written like `@helper /help`:"),
+            ("/undo many", "from 1 to 100: `@helper /undo 2`."),
+            ("/forget-me", "write `@helper /forget-me yes`."),
+        ]:
+            await scene.say(said, mention=True)
+            await scene.reads(read)
