@@ -37,11 +37,12 @@ class Entrance:
         self._asked = asked
         self._bolt = bolt
         self._installing = installing
+        self._front_door = FrontDoor(lambda: asked.secret, bolt.dispatch)
 
     @property
     def doors(self) -> Mapping[str, Handler]:
         """What answers requests, by the last part of their paths."""
-        doors: dict[str, Handler] = {"events": FrontDoor(lambda: self._asked.secret, self._bolt.dispatch).answer}
+        doors: dict[str, Handler] = {"events": self._front_door.answer}
         if self._installing is not None:
             doors |= {"install": self._begin, "oauth_redirect": self._finish}
         return doors

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from dspy_session_slack.request import Answer, BadRequestError, Request, parse, read
-from dspy_session_slack.signature import is_genuine
+from dspy_session_slack.signature import is_genuine, is_signed
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class FrontDoor:
         self._secret = secret
         self._dispatch = dispatch
         self._now = now
+        self._has_doubted = False
 
     async def answer(self, request: Request) -> Answer:
         """Take a request in."""
@@ -53,6 +54,8 @@ class FrontDoor:
             _log.warning("A request came and there is no signing secret to check it by: set SLACK_SIGNING_SECRET")
             return Answer(503)
         if not is_genuine(body, request.headers, secret, self._now()):
+            if is_signed(request.headers):
+                self._doubt()
             raise BadRequestError(401)
         sent = parse(body, request.headers.get("content-type", ""))
         if sent.get("type") == "url_verification":
@@ -64,3 +67,12 @@ class FrontDoor:
             _log.warning("Slack holds events back for a minute: more came for the app than it lets through in an hour")
             return Answer()
         return await self._dispatch(sent, request.headers)
+
+    def _doubt(self) -> None:
+        """Say once what is wrong if that was Slack after all: nobody else signs by chance as Slack does."""
+        if not self._has_doubted:
+            self._has_doubted = True
+            _log.warning(
+                "A request was refused that is signed as Slack signs, with another key or at another time: see that "
+                "SLACK_SIGNING_SECRET is the one of this app (on the page Basic Information), and the clock right"
+            )

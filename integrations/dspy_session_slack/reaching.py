@@ -16,7 +16,7 @@ from slack_sdk.signature import SignatureVerifier
 from dspy_session_chat.finding import Finding
 from dspy_session_slack.refusals import error_code
 from dspy_session_slack.scopes import Features, bot_scopes
-from dspy_session_slack.signature import SIGNATURE, TIME
+from dspy_session_slack.signature import NOBODYS, SIGNATURE, TIME
 from dspy_session_slack.tokens import SIGNING
 
 SECONDS = 3.0
@@ -89,7 +89,7 @@ async def _unsigned(session: ClientSession, url: str, body: str, at: str) -> Fin
     """Whether the same is refused without Slack's signature."""
     what = "signatures"
     try:
-        status, _ = await _post(session, url, body, {TIME: at, SIGNATURE: f"v0={'0' * 64}"})
+        status, _ = await _post(session, url, body, {TIME: at, SIGNATURE: NOBODYS})
     except (ClientError, OSError) as error:
         return Finding(what, holds=None, says=f"whether it checks them is not known ({error_code(error)})")
     if 400 <= status < 500:

@@ -107,7 +107,18 @@ async def test_what_is_not_slacks_is_refused_and_nothing_of_it_is_kept(
 
     assert (answer.status, answer.text, dispatched.sent) == (status, "", [])
     assert "secret" not in caplog.text
-    assert all(record.exc_info is None and record.levelno <= logging.INFO for record in caplog.records)
+    assert all(record.exc_info is None and record.levelno <= logging.WARNING for record in caplog.records)
+
+
+async def test_that_the_secret_or_the_clock_may_be_wrong_is_said_once(caplog: pytest.LogCaptureFixture):
+    door = FrontDoor(lambda: SECRET, Dispatched(), lambda: NOW)
+    unsigned = request(EVENT, x_slack_signature="")
+    for asked in (unsigned, request(EVENT, secret="another"), request(EVENT, at=NOW - FRESH - 1)):
+        assert (await door.answer(asked)).status == 401
+
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "see that SLACK_SIGNING_SECRET is the one of this app" in told
+    assert told.endswith("and the clock right")
 
 
 async def test_no_more_is_read_than_may_come():
