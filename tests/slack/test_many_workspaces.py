@@ -6,25 +6,30 @@ import asyncio
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
+import dspy
 import pytest
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
 from slack_sdk.web.async_client import AsyncWebClient
 
+from dspy_session.conversation import Conversations
 from dspy_session.errors import PlatformError, StoreError
 from dspy_session.stores import Arrival, Forget, MemoryStore, SealedStore, SealingKey
+from dspy_session_chat import Bot
 from dspy_session_chat.inbound import Inbound
-from dspy_session_slack import Slack
+from dspy_session_slack import OAuth, Slack
 from dspy_session_slack.installed import NotInstalledError
 from dspy_session_slack.scopes import Features, bot_scopes
 from tests.chat.places import saying
 from tests.loopback.slack import BOT, FakeSlack
 from tests.loopback.slack.oauth import CLIENT_SECRET
 from tests.loopback.slack.workspace import Team
-from tests.slack.installs import CREDENTIALS, Shelf, on_the_shelf, scene, warnings
-from tests.slack.talk import ANN, ANNS_DM, GENERAL, MENTION
+from tests.slack.door import door_for, until
+from tests.slack.installs import CREDENTIALS, EVENTS, Browser, Shelf, on_the_shelf, scene, warnings
+from tests.slack.talk import ANN, ANNS_DM, GENERAL, MENTION, platform_of
 
 
 async def test_each_workspace_is_answered_with_its_own_token_and_one_goes_alone(caplog: pytest.LogCaptureFixture):
@@ -87,6 +92,43 @@ async def test_in_a_shared_channel_it_answers_as_the_workspace_that_installed_it
         assert post.call.token == on.slack.installs.latest(on.other)
         assert [inbound.key.workspace for inbound in on.echo.received] == ["T0OTHER"]
     assert warnings(caplog) == []
+
+
+async def test_taken_out_while_it_answers_it_says_so_and_remembers_the_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    asked, go_on, store = asyncio.Event(), asyncio.Event(), f"sqlite:///{tmp_path}/bot.db"
+
+    class Slow(dspy.Module):
+        """An agent that takes its time."""
+
+        async def aforward(self, question: str) -> dspy.Prediction:
+            asked.set()
+            await go_on.wait()
+            return dspy.Prediction(answer=question)
+
+    async def not_posted() -> list[str]:
+        return [each for each in warnings(caplog) if "was not posted" in each]
+
+    async with FakeSlack(events=EVENTS) as slack, door_for(slack) as door:
+        none: dict[str, Any] = {"bot_token": None, "app_token": None}
+        platform = platform_of(slack, signing_secret=slack.signing_secret, oauth=OAuth(**CREDENTIALS), **none)
+        door.mount(platform)
+        async with Bot(Slow(), platforms=[platform], store=store):
+            await door.open()
+            await Browser(door, slack).install(slack)
+            await slack.say("hello", channel=ANNS_DM, user=ANN)
+            await asked.wait()
+            slack.installs.revoke(slack, "account_inactive")
+            await slack.send({"type": "app_uninstalled", "event_ts": f"{time.time()}"})
+            await slack.settled()
+            go_on.set()
+            (told,) = await until(not_posted, bool)
+
+    assert told.endswith("the Slack app is not installed in T0LOOPBACK: somebody there has to install it")
+    async with Conversations(Slow(), store) as conversations:
+        (turn,) = (await conversations.state("slack:T0LOOPBACK:D0ANN")).turns
+    assert turn.outputs == {"answer": "hello"}
 
 
 async def test_a_token_that_is_void_all_of_a_sudden_is_noticed_and_told_once(caplog: pytest.LogCaptureFixture):
