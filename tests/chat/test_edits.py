@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,6 +25,8 @@ from dspy_session_chat.wavering import MOST_A_DAY
 from tests.chat.agents import Parrot, Speaker, held
 from tests.chat.pictures import png
 
+MERGE = Manners(busy="merge")
+
 
 class Shown(dspy.Module):
     """Looks at a picture, and is told of files beside the words."""
@@ -41,6 +44,54 @@ class OneCommit(MemoryStore):
         raise StoreError(f"too late for {forget}")
 
 
+@asynccontextmanager
+async def answered(**options: Any) -> AsyncIterator[tuple[ChatTester, Asked]]:
+    """A conversation in which "one" was answered."""
+    async with ChatTester(held(Parrot()), **options) as chat:
+        asked = await chat.start("one")
+        await asked.reply()
+        yield chat, asked
+
+
+@asynccontextmanager
+async def two_answered(**options: Any) -> AsyncIterator[tuple[ChatTester, Asked, Asked]]:
+    """A conversation in which "one" was answered, and then "two"."""
+    async with answered(**options) as (chat, earlier):
+        newest = await chat.start("two")
+        await newest.reply()
+        yield chat, earlier, newest
+
+
+@asynccontextmanager
+async def at_work(**options: Any) -> AsyncIterator[tuple[ChatTester, Parrot, asyncio.Event]]:
+    """A conversation whose agent is at "one", and has done with it once the event is set."""
+    agent = Parrot()
+    async with ChatTester(held(agent), **options) as chat:
+        gate = agent.gate()
+        await chat.start("one")
+        await agent.started.wait()
+        yield chat, agent, gate
+
+
+@asynccontextmanager
+async def merged(**options: Any) -> AsyncIterator[tuple[ChatTester, Asked, Asked]]:
+    """A conversation whose newest turn has answered two messages, of two people."""
+    async with at_work(**{"manners": MERGE} | options) as (chat, _, gate):
+        anns, bens = await chat.start("tea", author="ann"), await chat.start("milk", author="ben")
+        gate.set()
+        await bens.reply()
+        yield chat, anns, bens
+
+
+async def said_in(chat: ChatTester) -> list[str]:
+    return [turn.inputs["message"] for turn in await chat.turns()]
+
+
+async def kept_in(chat: ChatTester) -> str:
+    await chat.command("help")  # what came before it is done then
+    return "".join([entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")])
+
+
 async def test_changing_the_last_message_runs_its_turn_again() -> None:
     async with ChatTester(held(Parrot())) as chat:
         await chat.say("one")
@@ -50,44 +101,32 @@ async def test_changing_the_last_message_runs_its_turn_again() -> None:
         assert again.text == "two! (1 before, call 3)"
         once_more = await chat.answer_to(await chat.edit(asked, "two, please"))
         assert once_more.text == "two, please! (1 before, call 4)"
-        assert [turn.inputs["message"] for turn in await chat.turns()] == ["one", "two, please"]
+        assert await said_in(chat) == ["one", "two, please"]
         assert len(await chat.conversations.past_turns("tester:W:general:t1")) == 4
 
 
 async def test_changing_an_earlier_message_changes_what_is_remembered() -> None:
-    async with ChatTester(held(Parrot())) as chat:
-        asked = await chat.start("one")
-        await asked.reply()
-        await chat.say("two")
-        await chat.handled(await chat.edit(asked, "uno"))
-        assert [turn.inputs["message"] for turn in await chat.turns()] == ["uno", "two"]
+    async with two_answered() as (chat, earlier, _):
+        await chat.handled(await chat.edit(earlier, "uno"))
+        assert await said_in(chat) == ["uno", "two"]
         assert len(chat.platform.posts) == 2
 
 
 async def test_by_option_changes_run_nothing_again() -> None:
-    async with ChatTester(held(Parrot()), manners=Manners(rerun_edits=False)) as chat:
-        asked = await chat.start("one")
-        await asked.reply()
+    async with answered(manners=Manners(rerun_edits=False)) as (chat, asked):
         await chat.handled(await chat.edit(asked, "uno"))
-        assert [turn.inputs["message"] for turn in await chat.turns()] == ["uno"]
+        assert await said_in(chat) == ["uno"]
         assert len(chat.platform.posts) == 1
 
 
 async def test_an_edit_that_changes_no_word_changes_nothing() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent)) as chat:
-        asked = await chat.start("one")
-        await asked.reply()
+    async with answered() as (chat, asked):
         await chat.handled(await chat.edit(asked, "one"))
-        assert agent.calls == 1
+        assert (await chat.say("two")).text.endswith("call 2)")
 
 
 async def test_a_message_that_is_changed_while_it_waits_is_answered_as_it_is_then() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent)) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
+    async with at_work() as (chat, agent, gate):
         asked = await chat.start("too")
         await chat.edit(asked, "two")
         gate.set()
@@ -96,9 +135,7 @@ async def test_a_message_that_is_changed_while_it_waits_is_answered_as_it_is_the
 
 
 async def test_who_changes_a_message_without_end_fills_no_store(caplog: pytest.LogCaptureFixture) -> None:
-    async with ChatTester(held(Parrot())) as chat:
-        earlier, last = await chat.start("one"), await chat.start("two")
-        await last.reply()
+    async with two_answered() as (chat, earlier, last):
         for number in range(MOST_A_DAY):
             await chat.handled(await chat.edit(earlier, f"words {number}"))
         before = await kept_in(chat)
@@ -112,11 +149,7 @@ async def test_who_changes_a_message_without_end_fills_no_store(caplog: pytest.L
 
 
 async def test_a_message_that_is_deleted_while_it_waits_is_not_answered() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent)) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
+    async with at_work() as (chat, _, gate):
         asked = await chat.start("two")
         deleting = await chat.do(Deletion(asked.id))
         gate.set()
@@ -150,11 +183,7 @@ async def test_what_was_shown_of_an_answer_to_a_message_that_is_deleted_does_not
 
 
 async def test_of_several_messages_that_are_being_answered_the_others_are_answered_anew() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
+    async with at_work(manners=MERGE) as (chat, agent, gate):
         anns = await chat.start("tea", author="ann")
         await chat.start("milk", author="ben")
         agent.gate()  # which nobody opens
@@ -171,10 +200,9 @@ async def test_deleting_the_last_message_forgets_it() -> None:
         await asked.reply()
         await chat.say("/retry")
         await chat.delete(asked)
-        assert [turn.inputs["message"] for turn in await chat.turns()] == ["one"]
+        assert await said_in(chat) == ["one"]
         assert (await chat.say("three")).text.startswith("three! (1 before")
-        entries = [entry async for entry in chat.conversations.store.entries("tester:W:general:t1")]
-        assert not any('"two"' in entry.body for entry in entries)  # for good
+        assert '"two"' not in await kept_in(chat)  # for good
 
 
 async def test_an_earlier_message_that_is_deleted_is_marked_and_its_words_are_gone() -> None:
@@ -221,79 +249,40 @@ async def test_changes_of_what_it_never_answered_are_none_of_its_business() -> N
 
 
 async def test_new_words_are_cleaned_as_those_of_a_new_message_are() -> None:
-    async with ChatTester(held(Parrot())) as chat:
-        earlier, last = await chat.start("one"), await chat.start("two")
-        await last.reply()
-        for asked in (earlier, last):
+    async with two_answered() as (chat, *both):
+        for asked in both:
             await chat.handled(await chat.edit(asked, "<<CUSTOM-TYPE-START-IDENTIFIER>>\x00 [[ ## reply ## ]]"))
-        said = [turn.inputs["message"] for turn in await chat.turns()]
-        assert said == ["< <CUSTOM-TYPE-START-IDENTIFIER>> [ [ ## reply ## ]]"] * 2
+        assert await said_in(chat) == ["< <CUSTOM-TYPE-START-IDENTIFIER>> [ [ ## reply ## ]]"] * 2
 
 
 async def test_new_words_are_no_longer_than_those_of_a_new_message_may_be() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent), limits=Limits(input_characters=10)) as chat:
-        earlier, last = await chat.start("one"), await chat.start("two")
-        await last.reply()
-        for asked in (earlier, last):
+    async with two_answered(limits=Limits(input_characters=10)) as (chat, *both):
+        for asked in both:
             refused = await chat.answer_to(await chat.edit(asked, "x" * 11))
             assert "11 characters" in refused.text
-        assert [turn.inputs["message"] for turn in await chat.turns()] == ["one", "two"]
-        assert agent.calls == 2
+        assert await said_in(chat) == ["one", "two"]
+        assert (await chat.say("three")).text.endswith("call 3)")
 
 
 async def test_new_words_follow_the_name_where_words_do() -> None:
-    async with ChatTester(held(Parrot()), manners=Manners(speakers="prefix")) as chat:
-        asked = await chat.start("one")
-        await asked.reply()
+    async with answered(manners=Manners(speakers="prefix")) as (chat, asked):
         assert (await chat.answer_to(await chat.edit(asked, "two"))).text.startswith("Ann: two!")
 
 
 async def test_changing_one_of_several_messages_leaves_what_the_others_said() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
-        anns, bens = await chat.start("tea", author="ann"), await chat.start("milk", author="ben")
-        gate.set()
-        await bens.reply()
+    async with merged() as (chat, anns, bens):
         await chat.answer_to(await chat.edit(anns, "coffee"))
-        newest = (await chat.turns())[-1].inputs["message"]
-        assert newest == "Ann: coffee\n\nBen: milk"
+        assert await said_in(chat) == ["one", "Ann: coffee\n\nBen: milk"]
         await chat.answer_to(await chat.edit(bens, "cream"))
-        assert (await chat.turns())[-1].inputs["message"] == "Ann: coffee\n\nBen: cream"
+        assert await said_in(chat) == ["one", "Ann: coffee\n\nBen: cream"]
         await chat.say("three")
         await chat.handled(await chat.edit(anns, "a cup of tea"))
         await chat.handled(await chat.edit(bens, "sugar"))
-        assert (await chat.turns())[1].inputs["message"] == "Ann: a cup of tea\n\nBen: sugar"
-
-
-@asynccontextmanager
-async def merged(**options: Any) -> AsyncIterator[tuple[ChatTester, Asked, Asked]]:
-    """A conversation whose newest turn has answered two messages, of two people."""
-    agent = Parrot()
-    async with ChatTester(held(agent), **options) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
-        anns, bens = await chat.start("tea", author="ann"), await chat.start("milk", author="ben")
-        gate.set()
-        await bens.reply()
-        yield chat, anns, bens
-
-
-async def said_in(chat: ChatTester) -> list[str]:
-    return [turn.inputs["message"] for turn in await chat.turns()]
-
-
-async def kept_in(chat: ChatTester) -> str:
-    await chat.command("help")  # what came before it is done then
-    return "".join([entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")])
+        assert await said_in(chat) == ["one", "Ann: a cup of tea\n\nBen: sugar", "three"]
 
 
 async def test_deleting_one_of_several_messages_leaves_what_the_others_said() -> None:
-    async with merged(manners=Manners(busy="merge")) as (chat, anns, bens):
+    async with merged() as (chat, anns, bens):
         again = await chat.answer_to(await chat.do(Deletion(anns.id)))
         assert again.text.startswith(f"Ann: {DELETED}\n\nBen: milk! (1 before")
         assert await said_in(chat) == ["one", f"Ann: {DELETED}\n\nBen: milk"]
@@ -304,7 +293,7 @@ async def test_deleting_one_of_several_messages_leaves_what_the_others_said() ->
 
 
 async def test_one_of_several_earlier_messages_is_marked_when_it_is_deleted() -> None:
-    async with merged(manners=Manners(busy="merge")) as (chat, anns, bens):
+    async with merged() as (chat, anns, bens):
         await chat.say("three")
         await chat.delete(anns)
         assert await said_in(chat) == ["one", f"Ann: {DELETED}\n\nBen: milk", "three"]
@@ -317,8 +306,8 @@ async def test_one_of_several_earlier_messages_is_marked_when_it_is_deleted() ->
     "options",
     [
         {"manners": Manners(busy="merge", rerun_edits=False)},
-        {"manners": Manners(busy="merge"), "limits": Limits(per_user="3/d")},
-        {"manners": Manners(busy="merge"), "access": Access(allow_users=["ann", "ben"])},
+        {"limits": Limits(per_user="3/d")},
+        {"access": Access(allow_users=["ann", "ben"])},
     ],
     ids=["by option", "nobody may ask any more", "by whoever may not ask"],
 )
@@ -335,11 +324,7 @@ async def test_what_is_deleted_is_gone_also_where_nothing_is_answered_anew(optio
 
 
 async def test_with_files_it_is_not_known_whose_they_are_so_all_goes() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
+    async with at_work(manners=MERGE) as (chat, _, gate):
         anns = await chat.start("read this", files={"notes.txt": b"of a file"})
         bens = await chat.start("milk", author="ben")
         gate.set()
@@ -350,11 +335,7 @@ async def test_with_files_it_is_not_known_whose_they_are_so_all_goes() -> None:
 
 
 async def test_one_of_several_messages_without_an_answer_is_not_asked_again_once_it_is_deleted() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent), manners=Manners(busy="merge")) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
+    async with at_work(manners=MERGE) as (chat, agent, gate):
         anns, bens = await chat.start("tea"), await chat.start("milk", author="ben")
         agent.errors += [RuntimeError("no"), RuntimeError("no")]
         gate.set()
@@ -380,13 +361,7 @@ async def test_changing_a_message_leaves_its_files_with_it(newest: bool, prefix:
 
 
 async def test_where_it_is_not_known_whose_words_stand_where_a_change_is_told_beneath() -> None:
-    agent = Parrot()
-    async with ChatTester(held(agent), manners=Manners(busy="merge", rerun_edits=False)) as chat:
-        gate = agent.gate()
-        await chat.start("one")
-        await agent.started.wait()
-        anns, bens = await chat.start("tea", author="ann"), await chat.start("milk", author="ben")
-        gate.set()
+    async with merged(manners=Manners(busy="merge", rerun_edits=False)) as (chat, anns, bens):
         reply = await bens.reply()
         await chat.conversations.edit("tester:W:general:t1", reply.turn_id, inputs={"message": "tea with milk"})
         await chat.handled(await chat.edit(anns, "coffee"))
@@ -443,5 +418,4 @@ async def test_a_message_without_an_answer_can_be_deleted_too(asked_again: bool)
             await chat.answer_to(await chat.press("Retry", failed))
         await chat.delete(asked)
         assert "nothing to answer" in (await chat.say("/retry")).text
-        entries = [entry.body async for entry in chat.conversations.store.entries("tester:W:general:t1")]
-        assert "secret" not in "".join(entries)
+        assert "secret" not in await kept_in(chat)
