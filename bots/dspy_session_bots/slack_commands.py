@@ -48,7 +48,7 @@ WorkspacesOption = Annotated[
     epilog=examples(
         "dspy-bots slack manifest",
         "dspy-bots slack manifest --name Support --assistant --out manifest.json",
-        "dspy-bots slack manifest --name Support --http https://bot.example.com --workspaces",
+        "dspy-bots slack manifest --http https://bot.example.com --workspaces",
     )
 )
 def manifest(
@@ -226,7 +226,7 @@ def _steps(setup: Setup, link: str) -> list[str]:
     from dspy_session_slack.tokens import APP, BOT, SIGNING
 
     made = (
-        f"Open this link, choose your workspace, and press Create:\n\n{link}\n"
+        f"Open this link, choose your workspace, press Next, and Create:\n\n{link}\n"
         if link
         else "At https://api.slack.com/apps press Create New App, From a manifest; choose your workspace, and paste it."
     )

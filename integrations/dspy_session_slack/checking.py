@@ -244,7 +244,10 @@ async def _check_events(greeting: Greeted, bot: _Bot, features: Features, listen
 
 def _untold(way: OverSocket | OverHttp, features: Features) -> Iterator[Finding]:
     """What Slack tells nobody, so that a person has to look."""
-    there = f" with the Request URL {way.events_url}" if isinstance(way, OverHttp) else ""
+    there = ""
+    if isinstance(way, OverHttp):  # an address on this machine is not the one that Slack knows
+        public = way.url.startswith("https://")
+        there = f" with the Request URL {way.events_url}" if public else " with a Request URL that leads to the bot"
     for what, page, switches in (
         (EVENTS, "Event Subscriptions", f"Enable Events is on{there}, and there is {_listed(bot_events(features))}"),
         ("buttons", "Interactivity & Shortcuts", f"Interactivity is on{there}"),

@@ -100,7 +100,7 @@ class InstalledWorkspaces:
     async def open(self) -> str:
         """Begin anew, with the connections that there are now; who we are is another one in each workspace."""
         self.close()
-        return "the workspaces that have the app"
+        return "the app of many workspaces"
 
     def close(self) -> None:
         """Forget who is signed in."""

@@ -236,19 +236,22 @@ CASES: dict[str, tuple[Line, int, str]] = {
     "no Slack tokens": (
         start("run", "echo.py:echo", "--slack"),
         1,
-        r"--slack needs SLACK_BOT_TOKEN .* and SLACK_APP_TOKEN [^:]*: set them .*\.env$",
+        r"--slack needs SLACK_BOT_TOKEN .* and SLACK_APP_TOKEN [^:]*: set them .*\.env; .* how to make a Slack app$",
     ),
     "one Slack token": (
         start("run", "echo.py:echo", "--slack", SLACK_BOT_TOKEN="xoxb-1"),
         1,
-        r"--slack needs SLACK_APP_TOKEN \(xapp-…, Basic Information\): set it in the environment or in \.env$",
+        (
+            r"--slack needs SLACK_APP_TOKEN \(xapp-…, Basic Information\): set it in the environment or in \.env; "
+            r"dspy-bots slack manifest tells how to make a Slack app$"
+        ),
     ),
     "no token at all": (
         start("run", "echo.py:echo", "--slack", "--discord", "--webhook", "https://example.com"),
         1,
         (
             r"--slack needs SLACK_BOT_TOKEN .* and SLACK_APP_TOKEN .*, --discord needs DISCORD_TOKEN .*, "
-            r"--webhook needs WEBHOOK_SECRET .*whsec_.*: set them in the environment or in \.env$"
+            r"--webhook needs WEBHOOK_SECRET .*whsec_.*: set them in the environment or in \.env; .* a Slack app$"
         ),
     ),
     "one of each": (

@@ -173,4 +173,5 @@ def test_all_is_there(results: Results) -> None:
     over_http = results["all is there over http"]
     assert (over_http.code, over_http.err) == (0, "")
     assert re.search(r"^✓ +address +http://\S+/slack/events answers Slack's challenge", over_http.out, re.MULTILINE)
+    assert "Interactivity is on with a Request URL that leads to the bot" in over_http.out, "not one of this machine's"
     assert over_http.out.endswith("\nAll is there, as far as Slack tells. Now: write to the bot in Slack\n")
