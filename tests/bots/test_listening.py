@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from dspy_session_bots.listening import Failing
 from dspy_session_bots.signing_key import new_signing_key
@@ -49,9 +50,10 @@ async def test_without_a_key_one_is_made(tmp_path: Path) -> None:
         assert (await interrupted(program)).code == 0
 
 
-async def test_failing_on_demand_makes_a_bot_try_again(tmp_path: Path) -> None:
+async def test_failing_on_demand_makes_a_bot_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dspy_session_webhook import Webhook
 
+    monkeypatch.setattr("dspy_session_webhook.schedule.RETRY_DELAYS", (0.05,))
     arguments = ("webhooks", "listen", "--secret", SECRET, "--fail", "503", "--fail-times", "1")
     async with started(*arguments, folder=tmp_path) as program:
         url = (await until(program, "Ctrl-C stops")).split()[0]

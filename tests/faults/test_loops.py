@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from functools import partial
 
 import dspy
 
 from dspy_session import sessionify
+from dspy_session.conversation.runtime import Runtime
 from dspy_session.stores import Arrival, Lease, MemoryStore
 from dspy_session_chat import Bot
 from tests.chat.places import Place, message
@@ -51,7 +53,8 @@ class Waiting(dspy.Module):
         return dspy.Prediction(reply="done")
 
 
-async def test_messages_that_were_left_behind_are_found_though_a_look_failed():
+async def test_messages_that_were_left_behind_are_found_though_a_look_failed(monkeypatch):
+    monkeypatch.setattr("dspy_session_chat.bot.Runtime", partial(Runtime, poll=0.05))
     store, agent, place = Surprising(), Waiting(), Place()
     agent.may.set()
     bot = Bot(sessionify(agent, copy_mode="none"), platforms=[place], store=store)
