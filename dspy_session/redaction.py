@@ -56,7 +56,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             rf"\1\2{HIDDEN}",
         ),
         (r"\b((?:basic|bearer|bot)\s{1,3})(?=[^\s\d]{0,100}\d)[\w.~+/=-]{16,}", rf"\1{HIDDEN}"),
-        (rf"((?<![\w.-])[\w.-]{{0,40}}{_NAME_OF_ONE}=)(?!\*\*\*){_VALUE}", rf"\1{HIDDEN}"),
+        (rf"((?<![\w.-])[\w.-]{{0,40}}{_NAME_OF_ONE}=)(?!\*\*\*|…){_VALUE}", rf"\1{HIDDEN}"),
         (rf"([\"'][\w.-]{{0,40}}{_NAME_OF_ONE}[\"']\s{{0,3}}:\s{{0,3}})(?!\*\*\*){_VALUE}", rf"\1{HIDDEN}"),
     )
 )

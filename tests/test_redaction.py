@@ -59,6 +59,7 @@ def test_a_secret_is_not_shown(text: str, secret: str, shown: str) -> None:
         "a token: see the docs, then ask-for-a-new-one-at-the-desk",
         "slack:T1:C1:1700000000.000100",
         "write it as postgresql://USER:PASSWORD@HOST/DATABASE",
+        "give Slack(bot_token=…) or set SLACK_BOT_TOKEN (xoxb-…)",
         "0123456789abcdef0123456789abcdef01234567",
         "module.sub_module_name.another_module.function_of_some_length",
     ],

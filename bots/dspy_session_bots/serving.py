@@ -102,7 +102,8 @@ def _missing(needed: Mapping[str, Mapping[str, SecretStr | None]]) -> str:
     absent = {option: [what for what, secret in of.items() if secret is None] for option, of in needed.items()}
     said = [f"{option} needs {' and '.join(secrets)}" for option, secrets in absent.items() if secrets]
     them = "them" if sum(map(len, absent.values())) > 1 else "it"
-    where = "; dspy-bots slack manifest tells how to make a Slack app" if absent.get("--slack") else ""
+    is_slacks = any(absent.get(option) for option in ("--slack", "--slack-http"))
+    where = "; dspy-bots slack manifest tells how to make a Slack app" if is_slacks else ""
     return f"{', '.join(said)}: set {them} in the environment or in .env{where}" if said else ""
 
 
