@@ -39,6 +39,7 @@ class Place:
         self.posts: list[Post] = []
         self.refusal: PlatformError | None = None
         self.post_error: Exception | None = None
+        self.failures = 0
         self._changed = asyncio.Condition()
 
     async def run(self, receive: Receive) -> None:
@@ -53,6 +54,9 @@ class Place:
 
     async def post(self, post: Post) -> Posted:
         if self.post_error is not None:
+            async with self._changed:
+                self.failures += 1
+                self._changed.notify_all()
             raise self.post_error
         async with self._changed:
             self.posts.append(post)
@@ -69,6 +73,11 @@ class Place:
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: len(self.posts) >= count)
         return [post.text for post in self.posts[:count]]
+
+    async def failed(self, count: int) -> None:
+        """Return once that many posts came to nothing."""
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: self.failures >= count)
 
 
 class TypingPlace(Place):

@@ -254,19 +254,20 @@ async def test_whoever_is_turned_away_as_the_answer_ends_is_told_so_once() -> No
 
 async def test_a_message_that_is_edited_while_it_is_being_answered_is_one_that_was_received() -> None:
     class Answering(Holding):
-        async def knows(self, key: str, event_id: str) -> bool:
-            known = await super().knows(key, event_id)
-            await self._pass("knows")
-            return known
+        async def received_in(self, event_id: str) -> Sequence[str]:
+            found = await super().received_in(event_id)
+            await self._pass("received_in")
+            return found
 
     store, agent = Answering(), Parrot()
     async with ChatTester(held(agent), store=store) as chat:
         may = agent.gate()
         asked = await chat.start("one")
         await agent.started.wait()
-        looked = store.hold["knows"] = asyncio.Event()
+        looked = store.hold["received_in"] = asyncio.Event()
         editing = asyncio.create_task(chat.edit(asked, "two"))
-        await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            await store.held.wait()
         may.set()
         await asked.reply()
         looked.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import dspy
@@ -66,11 +67,16 @@ class Paper:
                 await self.changed.wait()
 
 
+async def allowed() -> bool:
+    return True
+
+
 def stream(
-    paper: Paper, shown: tuple[str, ...] = (), told: list[tuple[str, ...]] | None = None, *, may: bool = True
+    paper: Paper,
+    shown: tuple[str, ...] = (),
+    told: list[tuple[str, ...]] | None = None,
+    may_show: Callable[[], Awaitable[bool]] = allowed,
 ) -> EditedStream:
-    async def may_show() -> bool:
-        return may
 
     async def on_shown(ids: tuple[str, ...]) -> None:
         if told is not None:
@@ -166,9 +172,15 @@ async def test_after_a_restart_it_goes_on_in_the_same_message() -> None:
 async def test_who_has_lost_the_conversation_writes_over_nothing() -> None:
     paper = Paper()
     paper.messages["m1"] = ("the whole answer, by another process", ())
-    async with stream(paper, shown=("m1",), may=False).open() as shown:
+    refused = asyncio.Event()
+
+    async def may_show() -> bool:
+        refused.set()
+        return False
+
+    async with stream(paper, shown=("m1",), may_show=may_show).open() as shown:
         await shown.append("the whole ans")
-        await asyncio.sleep(0.01)
+        await refused.wait()
         await shown.append("wer")
     assert paper.calls == []
 

@@ -420,7 +420,8 @@ async def test_a_caller_that_is_cancelled_as_its_turn_comes_keeps_no_lease(agent
         first = asyncio.create_task(chats.acall("k", message="one"))
         await started.wait()
         second = asyncio.create_task(chats.acall("k", message="two"))
-        await asyncio.sleep(0.01)
+        for _ in range(10):  # until it waits for its turn
+            await asyncio.sleep(0)
         first.add_done_callback(lambda _: second.cancel())
         gate.set()
         await asyncio.gather(first, second, return_exceptions=True)
