@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session.stores import Entry, Inbox, MemoryStore, Outbox, SqliteStore, Store, Vault, store_from_url
-from dspy_session.stores.marking import is_plain, refuse_without_keys
+from dspy_session.stores.marking import MARK, is_plain, refuse_without_keys
 from dspy_session.stores.sealing import is_sealed
 from dspy_session_bots.config import read_settings
 
@@ -121,14 +121,23 @@ async def alone(url: str) -> AsyncIterator[tuple[Store, Inbox]]:
         await store.aclose()
 
 
-def vault_of(store: Store) -> Vault:
+async def vault_of(store: Store, url: str) -> Vault:
     """A store as the vault that it is.
 
+    Args:
+        store: The store, open.
+        url: Which one it is, for messages.
+
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is none, or it is encrypted and there are no keys to it.
     """
     if not isinstance(store, Vault):
         raise ConfigurationError(f"{type(store).__name__} keeps no tokens")
+    if await store.get(MARK) is not None:
+        raise ConfigurationError(
+            f"{shown(url)} is encrypted, and so are its tokens: set STORE_KEYS to its keys, with one for the new store in "
+            "front"
+        )
     return store
 
 

@@ -120,7 +120,7 @@ async def _import(path: Path | None, url: str, tokens_from: str | None) -> None:
         tokens = 0
         if tokens_from is not None:
             async with beside(tokens_from) as old:
-                tokens = await take_kept(vault_of(old), vault_of(store))
+                tokens = await take_kept(await vault_of(old, tokens_from), await vault_of(store, url))
     for key, number in islice(taken.others.items(), SHOWN):
         complain(f"left out: the store has another conversation {key!r}, from entry {number} on")
     if len(taken.others) > SHOWN:

@@ -220,7 +220,13 @@ async def test_tokens_come_along_from_store_to_store(tmp_path: Path) -> None:
             await old.put(each)
         await new.put(Kept(kept[1].name, "xoxb-newer"))
     command = "import", "-", "--store", "sqlite:///new.db", "--tokens-from", "sqlite:///old.db"
-    results = await asyncio.to_thread(run_lines, [conversations(*command, keys=f"{new_keys},{old_keys}")] * 2, tmp_path)
+    lines = [conversations(*command, keys=f"{new_keys},{old_keys}")] * 2
+    without_keys = conversations("import", "-", "--store", "sqlite:///plain.db", "--tokens-from", "sqlite:///old.db")
+    *results, refused, plain = await asyncio.to_thread(
+        run_lines, [*lines, without_keys, conversations("import", "-", "--store", "sqlite:///plain.db")], tmp_path
+    )
+    assert "sqlite:///old.db is encrypted, and so are its tokens: set STORE_KEYS to its keys" in refused.complaint
+    assert plain.code == 0  # it was not marked as an encrypted one
     assert [result.out for result in results] == [
         "sqlite:///new.db: 0 entries of 0 conversations; 1 token\n",
         "sqlite:///new.db: 0 entries of 0 conversations\n",
