@@ -30,6 +30,8 @@ _ANYWHERE = re.compile(
 _PERSON = re.compile(r"[UW]0[A-Z0-9]{6,9}")
 """What is a person's id beyond doubt, also where nobody knows them; channels' look like the numbers of parts."""
 
+_NO_MARKUP = str.maketrans("[]<>`", "()()'")
+
 
 def harmless(markdown: str, names: Mapping[str, str] | None = None) -> str:
     """``markdown`` that mentions nobody and shows no id. Doing it again changes nothing.
@@ -43,7 +45,7 @@ def harmless(markdown: str, names: Mapping[str, str] | None = None) -> str:
     >>> harmless("<@U0A> (U0A) in <#C1>, <!channel>!", {"U0A": "Ann", "C1": "shop"}).replace(ZERO_WIDTH_SPACE, "_")
     '@Ann (Ann) in #shop, @_channel!'
     """
-    names = names or {}
+    names = {each: _said(name) for each, name in (names or {}).items()}
     text = _ANYWHERE.sub(lambda found: _anywhere(found, names), read_out(markdown, names))
     return _PLAIN.sub(f"@{ZERO_WIDTH_SPACE}", _HALF.sub(f"<{ZERO_WIDTH_SPACE}", text))
 
@@ -67,6 +69,11 @@ def ids_in(markdown: str) -> list[str]:
 def like_ids(markdown: str) -> list[str]:
     """All that may be an id in ``markdown``: it is one if somebody has it."""
     return list(dict.fromkeys([*ids_in(markdown), *(found["id"] for found in _BARE.finditer(markdown))]))
+
+
+def _said(name: str) -> str:
+    """A name in Markdown. People choose theirs, and nobody looks any more whether links lead where they say."""
+    return name.translate(_NO_MARKUP).replace("://", ": //")
 
 
 def _spoken(found: re.Match[str], names: Mapping[str, str]) -> str:
@@ -94,4 +101,4 @@ def _named(found: re.Match[str], names: Mapping[str, str]) -> str:
     if not name:
         return found[0]
     sign = found["sign"] or ("#" if found["id"][0] in "CG" else "")
-    return sign + name.replace("`", "'")
+    return sign + name

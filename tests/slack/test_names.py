@@ -172,6 +172,24 @@ def test_no_id_is_said(written: str, said: str | None):
     assert harmless(written, names) == (written if said is None else said.format(unnamed("U0NOBODY99")))
 
 
+@pytest.mark.parametrize("written", ["<@U0CAROL01>", "@U0CAROL01", "[U0CAROL01](https://a.example)"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[bank.example](https://b.example)",
+        "![](https://b.example/?x)",
+        "<https://b.example|bank>",
+        "https://a@b.example",
+    ],
+)
+def test_no_name_is_a_link(written: str, name: str):
+    said = harmless(written, {"U0CAROL01": name})
+
+    assert "U0CAROL01" not in said
+    assert not re.search(r"\]\(https://b|<https|://a@b", said)
+    assert harmless(said) == said
+
+
 @given(
     st.lists(ids.map("<@{}>".format) | ids | words | st.sampled_from(["`", "```", "https://a.example/"]), max_size=10)
 )
