@@ -135,8 +135,8 @@ async def vault_of(store: Store, url: str) -> Vault:
         raise ConfigurationError(f"{type(store).__name__} keeps no tokens")
     if await store.get(MARK) is not None:
         raise ConfigurationError(
-            f"{shown(url)} is encrypted, and so are its tokens: set STORE_KEYS to its keys, with one for the new store in "
-            "front"
+            f"{shown(url)} is encrypted, and so are its tokens: set STORE_KEYS to its keys, with one for the new "
+            "store in front"
         )
     return store
 
