@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -28,6 +30,7 @@ class _Reticent(logging.Filter):
             record.exc_info = record.exc_text = None
             record.msg = "A request from %s was refused that is no HTTP"
             record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+            return True
         return True
 
 
@@ -47,6 +50,14 @@ def place_of(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]") or EVERYWHERE, int(port)
 
 
+def _reason(error: OSError) -> str:
+    """Why nobody can listen somewhere, and what to do."""
+    number = error.errno or 0  # what asyncio says of one repeats the place
+    said = os.strerror(number).lower() if number > 0 else error.strerror or type(error).__name__
+    is_the_port = number in (errno.EADDRINUSE, errno.EACCES)
+    return f"{said}; {'choose another port' if is_the_port else 'name an address of this machine'}"
+
+
 @asynccontextmanager
 async def listening(routes: Iterable[web.RouteDef], host: str, port: int) -> AsyncIterator[str]:
     """Serve ``routes`` for as long as the block runs; its address.
@@ -62,8 +73,7 @@ async def listening(routes: Iterable[web.RouteDef], host: str, port: int) -> Asy
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            said = error.strerror or type(error).__name__
-            raise ConfigurationError(f"nobody can listen at {host}:{port}: {said}; choose another port") from None
+            raise ConfigurationError(f"nobody can listen at {host}:{port}: {_reason(error)}") from None
         yield "{}:{}".format(*runner.addresses[0][:2])
     finally:
         await asyncio.shield(runner.cleanup())

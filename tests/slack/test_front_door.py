@@ -304,9 +304,14 @@ async def test_it_listens_by_itself_where_that_is_asked_for(slack: FakeSlack, ca
     assert (await http.request(EVENT, {}))[0] == 401
     packed = {"Content-Type": JSON, "Content-Encoding": "gzip"} | signed(EVENT, http.now())
     assert (await http.request(EVENT, packed))[0] == 415, "nothing is unpacked"
-    with pytest.raises(ConfigurationError, match=f"nobody can listen at {address}: .*choose another port"):
+    with pytest.raises(
+        ConfigurationError, match=f"nobody can listen at {address}: address already in use; choose another"
+    ):
         async with listening([], *place_of(address)):
             pytest.fail("two listen at one place")
+    with pytest.raises(ConfigurationError, match=r"nobody can listen at 203\.0\.113\.7:0: .*; name an address of this"):
+        async with listening([], "203.0.113.7", 0):
+            pytest.fail("that is somebody else's address")
     slack.fail("auth.test", cut(), times=99)
     late = over_http(slack, listen=address)
     with pytest.raises(ConfigurationError, match=f"nobody can listen at {address}: "):  # before it tries to sign in
@@ -325,10 +330,12 @@ POST = b"POST /slack/events HTTP/1.1\r\nHost: bot.example\r\n"
         (POST + b"Content-Length: 100\r\n\r\na secret", b""),
     ],
 )
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
 async def test_what_is_no_request_is_a_line_without_a_word_of_it(
-    caplog: pytest.LogCaptureFixture, sent: bytes, answer: bytes
+    caplog: pytest.LogCaptureFixture, sent: bytes, answer: bytes, level: int
 ):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(level)
+    caplog.handler.setLevel(logging.NOTSET)  # as handlers are: what is not to be logged reaches none
     doors = {"events": FrontDoor(lambda: SECRET, Dispatched()).answer}
     async with listening(routes(doors, "/slack"), "127.0.0.1", 0) as address:
         reader, writer = await asyncio.open_connection(*address.split(":"))
@@ -340,6 +347,7 @@ async def test_what_is_no_request_is_a_line_without_a_word_of_it(
 
     assert "secret" not in caplog.text
     assert all(record.exc_info is None and record.levelno == logging.INFO for record in caplog.records)
+    assert level == logging.INFO or not caplog.records
 
 
 async def test_it_is_mounted_in_any_asgi_server(slack: FakeSlack):
