@@ -30,7 +30,7 @@ class _Reticent(logging.Filter):
             record.exc_info = record.exc_text = None
             record.msg = "A request from %s was refused that is no HTTP"
             record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
-            return True
+            return _server.isEnabledFor(logging.INFO)
         return True
 
 
