@@ -150,6 +150,8 @@ def _handed_out(value: Any) -> Any:
         return f"(a picture: {value.url})" if value.url.startswith("http") else "(a picture)"
     if isinstance(value, dspy.Audio):
         return "(a recording)"
+    if isinstance(value, dict):
+        return {name: _handed_out(each) for name, each in value.items()}
     return [_handed_out(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 

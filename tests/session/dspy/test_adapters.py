@@ -322,7 +322,7 @@ class Drawing(dspy.Module):
         table = dspy.File(file_data="data:text/csv;base64,YSxi", filename="table.csv")
         sound = dspy.Audio(data="AAAA", audio_format="wav")
         seen = dspy.Image("https://example.com/cat.png")
-        pictures = [dspy.Image(PIXEL), seen]
+        pictures = [{"thumbnail": dspy.Image(PIXEL)}, seen]
         return dspy.Prediction(answer=self.say(question=question).answer, pictures=pictures, sound=sound, table=table)
 
 
@@ -334,7 +334,7 @@ def test_what_was_handed_out_as_a_file_is_named_for_no_model_takes_every_kind() 
         session(question="and in red?")
     (told,) = (message.parts for message in stub.prompts[-1].request.messages)
     assert [part.type for part in told] == ["text"]
-    for words in ("(the file table.csv)", "(a picture)", "(a picture: https://example.com/cat.png)", "(a recording)"):
+    for words in ("(the file table.csv)", '(a picture)"}', "(a picture: https://example.com/cat.png)", "(a recording)"):
         assert words in stub.prompts[-1].text
     assert session.turns[0].outputs["table"].file_data.endswith("YSxi")
 
