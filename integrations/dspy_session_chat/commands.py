@@ -6,7 +6,7 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dspy_session.conversation import Conversations
@@ -158,10 +158,7 @@ class Commands:
         found = _CALL.fullmatch(inbound.text.strip())
         if found is None or self.named(found["name"]) is not None or len((found["text"] or "").split()) > 1:
             return None
-        word = found["name"].lower()
-        names = [name for name in self._by_name if abs(len(name) - len(word)) <= _MOST_MISSING]
-        alike = difflib.get_close_matches(word, names, n=1, cutoff=_ALIKE)
-        return self._by_name[alike[0]] if alike else None
+        return self._by_name.get(nearest(found["name"].lower(), self._by_name))
 
     def help(self, *, admin: bool) -> str:
         """What there is, as Markdown."""
@@ -172,6 +169,12 @@ class Commands:
                 takes = f" {command.takes}" if command.takes else ""
                 lines.append(f"- {names}{takes}: {command.description}")
         return "\n".join(lines)
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """The name that a word is most likely meant to be; empty where it is a word of its own."""
+    likely = [name for name in names if abs(len(name) - len(word)) <= _MOST_MISSING]
+    return next(iter(difflib.get_close_matches(word, likely, n=1, cutoff=_ALIKE)), "")
 
 
 def _check_handler(name: str, handler: object) -> None:

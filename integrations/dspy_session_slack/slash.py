@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from dspy_session_chat.action import Command
+from dspy_session_chat.commands import nearest
 from dspy_session_chat.needs import Named
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_slack.address import is_id
@@ -123,7 +124,7 @@ def meant(command: Given, commands: Sequence[Named], bot_name: str, manners: Man
         usage = f"Write your question after it: `/{command.name}{'' if _asks(command.name) else f' {ASK}'} …`"
         return Ask(text) if text else Remark(usage)
     if name and name not in names:
-        return Remark(f"I know no command `{_shown(name)}`; `/{command.name} help` says what there is.")
+        return Remark(f"I know no command `{_shown(name)}`; {_perhaps(command.name, name, commands)}")
     if name in OF_A_CONVERSATION and not _is_clear(command, manners, threaded=threaded):
         order = _shown(f"/{name} {text}".strip())
         return Remark(f"Which thread do you mean? Slack does not tell me: write `@{bot_name} {order}` in the thread.")
@@ -132,6 +133,12 @@ def meant(command: Given, commands: Sequence[Named], bot_name: str, manners: Man
 
 def _names(commands: Sequence[Named]) -> frozenset[str]:
     return OF_A_CONVERSATION.union(*((each.name, *each.aliases) for each in commands))
+
+
+def _perhaps(own: str, name: str, commands: Sequence[Named]) -> str:
+    """What somebody is asked or told who gave a command that there is none of."""
+    near = nearest(name, _names([each for each in commands if not each.admin]))
+    return f"did you mean `/{own} {near}`?" if near else f"`/{own} help` says what there is."
 
 
 def _is_clear(command: Given, manners: Manners, *, threaded: bool) -> bool:

@@ -42,7 +42,10 @@ class Usual(NamedTuple):
     aliases: tuple[str, ...] = ()
 
 
-COMMANDS = (Usual("help"), Usual("reset"), Usual("undo"), Usual("forget-me"), Usual("weather", aliases=("sky",)))
+COMMANDS = (
+    *(Usual("help"), Usual("reset"), Usual("undo"), Usual("forget-me"), Usual("weather", aliases=("sky",))),
+    Usual("restart", admin=True),
+)
 
 
 def of(name: str, text: str = "", channel: str = ANNS_DM) -> Given:
@@ -82,6 +85,8 @@ def test_what_is_meant(command: Given, meaning: Meant):
         (of("ask"), "Write your question after it: `/ask …`"),
         (of("helper", "ask "), "Write your question after it: `/helper ask …`"),
         (of("helper", "dance `now`"), "I know no command `dance`; `/helper help` says what there is."),
+        (of("helper", "/udno 2"), "I know no command `udno`; did you mean `/helper undo`?"),
+        (of("helper", "restrat"), "I know no command `restrat`; `/helper help` says what there is."),
     ],
 )
 def test_what_is_wrong_is_told_with_what_is_right(command: Given, told: str):
