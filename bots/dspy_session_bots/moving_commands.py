@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -147,4 +148,6 @@ def key() -> None:
     """
     from dspy_session.stores import SealingKey
 
+    if not sys.stdout.isatty():  # what it is added to may end without a newline: nothing would be encrypted then
+        typer.echo()
     typer.echo(f"STORE_KEYS={SealingKey.generate().reveal()}")
