@@ -22,6 +22,7 @@ from dspy_session_chat.action import Action, Press
 from dspy_session_chat.deciding import OpenQuestion, may_decide
 from dspy_session_chat.growing import CanEdit
 from dspy_session_chat.markup.cleaning import as_text, clean_line
+from dspy_session_chat.naming import named
 from dspy_session_chat.platform import Post
 from dspy_session_chat.posting import Poster
 from dspy_session_chat.reply import LONGEST_ANSWER, Button, Reply
@@ -178,8 +179,8 @@ class Asking:
 
         After a restart people may be quicker than the agent: then the answer is there when it asks.
         """
-        action = waiting.event
-        assert isinstance(action, Action)
+        assert isinstance(waiting.event, Action)
+        action = await named(self.poster.platform(waiting), waiting.event)
         assert isinstance(action.deed, Press)
         identity = action.deed.about
         asked, decided = await self._past(identity)

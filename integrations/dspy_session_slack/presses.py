@@ -15,7 +15,7 @@ from dspy_session_slack.address import BotUser, is_id, is_time
 from dspy_session_slack.buttons import button_of
 from dspy_session_slack.key import is_dm, message_id
 from dspy_session_slack.translate import moment, place_of
-from dspy_session_slack.unnamed import unnamed
+from dspy_session_slack.unnamed import marked, unnamed
 
 PRESSED, SUBMITTED = "block_actions", "view_submission"
 
@@ -148,7 +148,7 @@ def _action(  # noqa: PLR0917  # one value each of what an action is made of
     names: Mapping[str, str],
 ) -> Action:
     key, reply_to = place_of(place, bot)
-    return Action(
+    action = Action(
         key=key,
         event_id=event_id,
         author=author,
@@ -158,6 +158,7 @@ def _action(  # noqa: PLR0917  # one value each of what an action is made of
         reply_to=reply_to,
         direct=is_dm(place),
     )
+    return marked(action, [author.id], names)  # Slack tells a handle with it, and people know them by their name
 
 
 def _place(body: Mapping[str, Any]) -> dict[str, str] | None:

@@ -111,7 +111,7 @@ async def test_a_press_comes_with_what_it_is_about(slack: FakeSlack):
     assert action.deed == Press("good", "t1", message_id=f"{GENERAL}:{post.ts}")
     assert not action.direct
     assert str(action.key) == f"slack:T0LOOPBACK:{GENERAL}:{said['ts']}"
-    assert action.reply_to == {"channel": GENERAL, "thread_ts": said["ts"]}
+    assert (action.reply_to["channel"], action.reply_to["thread_ts"]) == (GENERAL, said["ts"])
     assert (action.author.id, action.author.name, action.channel_name) == (BEN, "ben", "general")
     assert action.event_id.startswith(f"press:{GENERAL}:{post.ts}:{BEN}:")
     assert delivery.acked.is_set()

@@ -75,6 +75,7 @@ class AskingContract:
             await scene.press("Deny", question, thread)
             await scene.press("Approve", question, thread, scene.ben)
             await scene.reads("The result: the old account is no more", thread)
+            await scene.reads(f"approved by {scene.ben.name}", thread)
             assert agent.done == ["the old account"]
             await stage.answer(scene.ann, "Too late")
             told = await scene.reads(DECIDED_ALREADY, thread)
