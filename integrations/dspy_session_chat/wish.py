@@ -107,12 +107,14 @@ class _Argument:
     Args:
         name: Its name.
         text: What is in it, or the beginning of that.
-        characters: How many it has.
+        size: How much room the text takes in a message.
+        characters: How many all of it has.
         is_whole: Whether the text is all of it.
     """
 
     name: str
     text: str
+    size: int
     characters: int
     is_whole: bool
 
@@ -121,17 +123,17 @@ class _Argument:
         """An argument, without secrets, and with all that a screen would not show written out."""
         said = clean_line(name, LONGEST_NAME)
         if HIDDEN in redact(f"{name}=x"):  # it says of itself that it is a secret
-            return cls(said, HIDDEN, len(HIDDEN), is_whole=True)
+            return cls(said, HIDDEN, _size(HIDDEN), len(HIDDEN), is_whole=True)
         text = _written(value)
         is_whole = len(text) <= LONGEST_FILE
         known = redact(text[: LONGEST_FILE + _MARGIN].replace("\r\n", "\n"))
-        visible = _UNSEEN.sub(_escape, known if is_whole else known[:-_MARGIN])
-        return cls(said, visible or '""', len(text), is_whole)
+        visible = _UNSEEN.sub(_escape, known if is_whole else known[:-_MARGIN]) or '""'
+        return cls(said, visible, _size(visible), len(text), is_whole)
 
     def within(self, room: int) -> str:
         """The name and the value, of which no more than ``room`` is shown; a value of several lines as such."""
         text = self.text
-        if _size(text) > room or not self.is_whole:
+        if self.size > room or not self.is_whole:
             text = f"{text[: fitting(text, 0, room, _size)]}… [{self.characters:,} characters in all]"
         if "\n" not in text:
             return f"{self.name}: {text}"
@@ -155,15 +157,19 @@ def _shown(called: Sequence[_Argument]) -> tuple[str, bool]:
 
 def _whole(called: Sequence[_Argument]) -> tuple[str, bool]:
     """The arguments, as far as a file goes, and whether that is all."""
-    whole = "\n".join(each.within(_size(each.text)) for each in called)
-    if len(whole) <= LONGEST_FILE and all(each.is_whole for each in called):
-        return whole, True
+    if all(each.is_whole for each in called):
+        whole = "\n".join(each.within(each.size) for each in called)
+        if len(whole) <= LONGEST_FILE:
+            return whole, True
     return "\n".join(each.within(LONGEST_FILE // len(called)) for each in called), False
 
 
 def _size(text: str) -> int:
     """How much room text takes in a message."""
-    return sum(max(LINE, len(line.encode("utf-16-le", "surrogatepass")) // 2) for line in text.split("\n"))
+    lines = text.split("\n")
+    if text.isascii():
+        return sum(max(LINE, len(line)) for line in lines)
+    return sum(max(LINE, len(line.encode("utf-16-le", "surrogatepass")) // 2) for line in lines)
 
 
 def _written(value: object) -> str:
