@@ -32,6 +32,9 @@ _COVERING = ("contract", "conversation", "session", "sinks", "stores", "test_red
 _AGAIN = ("hypothesis", "unwatched")
 """The marks of those that run at length what others of them run once: to be watched costs a test as much again."""
 
+_FIRST = ("test_soak.py", "test_provider.py", "test_shortening.py")
+"""The longest, so that nobody waits for it at the end; and what needs LiteLLM, so that only one worker imports it."""
+
 _refused: list[str] = []
 
 
@@ -40,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name != "test_soak.py")  # the longest first: nobody waits for it at the end
+    items.sort(key=lambda item: item.path.name not in _FIRST)
 
 
 def _is_watched(item: pytest.Item) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import dspy.lm15
-import litellm
 import pytest
 from dspy.lm15 import AccessPolicy, OpenAIChatCompat, ProviderDefinition
 
@@ -37,7 +36,7 @@ def test_names_without_one(name: str, capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_providers_that_the_agents_file_declares(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litellm, "custom_provider_map", [{"provider": "homemade", "custom_handler": None}])
+    monkeypatch.setattr("litellm.custom_provider_map", [{"provider": "homemade", "custom_handler": None}])
     assert has_provider("homemade/model")
     access = AccessPolicy(provider="neighbour", base_url="http://127.0.0.1:1/v1")
     assert not has_provider("neighbour/model")
