@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import enum
+import functools
 import json
 import sys
 import types
@@ -122,9 +123,9 @@ def same(one: Any, other: Any) -> bool:
 # --- round trips
 
 
-@st.composite
-def scalars(draw: st.DrawFn, allow_nan: bool = True) -> Any:
-    kinds = st.one_of(
+@functools.cache  # to make a strategy takes longer than to draw from it
+def scalars(allow_nan: bool = True) -> st.SearchStrategy[Any]:
+    return st.one_of(
         st.none(),
         st.booleans(),
         st.integers(),
@@ -145,18 +146,17 @@ def scalars(draw: st.DrawFn, allow_nan: bool = True) -> Any:
             [*Colour, *Level, *Access, *Rights, Access.READ | Access.WRITE, Access(0), Rights(3), Rights(0)]
         ),
     )
-    return draw(kinds)
 
 
-@st.composite
-def hashables(draw: st.DrawFn) -> Any:
+@functools.cache
+def hashables() -> st.SearchStrategy[Any]:
     plain = scalars(allow_nan=False)
-    return draw(plain | st.tuples(plain, plain) | st.frozensets(plain, max_size=3))
+    return plain | st.tuples(plain, plain) | st.frozensets(plain, max_size=3)
 
 
-@st.composite
-def values(draw: st.DrawFn) -> Any:
-    kinds = st.recursive(
+@functools.cache
+def values() -> st.SearchStrategy[Any]:
+    return st.recursive(
         scalars(),
         lambda inner: st.one_of(
             st.lists(inner),
@@ -170,7 +170,6 @@ def values(draw: st.DrawFn) -> Any:
         ),
         max_leaves=12,
     )
-    return draw(kinds)
 
 
 @given(values())
