@@ -16,6 +16,9 @@ from dspy_session_chat.asking import ASKING, Asking
 from dspy_session_chat.duration import seconds_of
 from dspy_session_chat.wish import Who, Wish
 
+_ASKS = "asks_first"
+"""What is written on a function that asks: the agent makes a tool of its own of it."""
+
 
 def ask_first(
     tool: Callable[..., Any] | dspy.Tool, *, who: Who = "author", timeout: str = "1h"
@@ -73,7 +76,13 @@ def _asking_first(run: Callable[..., Any], name: str, who: Who, seconds: float) 
             return run(*args, **kwargs) if refusal is None else refusal
         return _run_if_allowed(asking, wish, lambda: run(*args, **kwargs))
 
+    setattr(asked, _ASKS, True)
     return asked
+
+
+def asks_first(run: object) -> bool:
+    """Whether a tool's function asks people before it runs."""
+    return getattr(run, _ASKS, False) is True
 
 
 async def _run_if_allowed(asking: Asking, wish: Wish, run: Callable[[], Any]) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import dspy
 
+from dspy_session_chat.approval import asks_first
+
 
 class ToolWords(dspy.streaming.StatusMessageProvider):  # type: ignore[misc]  # DSPy leaves it untyped
     """Says which tool is used, and nothing of what it is called with: that may be somebody's secret.
@@ -21,7 +23,8 @@ class ToolWords(dspy.streaming.StatusMessageProvider):  # type: ignore[misc]  # 
     def tool_start_status_message(self, instance: Any, inputs: dict[str, Any]) -> str:
         """A tool begins."""
         name = str(instance.name)
-        return self._words.get(name) or f"Using {name.replace('_', ' ')}…"
+        when = " once that is approved" if asks_first(instance.func) else ""
+        return self._words.get(name) or f"Using {name.replace('_', ' ')}{when}…"
 
     def tool_end_status_message(self, outputs: Any) -> str | None:
         """A tool ended; what comes next says itself."""
