@@ -83,7 +83,7 @@ def manifest(
             "--out",
             metavar="FILE",
             help="Where to write it. - is stdout.",
-            show_default="-, and none at a terminal",
+            show_default="stdout; at a terminal, the link alone",
         ),
     ] = None,
 ) -> None:
