@@ -16,6 +16,7 @@ from dspy_session.conversation.changing import Spans
 from dspy_session.conversation.runtime import Job
 from dspy_session.errors import StaleJournalError, StoreError
 from dspy_session.stores import Posting, Settled
+from dspy_session_chat.action import Action, Edit
 from dspy_session_chat.agents import Agent
 from dspy_session_chat.asking import Asking
 from dspy_session_chat.before import seed_of
@@ -74,6 +75,8 @@ class Answering:
             beside = await pending(means, job, waiting)
             if means.access.denial(waiting.event) is not None:  # nobody else's message lets it in
                 beside = [each for each in beside if each.event.event_id == waiting.event.event_id]
+            platform = means.poster.platform(waiting)
+            beside = await asyncio.gather(*(_with_names(platform, each) for each in beside))
             found = together(waiting, beside, means.manners, means.commands)
             let_in = await self._letting_in.let_in(waiting, job, found, beside, counted)
             if let_in is None:
@@ -84,7 +87,6 @@ class Answering:
                 also = [each for each in found.also if each != waiting.event.event_id]
                 await (await job.changing(self._settled(waiting), also=also)).settle()
                 return
-            platform = means.poster.platform(waiting)
             said = await asyncio.gather(*(named(platform, each) for each in found.messages))
             found = replace(found, messages=tuple(said))
             message = as_one(found.messages, means.manners)
@@ -366,3 +368,11 @@ class Answering:
 
     def _settled(self, waiting: Waiting, reply: str = "", shown: tuple[str, ...] = ()) -> Settled:
         return Settled(waiting.event.event_id, reply, received=True, shown=shown)
+
+
+async def _with_names(platform: Platform, waiting: Waiting) -> Waiting:
+    """What waits, if a message was changed by it: its words take the place of the message's, and bring their names."""
+    event = waiting.event
+    if not (isinstance(event, Action) and isinstance(event.deed, Edit)):
+        return waiting
+    return replace(waiting, event=await named(platform, event))

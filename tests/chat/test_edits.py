@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from dspy_session.conversation import ConversationKey
 from dspy_session.errors import StoreError
 from dspy_session.stores import Forget, MemoryStore
-from dspy_session_chat import Access, Author, Deletion, Edit, Inbound, Limits, Manners, spoken
+from dspy_session_chat import Access, Action, Author, Deletion, Edit, Inbound, Limits, Manners, spoken
 from dspy_session_chat.markup.cleaning import clean
 from dspy_session_chat.revising import DELETED
-from dspy_session_chat.testing import Asked, ChatTester
+from dspy_session_chat.testing import Asked, ChatTester, TesterPlatform
 from dspy_session_chat.wavering import MOST_A_DAY
 from tests.chat.agents import Parrot, Speaker, held
 from tests.chat.pictures import png
@@ -132,6 +132,26 @@ async def test_a_message_that_is_changed_while_it_waits_is_answered_as_it_is_the
         gate.set()
         assert (await asked.reply()).text.startswith("two!")
         assert agent.calls == 2
+
+
+class Naming(TesterPlatform):
+    """Learns late what people are called."""
+
+    async def named(self, event: Inbound | Action) -> Inbound | Action:
+        if isinstance(event, Inbound):
+            return replace(event, text=event.text.replace("person 1", "Ann"))
+        edit = event.deed
+        assert isinstance(edit, Edit)
+        return replace(event, deed=replace(edit, text=edit.text.replace("person 2", "Ben")))
+
+
+async def test_whom_a_message_names_that_is_changed_while_it_waits_has_a_name_by_then() -> None:
+    async with at_work(platform=Naming()) as (chat, _, gate):
+        asked, other = await chat.start("two"), await chat.start("ask person 1")
+        await chat.edit(asked, "ask person 2")
+        gate.set()
+        await other.reply()
+        assert await said_in(chat) == ["one", "ask Ben", "ask Ann"]
 
 
 async def test_who_changes_a_message_without_end_fills_no_store(caplog: pytest.LogCaptureFixture) -> None:
