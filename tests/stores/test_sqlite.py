@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -45,6 +46,23 @@ def test_a_commit_waits_for_the_disk(tmp_path: Path, synchronous: str, monkeypat
     monkeypatch.setattr(schema, "SYNCHRONOUS", synchronous)
     with contextlib.closing(schema.connect(str(tmp_path / "chat.db"))) as db:
         assert db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def rights_in(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+async def test_a_new_file_is_its_owners_alone_and_an_old_one_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(lambda: SqliteStore(path)) as store:
+        await say(store, "k")
+        rights = rights_in(tmp_path)
+        assert rights.pop("chat.db-serving") is not None, "nothing stands in it"
+        assert rights == dict.fromkeys(("chat.db", "chat.db-shm", "chat.db-wal"), 0o600)
+    path.chmod(0o640)
+    async with opened(lambda: SqliteStore(path)) as store:
+        await say(store, "k")
+        assert rights_in(tmp_path)["chat.db"] == 0o640
 
 
 async def test_several_may_open_a_new_file_at_once(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +33,7 @@ def connect(path: str) -> sqlite3.Connection:
         StoreError: The file is another program's, or was written by a newer or a much older version.
         sqlite3.Error: It cannot be opened or written.
     """
+    _make(path)
     db = _connection(path)
     try:
         db.execute("BEGIN")  # so that all of the check sees one and the same moment
@@ -50,6 +53,13 @@ def connect(path: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _make(path: str) -> None:
+    """Make a file that is not there for its owner alone: SQLite gives the files beside it the same rights."""
+    if path != MEMORY:
+        with suppress(OSError):  # it is there, or cannot be made, which SQLite says as well
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
