@@ -24,7 +24,8 @@ _ID = r"(?<![\w@#-])(?P<sign>[@#]?)(?P<id>[UWBCG][A-Z0-9]{2,20})(?![\w-])"
 _BARE = re.compile(_ID)
 _ANYWHERE = re.compile(
     # What is in an address stays as it is, or it would lead elsewhere.
-    r"(?P<address>https?://[^\s<>]+|slack:\S+)|(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)|" + _ID,
+    r"(?P<address>https?://[^\s<>]+|(?<![\w.-])[\w-]+(?:\.[\w-]+)+/[^\s<>]+|slack:\S+)"
+    r"|(?P<code>```.*?(?:```|\Z)|`[^`\n]*`)|" + _ID,
     re.DOTALL,
 )
 _PERSON = re.compile(r"[UW]0[A-Z0-9]{6,9}")

@@ -162,6 +162,8 @@ def test_a_mark_of_any_shape_harms_nothing(mark: Any):
         ("C0603C104K5 and B0CHX1W1XY are parts, U0100 is a code", None),
         ("UNIVERSITY, W-U0NOBODY99, U0NOBODY99-X, XU0NOBODY99", None),
         ("https://acme.slack.com/team/U0CAROL01?x=U0NOBODY99 and slack:T0LOOPBACK:U0CAROL01", None),
+        ("acme.slack.com/archives/C0GENERAL/p1 and www.a.example/U0CAROL01?x=U0NOBODY99", None),
+        ("U0CAROL01/U0CAROL01. U0CAROL01/", "Carol/Carol. Carol/"),
         ("`U0CAROL01` and `U0NOBODY99`", "`Carol` and `U0NOBODY99`"),
         ("```\nU0NOBODY99\n```\nU0NOBODY99", "```\nU0NOBODY99\n```\n{0}"),
     ],
