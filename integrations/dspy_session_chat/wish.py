@@ -23,7 +23,7 @@ is one message of 2,000 characters in Discord."""
 LINE = 25
 """Characters that a line counts for at least: many short ones make a long message too."""
 LONGEST_FILE = 50_000
-"""Characters of the file that goes with a question which does not show all: some 25 pages."""
+"""Characters of arguments in the file that goes with a question which does not show all: some 25 pages."""
 LONGEST_NAME = 80
 """Characters of a tool's or an argument's name."""
 
@@ -130,11 +130,19 @@ class _Argument:
         visible = _UNSEEN.sub(_escape, known if is_whole else known[:-_MARGIN]) or '""'
         return cls(said, visible, _size(visible), len(text), is_whole)
 
-    def within(self, room: int) -> str:
-        """The name and the value, of which no more than ``room`` is shown; a value of several lines as such."""
+    def in_message(self, room: int) -> str:
+        """The name and the value, of which no more than ``room`` of a message is shown."""
+        return self._until(len(self.text) if self.size <= room else fitting(self.text, 0, room, _size))
+
+    def in_file(self, room: int) -> str:
+        """The name and the value, of which no more than ``room`` characters are shown."""
+        return self._until(room)
+
+    def _until(self, end: int) -> str:
+        """The name and the value up to a place in it; one of several lines as such."""
         text = self.text
-        if self.size > room or not self.is_whole:
-            text = f"{text[: fitting(text, 0, room, _size)]}… [{self.characters:,} characters in all]"
+        if end < len(text) or not self.is_whole:
+            text = f"{text[:end]}… [{self.characters:,} characters in all]"
         if "\n" not in text:
             return f"{self.name}: {text}"
         return "\n".join([f"{self.name}:", *(f"  {line}" for line in text.split("\n"))])
@@ -146,10 +154,10 @@ def _shown(called: Sequence[_Argument]) -> tuple[str, bool]:
     if is_whole and _size(whole) <= LONGEST:
         return whole, True
     for share in _SHARES:
-        shown = "\n".join(each.within(share) for each in called)
+        shown = "\n".join(each.in_message(share) for each in called)
         if _size(shown) <= LONGEST:
             return shown, False
-    lines = [each.within(_SHARES[-1]) for each in called]
+    lines = [each.in_message(_SHARES[-1]) for each in called]
     while _size("\n".join(lines)) > LONGEST - LINE:
         lines.pop()
     return "\n".join([*lines, f"… and {len(called) - len(lines)} more"]), False
@@ -157,11 +165,10 @@ def _shown(called: Sequence[_Argument]) -> tuple[str, bool]:
 
 def _whole(called: Sequence[_Argument]) -> tuple[str, bool]:
     """The arguments, as far as a file goes, and whether that is all."""
-    if all(each.is_whole for each in called):
-        whole = "\n".join(each.within(each.size) for each in called)
-        if len(whole) <= LONGEST_FILE:
-            return whole, True
-    return "\n".join(each.within(LONGEST_FILE // len(called)) for each in called), False
+    characters = sum(len(each.name) + len(each.text) for each in called)
+    is_whole = characters <= LONGEST_FILE and all(each.is_whole for each in called)
+    room = LONGEST_FILE if is_whole else LONGEST_FILE // len(called)
+    return "\n".join(each.in_file(room) for each in called), is_whole
 
 
 def _size(text: str) -> int:

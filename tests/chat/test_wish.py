@@ -118,6 +118,17 @@ def test_what_is_too_long_goes_along_whole() -> None:
     assert "`.._send_mail.txt`" in text
 
 
+@pytest.mark.parametrize("line", ["x" * 4, "x" * 200])
+def test_a_file_holds_as_much_whatever_the_lines_are(line: str) -> None:
+    lines = (LONGEST_FILE - 1_000) // (len(line) + 1)
+    text, whole = cut(body=f"{line}\n" * lines)
+    assert "All of it is in" in text
+    assert whole.count(line) == lines
+    text, whole = cut(body=f"{line}\n" * 2 * lines)
+    assert "does not hold all either" in text
+    assert whole.count(line) >= lines
+
+
 def test_what_would_end_the_code_goes_along_as_it_is() -> None:
     text, whole = cut(body=f"{FENCE}\n[x](http://evil.example)")
     assert text.count(FENCE) == 2
