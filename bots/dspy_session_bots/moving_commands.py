@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import sys
 from itertools import islice
 from pathlib import Path
@@ -148,6 +150,15 @@ def key() -> None:
     """
     from dspy_session.stores import SealingKey
 
-    if not sys.stdout.isatty():  # what it is added to may end without a newline: nothing would be encrypted then
+    if _continues_a_file():  # which may end without a newline: nothing would be encrypted then
         typer.echo()
     typer.echo(f"STORE_KEYS={SealingKey.generate().reveal()}")
+
+
+def _continues_a_file() -> bool:
+    """Whether stdout is added to what stands in a file."""
+    try:
+        found = os.fstat(sys.stdout.fileno())
+    except OSError:  # it is no file at all
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from io import StringIO
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dspy_session.testing.store_contract import chain, opened
 from dspy_session_bots.exported import read_lines
 from dspy_session_bots.exporting import lines_of
 from dspy_session_bots.importing import BATCH, Taken, take_in
+from dspy_session_bots.moving_commands import key
 from dspy_session_bots.tables import json_line
 from tests.bots.command_line import Line, Result, run_lines
 from tests.bots.kept import DISCORD, SLACK, Writer, fill, rate
@@ -48,8 +48,8 @@ def test_from_a_plain_store_to_an_encrypted_one_to_postgresql(tmp_path: Path, po
         [conversations("key"), conversations("export"), conversations("list", "--json")], tmp_path
     )
     (tmp_path / "plain.jsonl").write_text(exported.out, encoding="utf-8")
-    keys = dotenv_values(stream=StringIO(f"A=1{made.out}"))["STORE_KEYS"]  # a file may end in the midst of a line
-    assert keys is not None
+    name, _, keys = made.out.rstrip("\n").partition("=")
+    assert name == "STORE_KEYS"
     other = SealingKey.generate().reveal()
     same, first, again, sealed = run_lines(
         [
@@ -78,6 +78,17 @@ def test_from_a_plain_store_to_an_encrypted_one_to_postgresql(tmp_path: Path, po
     assert sorted(listed.out.splitlines()) == sorted(plain.out.splitlines())  # with when each of them began
     assert b"lunch?" in (tmp_path / "bot.db").read_bytes()
     assert b"lunch?" not in (tmp_path / "sealed.db").read_bytes()
+
+
+def test_a_key_that_is_added_to_a_file_is_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = tmp_path / ".env"
+    env.write_text("BOT_PER_USER=20/m", encoding="utf-8")
+    with env.open("a", encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stdout", file)
+        key()
+    read = dotenv_values(env)
+    assert read["BOT_PER_USER"] == "20/m"
+    assert read["STORE_KEYS"]
 
 
 async def test_what_was_answered_is_known_and_what_is_new_follows(tmp_path: Path) -> None:
