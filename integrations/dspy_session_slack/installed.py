@@ -21,7 +21,7 @@ from dspy_session.errors import PlatformError, PlatformUnavailableError, Session
 from dspy_session_slack.home import Home
 from dspy_session_slack.leaving import Forgetting, Leaving
 from dspy_session_slack.refusals import error_code, is_passing
-from dspy_session_slack.sign_in import sign_in
+from dspy_session_slack.sign_in import sign_in, sign_in_failure
 from dspy_session_slack.web_client import web_client
 from dspy_session_slack.workspace import Workspace
 
@@ -141,9 +141,13 @@ class InstalledWorkspaces:
             del self._refused[refused]
 
     async def left(self, home: Home, leaving: Leaving) -> None:
-        """A workspace has taken the app out, or its people have taken tokens back."""
+        """A workspace has taken the app out, or its people have taken tokens back.
+
+        Raises:
+            PlatformUnavailableError: Slack has to be asked whether the app is back, and cannot be reached.
+        """
         installed = await self._find(home)
-        if installed is not None and leaving.is_before(installed.installed_at):
+        if installed is not None and await self._is_late(home, leaving, installed.installed_at):
             _log.info("The Slack app is back in %s: that it was taken out before is told late", home)
             return
         where = {"enterprise_id": home.enterprise or None, "team_id": None if home.org_wide else home.team}
@@ -159,6 +163,27 @@ class InstalledWorkspaces:
         self.renew(home)
         gone = await self._forgetting.forget(home) if self._forgetting is not None else 0
         _log.info("The Slack app was taken out of %s; conversations deleted: %s", home, gone)
+
+    async def _is_late(self, home: Home, leaving: Leaving, installed_at: float) -> bool:
+        """Whether what tells of the leaving does not mean what is installed now."""
+        if not leaving.altogether:
+            return leaving.is_before(installed_at)  # the bot's token, which is good, tells nothing of people's own
+        return leaving.may_be_before(installed_at) and await self._is_accepted(home)
+
+    async def _is_accepted(self, home: Home) -> bool:
+        """Whether Slack takes the token that is kept, however its clock and ours differ."""
+        try:
+            found = await self._current(home)
+            if found is None or not found.bot_token:
+                return False
+            await web_client(self._client, found.bot_token).auth_test()
+        except NotInstalledError:
+            return False
+        except (SlackApiError, ClientError, OSError) as error:
+            if not is_passing(error):
+                return False
+            raise sign_in_failure(error, app_level=False) from None
+        return True
 
     async def _look_up(self, home: Home, known: SignedIn | None) -> SignedIn:
         found = await self._current(home)

@@ -17,6 +17,9 @@ UNINSTALLED, REVOKED = "app_uninstalled", "tokens_revoked"
 MOST = 1_000_000
 """Conversations with something to do that are looked at."""
 
+SKEW = 300
+"""Seconds that our clock may be wrong: where it is further off, what Slack signed is not taken at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
@@ -35,6 +38,10 @@ class Leaving:
     def is_before(self, installed_at: float) -> bool:
         """Whether what was installed then is not meant: the app came back, and what tells of its leaving is late."""
         return self.at is not None and installed_at >= self.at + 1
+
+    def may_be_before(self, installed_at: float) -> bool:
+        """The same of a time that is our clock's, when Slack's is another."""
+        return self.is_before(installed_at + SKEW)
 
 
 def leaving_of(body: Mapping[str, Any]) -> Leaving | None:

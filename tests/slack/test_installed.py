@@ -15,6 +15,7 @@ from dspy_session.errors import PlatformUnavailableError
 from dspy_session_slack.home import Home
 from dspy_session_slack.installations import VaultInstallations
 from dspy_session_slack.installed import FRESH, REFUSED_SECONDS, InstalledWorkspaces, NotInstalledError
+from dspy_session_slack.leaving import SKEW, Leaving
 from tests.chat.places import saying
 from tests.loopback.slack import FakeSlack, refused
 from tests.loopback.slack.oauth import CLIENT_ID, LIFE
@@ -146,3 +147,32 @@ async def test_a_token_that_cannot_be_exchanged_is_used_while_it_is_good(
     slack.fail("oauth.v2.access", refused("internal_error"))
     with pytest.raises(PlatformUnavailableError, match=r"the token for T1 cannot be exchanged: internal_error"):
         await InstalledWorkspaces(shelf, client, rotator, clock).find(Home("T1"))
+
+
+class Deleting(Shelf):
+    """A store of bots that can delete them."""
+
+    async def async_delete_all(self, *, enterprise_id: str | None, team_id: str | None) -> None:
+        self.bots.pop((enterprise_id, team_id), None)
+
+
+async def test_taken_out_within_the_skew_of_two_clocks_slack_tells_whether_it_is_back(slack: FakeSlack):
+    shelf, clock, home = Deleting(), Clock(), Home("T1")
+    workspaces = InstalledWorkspaces(shelf, AsyncWebClient(base_url=slack.base_url), None, clock)
+    await on_the_shelf(slack, shelf)  # at 1.0
+    told, long_ago = Leaving(at=1 - SKEW), Leaving(at=2 + SKEW)
+
+    await workspaces.left(home, told)
+    assert shelf.bots, "its token is good: it came back"
+    slack.fail("auth.test", refused("internal_error"))
+    with pytest.raises(PlatformUnavailableError, match="Slack cannot be reached"):
+        await workspaces.left(home, told)
+    assert shelf.bots, "that comes again"
+    slack.fail("auth.test", refused("token_revoked"))
+    await workspaces.left(home, told)
+    assert not shelf.bots, "our clock was ahead"
+
+    await on_the_shelf(slack, shelf)
+    asked = len(slack.called("auth.test"))
+    await workspaces.left(home, long_ago)
+    assert (shelf.bots, len(slack.called("auth.test"))) == ({}, asked), "no clock is off by that"
