@@ -65,6 +65,7 @@ class Asking:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _open: dict[str, OpenQuestion] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
+    _deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wanted: Counter[str] = field(default_factory=Counter)
     _threads: set[Future[str | None]] = field(default_factory=set)
     _since: float = 0.0
@@ -132,12 +133,15 @@ class Asking:
         question = wish.question()
         ids = await self._post(identity, wish, question) if asked is None else tuple(asked["ids"])
         self.job.step_aside()
+        answer = self._open[identity].answer
         try:
             async with asyncio.timeout(wish.seconds):
-                decided = await self._open[identity].answer
+                decided = await asyncio.shield(answer)
         except TimeoutError:
-            self._over.add(identity)  # somebody may be writing why not
-            decided = None
+            async with self._deciding:  # who decides at this very moment has decided
+                decided = answer.result() if answer.done() else None
+                answer.cancel()
+                self._over.add(identity)  # somebody may be writing why not
         await self._show_decision(ids, question, decided)
         return decided
 
@@ -183,20 +187,25 @@ class Asking:
         action = await named(self.poster.platform(waiting), waiting.event)
         assert isinstance(action.deed, Press)
         identity = action.deed.about
+        async with self._deciding:
+            refusal = await self._refusal(identity, action)
+            if refusal is None:
+                decided = _decision(identity, action, action.deed)
+                await self._write(DECIDED, decided, Settled(action.event_id, received=True), author=action.user)
+                self._tell(identity, decided)
+                return
+        await self.poster.answer_beside(waiting, self.job, Reply(refusal, private=True))
+
+    async def _refusal(self, identity: str, action: Action) -> str | None:
+        """Why somebody does not decide, in one line for them; None when they do."""
         asked, decided = await self._past(identity)
-        refusal: str | None = DECIDED_ALREADY
         if decided is not None:
             self._tell(identity, decided)  # it may have been written though that seemed to fail
-        elif identity in self._open:  # people can be quicker than the note that they were asked
-            refusal = self._open[identity].denial(action, self.access)
-        elif asked is not None and identity not in self._over:
-            refusal = may_decide(asked["who"], self.waiting.event, action, self.access)
-        if refusal is not None:
-            await self.poster.answer_beside(waiting, self.job, Reply(refusal, private=True))
-            return
-        decided = _decision(identity, action, action.deed)
-        await self._write(DECIDED, decided, Settled(action.event_id, received=True), author=action.user)
-        self._tell(identity, decided)
+        if decided is not None or identity in self._over:
+            return DECIDED_ALREADY
+        if identity in self._open:  # people can be quicker than the note that they were asked
+            return self._open[identity].denial(action, self.access)
+        return DECIDED_ALREADY if asked is None else may_decide(asked["who"], self.waiting.event, action, self.access)
 
     def _tell(self, identity: str, decided: Mapping[str, Any]) -> None:
         """Let a turn that waits for an answer go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 
 from dspy_session import ConfigurationError, SessionError
 from dspy_session.conversation.runtime import Runtime
-from dspy_session_chat import Access, Action, Author, Limits, Manners, Press, ask_first
+from dspy_session.stores import Commit, MemoryStore
+from dspy_session_chat import Access, Action, Author, Button, Event, Limits, Manners, Press, ask_first
 from dspy_session_chat.deciding import IsOpen
 from dspy_session_chat.testing import ChatTester, Message, TesterPlatform
 from dspy_session_chat.testing.platform import person
@@ -164,6 +166,55 @@ async def test_nobody_decides_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         late = await chat.do(Press("approve", "x"))
         assert "decided already" in (await chat.answer_to(late)).text
     assert hasty.deleted == agent.deleted == []
+
+
+class Slow(MemoryStore):
+    """Writes a decision down while five seconds go by: half of what a test waits for an answer."""
+
+    async def commit(self, commit: Commit) -> None:
+        if any(entry.kind == "decided" for entry in commit.entries):
+            loop = asyncio.get_running_loop()
+            with pytest.MonkeyPatch.context() as patch:
+                by_then = loop.time() + 5.0
+                patch.setattr(loop, "time", lambda: by_then)
+                for _ in range(10):
+                    await asyncio.sleep(0)
+        await super().commit(commit)
+
+
+async def test_who_decides_in_the_last_moment_has_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dspy_session_chat.approval.seconds_of", lambda _: 5.0)
+    async with ChatTester(held(Deleter()), store=Slow()) as chat:
+        asked = await chat.start("bob")
+        asking = await question(chat)
+        await chat.press("Approve", asking)
+        assert (await asked.reply()).text == "bob is deleted"
+        assert asking.text.endswith("*approved by Ann*")
+
+
+async def test_who_decides_while_people_are_told_that_nobody_did_is_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dspy_session_chat.approval.seconds_of", lambda _: 0.05)
+    telling, told = asyncio.Event(), asyncio.Event()
+
+    class Patient(TesterPlatform):
+        async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
+            telling.set()
+            await told.wait()
+            await super().edit(inbound, message_id, part, buttons)
+
+    agent = Deleter()
+    async with ChatTester(held(agent), platform=Patient()) as chat:
+        asked = await chat.start("bob")
+        asking = await question(chat)
+        await telling.wait()
+        refusal = await chat.answer_to(await chat.press("Approve", asking))
+        assert refusal.text == "This is decided already."
+        told.set()
+        assert "nobody approved it in time" in (await asked.reply()).text
+        (info,) = await chat.conversations.list()
+        kinds = [entry.kind async for entry in chat.conversations.store.entries(info.key)]
+    assert agent.deleted == []
+    assert kinds == ["asked", "turn"]
 
 
 async def test_whoever_says_why_when_it_is_too_late_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
