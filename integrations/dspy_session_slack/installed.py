@@ -96,6 +96,7 @@ class InstalledWorkspaces:
         self._signed_in: dict[Home, SignedIn] = {}
         self._refused: TTLCache[Home, NotInstalledError] = TTLCache(REMEMBERED, REFUSED_SECONDS, clock)
         self._looking: WeakValueDictionary[Home, asyncio.Lock] = WeakValueDictionary()
+        self._leaving: WeakValueDictionary[Home, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> str:
         """Begin anew, with the connections that there are now; who we are is another one in each workspace."""
@@ -146,6 +147,11 @@ class InstalledWorkspaces:
         Raises:
             PlatformUnavailableError: Slack has to be asked whether the app is back, and cannot be reached.
         """
+        # Slack tells twice, of the app and of its token. Another lock than that of ``find``: who answers needs it now.
+        async with self._leaving.setdefault(home.installation, asyncio.Lock()):
+            await self._leave(home, leaving)
+
+    async def _leave(self, home: Home, leaving: Leaving) -> None:
         installed = await self._find(home)
         if installed is not None and await self._is_late(home, leaving, installed.installed_at):
             _log.info("The Slack app is back in %s: that it was taken out before is told late", home)
@@ -162,7 +168,8 @@ class InstalledWorkspaces:
             _log.warning("The store of installations cannot delete: what it keeps of %s stays there", home)
         self.renew(home)
         gone = await self._forgetting.forget(home) if self._forgetting is not None else 0
-        _log.info("The Slack app was taken out of %s; conversations deleted: %s", home, gone)
+        if installed is not None or gone:
+            _log.info("The Slack app was taken out of %s; conversations deleted: %s", home, gone)
 
     async def _is_late(self, home: Home, leaving: Leaving, installed_at: float) -> bool:
         """Whether what tells of the leaving does not mean what is installed now."""

@@ -43,6 +43,7 @@ class LookingBack:
     def __init__(self, client: AsyncWebClient, directory: Directory) -> None:
         self._client = client
         self._directory = directory
+        self._refusal = ""  # which was told of
 
     async def said_before(self, inbound: Event, bot: BotUser, most: int) -> list[Said]:
         """The newest ``most`` messages before ``inbound``, oldest first; none when they cannot be had."""
@@ -56,8 +57,11 @@ class LookingBack:
                     self._history(channel, ts, most) if thread is None else self._replies(channel, thread, ts)
                 )
         except (SlackApiError, ClientError, OSError) as error:
-            _log.warning("What was said before in %s cannot be had: %s", channel, error_code(error))
+            if (refusal := error_code(error)) != self._refusal:
+                self._refusal = refusal
+                _log.warning("What was said before in %s cannot be had: %s", channel, refusal)
             return []
+        self._refusal = ""
         written = [message for message in messages if _is_written(message)][-most:]
         named = [named_in({**message, "channel": channel}, bot) for message in reversed(written)]
         names = await self._directory.names(itertools.chain(*named), at_leisure=True)

@@ -301,8 +301,7 @@ class Slack:
         """The newest ``most`` messages of the thread or DM before ``inbound``; none when Slack does not tell."""
         try:
             workspace = await self._ways.workspace(inbound)
-        except PlatformError as error:
-            _log.warning("What was said before cannot be had: %s", error)
+        except PlatformError:  # it is told when the answer is posted
             return ()
         return await workspace.looking_back.said_before(inbound, workspace.bot, most)
 

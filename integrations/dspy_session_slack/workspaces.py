@@ -60,11 +60,13 @@ class OneWorkspace:
         self._client = client
         self._signing_in = asyncio.Lock()
         self._workspace: Workspace | None = None
+        self._is_out = False
 
     async def open(self) -> str:
         """Sign in; the bot's handle."""
         async with self._signing_in:
             bot = self._entered(await sign_in_once_reached(self._client)).bot
+            self._is_out = False
         tell_of_lacking(f"the Slack workspace {bot.team_id}", bot.scopes)
         return f"@{bot.name}"
 
@@ -76,7 +78,8 @@ class OneWorkspace:
 
     async def left(self, home: Home, leaving: Leaving) -> None:
         """Say so: without its token the bot answers nobody, until somebody gives it a new one."""
-        if leaving.altogether:
+        if leaving.altogether and not self._is_out:  # Slack tells twice, of the app and of its token
+            self._is_out = True
             _log.error(
                 "The Slack workspace %s has taken the app out: install it again, and start the bot with the new bot "
                 "token",

@@ -26,7 +26,7 @@ from dspy_session_slack.listening import listening, place_of
 from dspy_session_slack.mounting import routes
 from dspy_session_slack.request import FORM, JSON, MOST, Answer, BadRequestError, Request, parse
 from dspy_session_slack.signature import FRESH, is_genuine
-from tests.loopback.slack import FakeSlack, cut
+from tests.loopback.slack import BOT, FakeSlack, cut
 from tests.loopback.slack.http_mode import SECRET, signed
 from tests.slack.door import door_for, until
 from tests.slack.talk import ANN, ANNS_DM, Echo, platform_of
@@ -252,7 +252,8 @@ async def test_a_workspace_that_takes_the_app_out_is_told_of_and_the_bot_stays_u
         await door.open()
         await slack.send({"type": "tokens_revoked", "tokens": {"oauth": [ANN]}})
         assert caplog.messages == []
-        await slack.send({"type": "app_uninstalled"})
+        for event in ({"type": "tokens_revoked", "tokens": {"bot": [BOT.id]}}, {"type": "app_uninstalled"}):
+            await slack.send(event)  # Slack tells of it twice
         await slack.settled()
         assert not run.done()
         await stopped(run)

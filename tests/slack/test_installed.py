@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Any
 
@@ -156,7 +157,10 @@ class Deleting(Shelf):
         self.bots.pop((enterprise_id, team_id), None)
 
 
-async def test_taken_out_within_the_skew_of_two_clocks_slack_tells_whether_it_is_back(slack: FakeSlack):
+async def test_taken_out_within_the_skew_of_two_clocks_slack_tells_whether_it_is_back(
+    slack: FakeSlack, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, "dspy_session_slack.installed")
     shelf, clock, home = Deleting(), Clock(), Home("T1")
     workspaces = InstalledWorkspaces(shelf, AsyncWebClient(base_url=slack.base_url), None, clock)
     await on_the_shelf(slack, shelf)  # at 1.0
@@ -174,5 +178,9 @@ async def test_taken_out_within_the_skew_of_two_clocks_slack_tells_whether_it_is
 
     await on_the_shelf(slack, shelf)
     asked = len(slack.called("auth.test"))
-    await workspaces.left(home, long_ago)
+    caplog.clear()
+    await asyncio.gather(
+        workspaces.left(home, long_ago), workspaces.left(home, long_ago)
+    )  # both events that Slack sends
+    assert caplog.messages == ["The Slack app was taken out of T1; conversations deleted: 0"]
     assert (shelf.bots, len(slack.called("auth.test"))) == ({}, asked), "no clock is off by that"
