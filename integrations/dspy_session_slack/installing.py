@@ -18,6 +18,7 @@ from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import SessionError
+from dspy_session_slack.failure_page import failure_page
 from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.request import Answer, Request, answer_of
 
@@ -70,7 +71,7 @@ class Installing:
             _log.info("The Slack app was installed in %s", _named(args.installation))
             return await pages.success(args)
 
-        settings.callback_options = AsyncCallbackOptions(success=success, failure=pages.failure)
+        settings.callback_options = AsyncCallbackOptions(success=success, failure=failure_page)
         self._flow = AsyncOAuthFlow(client=client, logger=_log, settings=settings)
 
     async def begin(self, request: Request) -> Answer:

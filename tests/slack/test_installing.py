@@ -16,31 +16,36 @@ from dspy_session_slack.installations import VaultInstallations, VaultStates
 from dspy_session_slack.installing import authorization_url
 from tests.loopback.slack import BOT, FakeSlack, server_error
 from tests.loopback.slack.oauth import CLIENT_ID, CLIENT_SECRET, LIFE
-from tests.slack.installs import Clock, Shelf, scene, warnings
+from tests.slack.installs import Browser, Clock, Shelf, scene, warnings
 from tests.slack.talk import ANN, Echo
+
+
+async def in_vain(browser: Browser, status: int, said: str, query: str, cookie: str = "") -> None:
+    answered, page = await browser.come_back(query, cookie)
+    assert (answered, said in page, '<a href="install">' in page) == (status, True, True), page
+    assert "<script" not in page
 
 
 async def test_who_comes_back_is_who_was_sent_and_once_and_in_time(caplog: pytest.LogCaptureFixture):
     async with scene(redirect_uri="https://bot.example/slack/oauth_redirect") as on:
         query, cookie = await on.browser.leave()
-        assert (await on.browser.come_back(query))[0] == 400, "another browser"
+        await in_vain(on.browser, 400, "another browser", query)
         assert (await on.browser.come_back(query, cookie))[0] == 200
-        assert (await on.browser.come_back(query, cookie))[0] == 401, "it was used up"
+        await in_vain(on.browser, 400, "you have come here before", query, cookie)
 
         query, cookie = await on.browser.leave()
         for name in await on.store.names("slack:state:"):
             await on.store.put(Kept(name, "", 1.0))
-        assert (await on.browser.come_back(query, cookie))[0] == 401, "it took too long"
+        await in_vain(on.browser, 400, "It took too long", query, cookie)
 
         query, cookie = await on.browser.leave()
-        forged = query.replace("code=", "code=x")
-        assert (await on.browser.come_back(forged, cookie))[0] == 401
-        assert (await on.browser.come_back("error=access_denied"))[0] == 200, "they said no"
-        status, page = await on.browser.come_back("error=%3Cscript%3E")
-        assert "<script>" not in page
+        await in_vain(on.browser, 400, "could not be finished with Slack", query.replace("code=", "code=x"), cookie)
+        await in_vain(on.browser, 200, "You did not allow it; nothing was installed.", "error=access_denied")
+        await in_vain(on.browser, 400, "(invalid_scope)", "error=invalid_scope")
+        await in_vain(on.browser, 400, "(no reason given)", "error=%3Cscript%3E")
         query, cookie = await on.browser.leave()
         on.slack.fail("oauth.v2.access", server_error(502), times=9)
-        assert (await on.browser.come_back(query, cookie))[0] == 401
+        await in_vain(on.browser, 400, "could not be finished with Slack", query, cookie)
         status, _ = await on.door.http.request(b"", {})
         assert status == 401, "the events are somewhere else"
     assert not any(record.exc_info for record in caplog.records)
