@@ -19,13 +19,13 @@ from dspy_session_slack.reaching import reach, reach_install
 from dspy_session_slack.refusals import error_code, is_passing
 from dspy_session_slack.scopes import Features, bot_events, bot_scopes, needs
 from dspy_session_slack.sockets import CROWDED, MOST
-from dspy_session_slack.tokens import APP, BOT, SIGNING, Wanted, swapped
+from dspy_session_slack.tokens import APP, APPS, BOT, SIGNING, Wanted, swapped
 from dspy_session_slack.web_client import keeping_connections, web_client
 
 LIMITED = frozenset({"ratelimited", "rate_limited"})
 EVENTS = "events"
 
-SWITCH = "On the page Socket Mode, switch on Enable Socket Mode."
+SWITCH = "On the page Socket Mode ({page}), switch on Enable Socket Mode."
 FEWER = f"Stop a bot that runs with this token, or give it fewer sockets: Slack lets an app have {MOST} connections."
 
 _FAILURES = (SlackApiError, ClientError, OSError)
@@ -201,7 +201,7 @@ async def _check_socket(
             if way.listening is not None:
                 yield await _check_events(greeting, bot, features, way.listening)
     except PlatformError as error:
-        mend = FEWER if str(error) == CROWDED else SWITCH
+        mend = FEWER if str(error) == CROWDED else SWITCH.format(page=_page(bot.app_id, "socket-mode"))
         yield Finding("socket", holds=False, says=f"Slack gives the app none ({error})", mend=mend)
     except (*_FAILURES, ValueError) as error:
         yield Finding(
@@ -236,8 +236,9 @@ async def _check_events(greeting: Greeted, bot: _Bot, features: Features, listen
             EVENTS,
             holds=False,
             says=f"none came in {listening.seconds:g} s{elsewhere}",
-            mend="On the page Event Subscriptions, switch on Enable Events, and see that Subscribe to bot events names "
-            f"{_listed(bot_events(features))}; then save, and reinstall the app.",
+            mend=f"On the page Event Subscriptions ({_page(bot.app_id, 'event-subscriptions')}), switch on Enable "
+            f"Events, and see that Subscribe to bot events names {_listed(bot_events(features))}; then save, and "
+            "reinstall the app.",
         )
     return Finding(EVENTS, holds=True, says=f"they come: {came}")
 
@@ -282,7 +283,7 @@ def _session(client: AsyncWebClient) -> ClientSession:
 
 def _page(app_id: str, page: str) -> str:
     """The address of a page of the app's settings; that of all apps if it is not known which one it is."""
-    return f"https://api.slack.com/apps/{app_id}/{page}" if app_id else "https://api.slack.com/apps"
+    return f"{APPS}/{app_id}/{page}" if app_id else APPS
 
 
 def _listed(names: Iterable[str]) -> str:

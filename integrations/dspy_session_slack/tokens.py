@@ -69,20 +69,23 @@ class Wanted:
         return Finding(self.what, holds=False, says=says, mend=self.mend)
 
 
+APPS = "https://api.slack.com/apps"
+"""Where one's apps are, each with the pages of its settings."""
+
 BOT = Wanted(
     "bot token",
     "SLACK_BOT_TOKEN",
     "xoxb-…",
     re.compile(r"xoxb-[!-~]+"),
-    "On the page OAuth & Permissions, install the app, and copy the Bot User OAuth Token (xoxb-…).",
+    f"On the page OAuth & Permissions ({APPS}), install the app, and copy the Bot User OAuth Token (xoxb-…).",
 )
 APP = Wanted(
     "app-level token",
     "SLACK_APP_TOKEN",
     "xapp-…",
     re.compile(r"xapp-[!-~]+"),
-    f"On the page Basic Information, under App-Level Tokens, press Generate Token and Scopes, add {APP_SCOPES[0]}, and "
-    "copy the token (xapp-…).",
+    f"On the page Basic Information ({APPS}), under App-Level Tokens, press Generate Token and Scopes, add "
+    f"{APP_SCOPES[0]}, and copy the token (xapp-…).",
     APP_SCOPES,
 )
 SIGNING = Wanted(
@@ -90,7 +93,7 @@ SIGNING = Wanted(
     "SLACK_SIGNING_SECRET",
     "32 hexadecimal digits",
     re.compile(r"[0-9a-f]{32}"),
-    "On the page Basic Information, under App Credentials, copy the Signing Secret.",
+    f"On the page Basic Information ({APPS}), under App Credentials, copy the Signing Secret.",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -101,7 +102,7 @@ async def test_a_wrong_token_is_told_and_not_shown(
         found = await looked_over(slack, **tokens)
     assert list(amiss(found)) == [what]
     assert says in found[what].says
-    assert found[what].mend.endswith("to it.")
+    assert re.fullmatch(r"On the page .+ \(https://api\.slack\.com/apps\), .+ to it\.", found[what].mend)
     shown = caplog.text + repr(found)
     assert not any(token and token in shown for token in tokens.values())
     assert "events" not in found, "there is more urgent work"
@@ -176,7 +177,7 @@ OTHERS = '{"type": "hello", "num_connections": 3, "connection_info": {"app_id": 
 @pytest.mark.parametrize(
     ("messages", "what", "holds", "says", "mend"),
     [
-        ([DISABLED], "socket", False, "Slack gives the app none (link_disabled)", "switch on Enable Socket Mode"),
+        ([DISABLED], "socket", False, "Slack gives the app none (link_disabled)", "/apps/A0LOOPBACK/socket-mode), "),
         ([CROWD], "socket", False, "Slack gives the app none (too_many_websockets)", "Stop a bot that runs with this"),
         ([], "socket", False, "it cannot be opened (ConnectionError)", "lets websockets (wss://) to slack.com through"),
         (["{"], "socket", False, "it cannot be opened (JSONDecodeError)", ""),
@@ -211,6 +212,7 @@ async def test_events_come_or_do_not() -> None:
         found = await looked_over(slack, listening=Listening(0.01, lambda whom: None))
     assert amiss(found) == {"events": "none came in 0.01 s"}
     assert "names app_mention, message.channels" in found["events"].mend
+    assert "(https://api.slack.com/apps/A0LOOPBACK/event-subscriptions), switch on" in found["events"].mend
 
 
 async def test_an_app_that_workspaces_install_has_no_bot_token_of_its_own() -> None:
