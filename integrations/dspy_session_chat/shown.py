@@ -161,7 +161,8 @@ class EditedStream:
                 return False
             await self._show([part for part in self._platform.parts(self._words()) if part.strip()])
         except SessionError as error:
-            logger.info("%s cannot be shown while it is written: %s", self._inbound.event_id, error)
+            # What lasts is told of the whole answer, which is posted in the end.
+            logger.debug("%s cannot be shown while it is written: %s", self._inbound.event_id, error)
         except Exception:
             logger.exception("%s cannot be shown while it is written", self._inbound.event_id)
         else:

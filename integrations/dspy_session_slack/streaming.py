@@ -126,7 +126,8 @@ class SlackStream:
                 return False
             await self._show()
         except (SlackApiError, ClientError, OSError, SessionError) as error:
-            _log.info("%s is not shown for now: %s", self._growing.inbound.event_id, error_code(error))
+            # What lasts is told of the whole answer, which is posted in the end.
+            _log.debug("%s is not shown for now: %s", self._growing.inbound.event_id, error_code(error))
             if not is_passing(error):
                 return False
             if isinstance(error, SlackApiError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import ScriptedModel
 from tests.loopback.slack import FakeSlack, rate_limited, refused
+from tests.slack.door import until
 from tests.slack.stage import SlackStage
 from tests.slack.talk import GENERAL
 
@@ -51,3 +53,24 @@ async def test_what_slack_does_not_take_for_now_is_posted_when_it_does(slack: Fa
 
     assert "It is nine." in whole.text
     assert [shown.text for shown in slack.shown("D0ANN")].count("It is nine.") == 1
+
+
+async def test_a_token_that_is_void_costs_a_line_for_each_answer(
+    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+
+    async def told() -> list[str]:
+        return [message for message in caplog.messages if "not accepted by Slack (token_revoked)" in message]
+
+    model = ScriptedModel("Here I am.", "It is nine.", "It is ten.")
+    async with playing(SlackStage(slack), dspy.Predict("message -> reply"), tmp_path, lm=model.lm) as scene:
+        await scene.say("Are you there?")
+        await scene.reads("Here I am.")
+        for method in ("chat.postMessage", "chat.update"):
+            slack.fail(method, refused("token_revoked"), times=99)
+        for count in (1, 2):
+            await scene.say("When?")
+            await until(told, lambda lines, count=count: sum("was not posted" in line for line in lines) == count)
+
+    assert len(await told()) == 2
