@@ -70,7 +70,7 @@ def setup(
     from dspy_session_chat.finding import Finding
 
     with needs_extra("discord", "discord setup"):
-        from dspy_session_discord.checking import check
+        from dspy_session_discord.setup.checking import check
     token = read_settings(env_file).discord_token
     secret = None if token is None else token.get_secret_value()
     found = asyncio.run(check(secret, server=server_id, channel=channel_id, threads=threads, options=proxied()))

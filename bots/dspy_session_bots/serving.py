@@ -110,7 +110,7 @@ def _missing(needed: Mapping[str, Mapping[str, SecretStr | None]]) -> str:
 def _slack(bot_token: str, app_token: str, settings: Settings, options: Mapping[str, Any]) -> Platform:
     with needs_extra("slack", "--slack"):
         from dspy_session_slack import Slack
-        from dspy_session_slack.sign_in import check_tokens
+        from dspy_session_slack.setup.sign_in import check_tokens
     check_tokens(bot_token, app_token)  # it would be noticed when the bot signs in: too late for who starts it
     client = slack_client(settings)
     return Slack(bot_token=bot_token, app_token=app_token, client=client, **_with_assistant(options))
@@ -126,7 +126,7 @@ def _needed_over_http(settings: Settings) -> dict[str, SecretStr | None]:
 def _slack_over_http(listen: str, settings: Settings, options: Mapping[str, Any]) -> Platform:
     with needs_extra("slack", "--slack-http"):
         from dspy_session_slack import OAuth, Slack
-        from dspy_session_slack.sign_in import check_tokens
+        from dspy_session_slack.setup.sign_in import check_tokens
     secret, bot_token = _revealed(settings.slack_signing_secret), _revealed(settings.slack_bot_token)
     client, options = slack_client(settings), _with_assistant(options)
     if bot_token is not None:
@@ -163,8 +163,8 @@ def slack_client(settings: Settings) -> AsyncWebClient | None:
 def _discord(token: str, shards: str | None, options: Mapping[str, Any]) -> Platform:
     with needs_extra("discord", "--discord"):
         from dspy_session_discord import Discord
-        from dspy_session_discord.login import checked
-        from dspy_session_discord.shards import spread_of
+        from dspy_session_discord.transport.login import checked
+        from dspy_session_discord.transport.shards import spread_of
     spread = None if shards is None else spread_of(shards)
     return Discord(token=checked(token), client_options=proxied(), shards=spread, **options)
 

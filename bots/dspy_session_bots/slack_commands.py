@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from dspy_session_bots.config import Settings
     from dspy_session_chat.finding import Finding
-    from dspy_session_slack.manifest import Setup
-    from dspy_session_slack.scopes import Features
+    from dspy_session_slack.setup.manifest import Setup
+    from dspy_session_slack.setup.scopes import Features
 
 app = group(
     "Make a Slack app, and see what it lacks.",
@@ -107,7 +107,7 @@ def manifest(
     from dspy_session_bots.tables import screen
 
     with needs_extra("slack", "slack manifest"):
-        from dspy_session_slack.manifest import DESCRIPTION, Setup, link, manifest
+        from dspy_session_slack.setup.manifest import DESCRIPTION, Setup, link, manifest
 
     features = _features(commands=commands, assistant=assistant, workspaces=workspaces)
     setup = Setup(name, description or DESCRIPTION, features, http or "", command or "", org)
@@ -192,15 +192,15 @@ def _features(*, commands: bool, assistant: bool, workspaces: bool = False) -> F
     from dspy_session_bots.extras import needs_extra
 
     with needs_extra("slack", "slack"):
-        from dspy_session_slack.scopes import Features
+        from dspy_session_slack.setup.scopes import Features
     return Features(commands=commands, assistant=assistant, workspaces=workspaces)
 
 
 async def _check(settings: Settings, features: Features, url: str | None, seconds: float | None) -> list[Finding]:
     from dspy_session import ConfigurationError
     from dspy_session_bots.serving import slack_client
-    from dspy_session_slack.checking import Listening, OverHttp, OverSocket, check
-    from dspy_session_slack.manifest import address
+    from dspy_session_slack.setup.checking import Listening, OverHttp, OverSocket, check
+    from dspy_session_slack.setup.manifest import address
 
     def begun(whom: str) -> None:
         typer.echo(f"Write to {whom} in Slack now: waiting for {seconds:g} s.", err=True)
@@ -222,8 +222,8 @@ def _revealed(secret: SecretStr | None) -> str | None:
 
 def _steps(setup: Setup, link: str) -> list[str]:
     """What to do with a manifest, until the bot answers."""
-    from dspy_session_slack.manifest import INSTALL_PATH
-    from dspy_session_slack.tokens import APP, BOT, SIGNING
+    from dspy_session_slack.setup.manifest import INSTALL_PATH
+    from dspy_session_slack.setup.tokens import APP, BOT, SIGNING
 
     made = (
         f"Open this link, choose your workspace, press Next, and Create:\n\n{link}\n"

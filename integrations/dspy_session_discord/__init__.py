@@ -2,6 +2,6 @@
 
 from dspy_session_discord.key import conversation_key
 from dspy_session_discord.platform import Discord
-from dspy_session_discord.shards import Shards
+from dspy_session_discord.transport.shards import Shards
 
 __all__ = ["Discord", "Shards", "conversation_key"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import discord
 
-from dspy_session_discord.wanted import WANTED
+from dspy_session_discord.setup.wanted import WANTED
 
 NAMES = {wanted.flag: wanted.label for wanted in WANTED}
 """Permissions by the names that discord.py and people have for them."""

@@ -24,28 +24,28 @@ from dspy_session_chat.needs import Named
 from dspy_session_chat.platform import Opened, Post, Posted, PostedInPartError, Receive, RefusedInPartError, Said
 from dspy_session_chat.reply import Button
 from dspy_session_chat.rules.manners import Manners
-from dspy_session_discord.budget import Budget
-from dspy_session_discord.catching_up import CatchingUp
-from dspy_session_discord.client import Clients
-from dspy_session_discord.connection import ClientLostError
+from dspy_session_discord.commands.offering import Lists, Offered, Offering
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.hearing import Hearing, Listeners
-from dspy_session_discord.joining import joined, together
+from dspy_session_discord.inbound.catching_up import CatchingUp
+from dspy_session_discord.inbound.hearing import Hearing, Listeners
 from dspy_session_discord.key import PLATFORM
-from dspy_session_discord.markup import split
-from dspy_session_discord.offering import Lists, Offered, Offering
-from dspy_session_discord.opening import open_thread
-from dspy_session_discord.place import REMEMBERED, Place, Places, beneath, open_for_more
-from dspy_session_discord.posting import change, deliver, fresh_nonce, send
-from dspy_session_discord.presence import presence
-from dspy_session_discord.reaching import Reaching
+from dspy_session_discord.outbound.markup import split
+from dspy_session_discord.outbound.opening import open_thread
+from dspy_session_discord.outbound.place import REMEMBERED, Place, Places, beneath, open_for_more
+from dspy_session_discord.outbound.posting import change, deliver, fresh_nonce, send
+from dspy_session_discord.outbound.presence import presence
+from dspy_session_discord.outbound.response import Response
+from dspy_session_discord.outbound.threads import Threads, Wishes
+from dspy_session_discord.outbound.whereabouts import Whereabouts
+from dspy_session_discord.outbound.written import Written
 from dspy_session_discord.refusal import FAILURES, explain
-from dspy_session_discord.response import Response
-from dspy_session_discord.shards import Spread, checked_spread
-from dspy_session_discord.threads import Threads, Wishes
 from dspy_session_discord.ticket import Ticket
-from dspy_session_discord.whereabouts import Whereabouts
-from dspy_session_discord.written import Written
+from dspy_session_discord.transport.budget import Budget
+from dspy_session_discord.transport.client import Clients
+from dspy_session_discord.transport.connection import ClientLostError
+from dspy_session_discord.transport.joining import joined, together
+from dspy_session_discord.transport.reaching import Reaching
+from dspy_session_discord.transport.shards import Spread, checked_spread
 
 _log = logging.getLogger(__name__)
 

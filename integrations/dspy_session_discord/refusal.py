@@ -19,7 +19,7 @@ from dspy_session_discord.error_codes import (
     UNKNOWN_MESSAGE,
     UNKNOWN_WEBHOOK,
 )
-from dspy_session_discord.wanted import listed, wanted
+from dspy_session_discord.setup.wanted import listed, wanted
 
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 """What discord.py lets through when there is no answer at all."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 import discord
 
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten
+from dspy_session_discord.outbound.markup import MESSAGE_LIMIT, length, shorten
 
 QUESTION_SHOWN = 200
 """Characters of what was asked that stand above the answer: Discord shows others the command's name alone."""

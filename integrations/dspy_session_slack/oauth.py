@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_slack.scopes import Features, bot_scopes
+from dspy_session_slack.setup.scopes import Features, bot_scopes
 
 CLIENT_ID, CLIENT_SECRET = "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"
 

@@ -27,23 +27,23 @@ from dspy_session_chat.rules.access import Access
 from dspy_session_chat.rules.manners import Manners
 from dspy_session_chat.shown import EditedStream
 from dspy_session_slack.assistant import Assistant
-from dspy_session_slack.attached import is_withheld, with_files, withholds
-from dspy_session_slack.harmless import harmless, like_ids
 from dspy_session_slack.home import Home
+from dspy_session_slack.inbound.attached import is_withheld, with_files, withholds
 from dspy_session_slack.key import PLATFORM
-from dspy_session_slack.mounting import AsgiApp, routes
 from dspy_session_slack.oauth import OAuth
-from dspy_session_slack.opening import open_thread
-from dspy_session_slack.pace import Edits
+from dspy_session_slack.outbound.harmless import harmless, like_ids
+from dspy_session_slack.outbound.opening import open_thread
+from dspy_session_slack.outbound.pace import Edits
+from dspy_session_slack.outbound.saying import parts
+from dspy_session_slack.outbound.streaming import SlackStream
+from dspy_session_slack.outbound.streams import Streams, checked_streams
 from dspy_session_slack.reception import Reception
 from dspy_session_slack.refusals import TokenRefusedError
-from dspy_session_slack.saying import parts
-from dspy_session_slack.sign_in import check_fetching, check_tokens
-from dspy_session_slack.sockets import check_sockets
-from dspy_session_slack.streaming import SlackStream
-from dspy_session_slack.streams import Streams, checked_streams
+from dspy_session_slack.setup.sign_in import check_fetching, check_tokens
 from dspy_session_slack.told import Told
-from dspy_session_slack.transports import Asked, app_token_of
+from dspy_session_slack.transport.mounting import AsgiApp, routes
+from dspy_session_slack.transport.sockets import check_sockets
+from dspy_session_slack.transport.transports import Asked, app_token_of
 from dspy_session_slack.unnamed import renamed, unnamed_in
 from dspy_session_slack.ways import Given, Ways
 from dspy_session_slack.web_client import keeping_connections

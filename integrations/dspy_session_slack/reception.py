@@ -9,12 +9,12 @@ from typing import Any
 
 from dspy_session_chat.platform import Receive
 from dspy_session_slack.home import Home, home_of
-from dspy_session_slack.intake import Intake
-from dspy_session_slack.interactions import Interactions
-from dspy_session_slack.leaving import leaving_of
-from dspy_session_slack.orders import Orders
+from dspy_session_slack.inbound.intake import Intake
+from dspy_session_slack.inbound.interactions import Interactions
+from dspy_session_slack.inbound.orders import Orders
+from dspy_session_slack.inbound.visits import Visits
+from dspy_session_slack.installing.leaving import leaving_of
 from dspy_session_slack.told import Told
-from dspy_session_slack.visits import Visits
 from dspy_session_slack.workspace import Workspace
 from dspy_session_slack.workspaces import Workspaces
 

@@ -14,17 +14,17 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import PlatformError
 from dspy_session_chat.action import Event
-from dspy_session_slack.bolt_app import BoltApp, Take, own_app
-from dspy_session_slack.entrance import Entrance
 from dspy_session_slack.home import Home
-from dspy_session_slack.installing import Installing
-from dspy_session_slack.many import Many, installed_by_oauth, installed_in
+from dspy_session_slack.installing.many import Many, installed_by_oauth, installed_in
+from dspy_session_slack.installing.pages import Installing
 from dspy_session_slack.oauth import OAuth
 from dspy_session_slack.reception import Reception
 from dspy_session_slack.refusals import TokenRefusedError
-from dspy_session_slack.scopes import Features
+from dspy_session_slack.setup.scopes import Features
 from dspy_session_slack.told import Told
-from dspy_session_slack.transports import Asked
+from dspy_session_slack.transport.bolt_app import BoltApp, Take, own_app
+from dspy_session_slack.transport.entrance import Entrance
+from dspy_session_slack.transport.transports import Asked
 from dspy_session_slack.web_client import web_client
 from dspy_session_slack.workspace import Workspace
 from dspy_session_slack.workspaces import OneWorkspace, Workspaces

@@ -8,14 +8,14 @@ from typing import Self
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_chat.files.downloads import Downloader
-from dspy_session_slack.address import BotUser
 from dspy_session_slack.directory import Directory
-from dspy_session_slack.fetching import downloader
-from dspy_session_slack.looking_back import LookingBack
-from dspy_session_slack.panel import Panel
-from dspy_session_slack.posting import Posting
-from dspy_session_slack.streams import StreamsOf
-from dspy_session_slack.threads import Threads
+from dspy_session_slack.inbound.address import BotUser
+from dspy_session_slack.inbound.fetching import downloader
+from dspy_session_slack.inbound.looking_back import LookingBack
+from dspy_session_slack.inbound.threads import Threads
+from dspy_session_slack.outbound.panel import Panel
+from dspy_session_slack.outbound.posting import Posting
+from dspy_session_slack.outbound.streams import StreamsOf
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from dspy_session_slack.address import BotUser
 from dspy_session_slack.home import Home
-from dspy_session_slack.leaving import Leaving
-from dspy_session_slack.sign_in import sign_in, sign_in_once_reached, tell_of_lacking
+from dspy_session_slack.inbound.address import BotUser
+from dspy_session_slack.installing.leaving import Leaving
+from dspy_session_slack.setup.sign_in import sign_in, sign_in_once_reached, tell_of_lacking
 from dspy_session_slack.workspace import Workspace
 
 _log = logging.getLogger(__name__)

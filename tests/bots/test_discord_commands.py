@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dspy_session_bots.proxy import proxied as proxied_by_environment
-from dspy_session_discord.invite import invite
+from dspy_session_discord.setup.invite import invite
 from tests.bots.command_line import Line, Result, run_lines
 from tests.loopback.discord import FakeDiscord
 from tests.loopback.discord.proxy import proxied

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dspy_session_slack import Slack
-from dspy_session_slack.manifest import Setup, manifest
-from dspy_session_slack.scopes import Features, bot_scopes
+from dspy_session_slack.setup.manifest import Setup, manifest
+from dspy_session_slack.setup.scopes import Features, bot_scopes
 from tests.bots.command_line import PATIENCE, Line, Result, run_lines
 from tests.bots.test_chat import keyboard
 from tests.loopback.slack import FakeSlack

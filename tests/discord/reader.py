@@ -10,7 +10,7 @@ from typing import Any
 import discord
 
 from dspy_session_chat.inbound import Inbound
-from dspy_session_discord.translate import Ignored, translate
+from dspy_session_discord.inbound.translate import Ignored, translate
 from tests.loopback.discord import Channel, FakeDiscord, Message, User
 
 Payload = dict[str, Any]

@@ -15,9 +15,9 @@ from dspy_session_chat.inbound import Author
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Counts, Reply
 from dspy_session_discord import Discord
-from dspy_session_discord.button import NAME_LIMIT, QUESTION_LIMIT, ButtonName, answer_in, hashed, view_of
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.markup import length
+from dspy_session_discord.outbound.button import NAME_LIMIT, QUESTION_LIMIT, ButtonName, answer_in, hashed, view_of
+from dspy_session_discord.outbound.markup import length
 from tests.chat.places import saying
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Keep, own, running

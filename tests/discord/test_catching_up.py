@@ -18,8 +18,10 @@ from dspy_session.conversation import ConversationKey, Conversations
 from dspy_session.errors import StoreError
 from dspy_session.stores import ConversationInfo
 from dspy_session_chat import Bot
-from dspy_session_discord import Discord, catching_up, pace, starting
-from dspy_session_discord.gaps import SLACK, Gaps, id_at, read_from
+from dspy_session_discord import Discord
+from dspy_session_discord.inbound import catching_up
+from dspy_session_discord.inbound.gaps import SLACK, Gaps, id_at, read_from
+from dspy_session_discord.transport import pace, starting
 from tests.chat.agents import Parrot, held
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Keep, own, running

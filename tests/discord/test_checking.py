@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dspy_session_chat.finding import Finding, mends
-from dspy_session_discord.checking import Found, check
-from dspy_session_discord.invite import invite
+from dspy_session_discord.setup.checking import Found, check
+from dspy_session_discord.setup.invite import invite
 from tests.discord.conftest import Place
 from tests.loopback.discord import FakeDiscord
 from tests.loopback.discord.faults import Fault

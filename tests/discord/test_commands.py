@@ -15,7 +15,7 @@ from dspy_session.errors import ConfigurationError
 from dspy_session_chat.commands import BotCommand
 from dspy_session_chat.needs import Named
 from dspy_session_discord import Discord
-from dspy_session_discord.commands import ASKS, ASKS_ABOUT, listed, same, value_in
+from dspy_session_discord.commands.listed import ASKS, ASKS_ABOUT, listed, same, value_in
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Keep, running
 from tests.loopback.discord import FakeDiscord

@@ -12,7 +12,8 @@ import discord
 import pytest
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_discord import Discord, login, pace, refusal
+from dspy_session_discord import Discord, refusal
+from dspy_session_discord.transport import login, pace
 from tests.chat.places import saying
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Echo, Keep, LastingConnector, PromptClient, echoing, own, running

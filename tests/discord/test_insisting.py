@@ -12,8 +12,8 @@ import pytest
 from dspy_session.errors import StoreError
 from dspy_session_chat.action import Action, Edit, Event
 from dspy_session_chat.inbound import Inbound
-from dspy_session_discord import insisting
-from dspy_session_discord.insisting import Insisting
+from dspy_session_discord.inbound import insisting
+from dspy_session_discord.inbound.insisting import Insisting
 from tests.chat.places import message
 from tests.discord.conftest import Place
 from tests.discord.talk import Keep, own, running

@@ -18,8 +18,8 @@ from dspy_session_chat.reply import Button, Reply, ReplyFile
 from dspy_session_chat.testing import Where
 from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import Parrot, ScriptedModel
-from dspy_session_discord.commands import ASKS_ABOUT
-from dspy_session_discord.interactions import NO_MEMBER, NOT_TAKEN
+from dspy_session_discord.commands.listed import ASKS_ABOUT
+from dspy_session_discord.inbound.interactions import NO_MEMBER, NOT_TAKEN
 from tests.chat.places import saying
 from tests.discord.conftest import Place
 from tests.discord.stage import DiscordStage

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from dspy_session_chat.markup.overflow import NOTICE
 from dspy_session_chat.reply import Link, Reply
-from dspy_session_discord.layout import REASONING_LIMIT, laid_out, spoiler
-from dspy_session_discord.markup import MESSAGE_LIMIT, length
+from dspy_session_discord.outbound.layout import REASONING_LIMIT, laid_out, spoiler
+from dspy_session_discord.outbound.markup import MESSAGE_LIMIT, length
 
 
 def test_fields_sources_and_thoughts_stand_beneath_the_words() -> None:

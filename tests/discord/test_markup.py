@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dspy_session_chat.markup.split import SMALLEST_LIMIT
-from dspy_session_discord.markup import MESSAGE_LIMIT, length, shorten, sound, split
+from dspy_session_discord.outbound.markup import MESSAGE_LIMIT, length, shorten, sound, split
 from tests.chat.markdown import ANSWER
 
 

@@ -9,7 +9,7 @@ import pytest
 from dspy_session.errors import ConfigurationError
 from dspy_session_chat import Bot, Manners
 from dspy_session_discord import Discord
-from dspy_session_discord.threads import Threads
+from dspy_session_discord.outbound.threads import Threads
 from tests.chat.agents import Parrot, held
 from tests.chat.places import saying
 from tests.discord.conftest import Place

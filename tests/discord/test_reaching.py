@@ -11,10 +11,11 @@ import pytest
 from dspy_session.errors import PlatformError, PlatformUnavailableError
 from dspy_session_chat.platform import PostedInPartError
 from dspy_session_chat.reply import Button
-from dspy_session_discord import Discord, reaching
-from dspy_session_discord.budget import KEPT, Budget
-from dspy_session_discord.reaching import Reaching
+from dspy_session_discord import Discord
 from dspy_session_discord.refusal import TURNED_AWAY_SECONDS, turned_away_for
+from dspy_session_discord.transport import reaching
+from dspy_session_discord.transport.budget import KEPT, Budget
+from dspy_session_discord.transport.reaching import Reaching
 from tests.chat.places import saying
 from tests.discord.conftest import Place
 from tests.discord.talk import INTENTS, Keep, PromptClient, own, running

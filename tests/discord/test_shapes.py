@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Inbound
-from dspy_session_discord.deeds import edit_of
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.translate import Ignored, translate
+from dspy_session_discord.inbound.deeds import edit_of
+from dspy_session_discord.inbound.translate import Ignored, translate
 from tests.discord.conftest import Place
 from tests.discord.reader import Payload, Reader
 from tests.loopback.discord import Channel, ChannelType, FakeDiscord, Message

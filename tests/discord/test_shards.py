@@ -10,7 +10,8 @@ from discord.ext import commands
 
 from dspy_session.conversation.runtime import Runtime
 from dspy_session_chat import Bot
-from dspy_session_discord import Discord, Shards, pace, starting
+from dspy_session_discord import Discord, Shards
+from dspy_session_discord.transport import pace, starting
 from tests.chat.agents import Parrot, held
 from tests.discord.talk import HURRY, INTENTS, Echo, LastingConnector, running
 from tests.loopback.discord import Channel, FakeDiscord, User

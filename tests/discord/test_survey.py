@@ -11,9 +11,9 @@ import pytest
 from discord import ChannelType
 
 from dspy_session_chat.finding import Finding
-from dspy_session_discord.invite import SCOPES, invite
-from dspy_session_discord.survey import Spot, closely, survey
-from dspy_session_discord.wanted import WANTED, invited, lacking, listed
+from dspy_session_discord.setup.invite import SCOPES, invite
+from dspy_session_discord.setup.survey import Spot, closely, survey
+from dspy_session_discord.setup.wanted import WANTED, invited, lacking, listed
 
 ALL = discord.Permissions(discord.Permissions.all().value & ~discord.Permissions(administrator=True).value)
 MANY = [f"c{number}" for number in range(9)]

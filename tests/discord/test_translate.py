@@ -12,7 +12,7 @@ from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Inbound
 from dspy_session_discord import conversation_key
 from dspy_session_discord.destination import Destination
-from dspy_session_discord.translate import Ignored
+from dspy_session_discord.inbound.translate import Ignored
 from tests.discord.conftest import Place
 from tests.discord.reader import Payload, Reader
 from tests.discord.talk import HURRY, INTENTS

@@ -9,9 +9,10 @@ import discord
 import pytest
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_discord import Discord, Shards, connection, pace, starting
-from dspy_session_discord.pace import FREE, LONGEST, LONGEST_PAUSE, WINDOW, Pace, pause_after
-from dspy_session_discord.shards import spread_of
+from dspy_session_discord import Discord, Shards
+from dspy_session_discord.transport import connection, pace, starting
+from dspy_session_discord.transport.pace import FREE, LONGEST, LONGEST_PAUSE, WINDOW, Pace, pause_after
+from dspy_session_discord.transport.shards import spread_of
 from tests.discord.conftest import Place
 from tests.discord.talk import HURRY, INTENTS, Echo, Keep, PromptClient, own, running
 from tests.loopback.discord import FakeDiscord

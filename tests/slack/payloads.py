@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dspy_session_slack.address import BotUser
+from dspy_session_slack.inbound.address import BotUser
 
 BOT = BotUser(team_id="T00TEAM", user_id="U00BOT", bot_id="B00BOT", name="helper")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dspy_session_slack.address import Ignored, address
-from dspy_session_slack.translate import translate
+from dspy_session_slack.inbound.address import Ignored, address
+from dspy_session_slack.inbound.translate import translate
 from tests.slack import payloads
 from tests.slack.payloads import BOT, body, dm, mention, message, reply
 

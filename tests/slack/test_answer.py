@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dspy_session_chat.reply import Link, Reply
-from dspy_session_slack.answer import answer_parts
+from dspy_session_slack.outbound.answer import answer_parts
 
 
 def test_the_words_come_first_then_the_fields_then_the_sources():

@@ -21,9 +21,9 @@ from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import Parrot, ScriptedModel
 from dspy_session_chat.testing.stage import Where
 from dspy_session_slack import Assistant, Opening
+from dspy_session_slack.inbound.viewing import channel_in, with_context
+from dspy_session_slack.inbound.viewings import KEPT_SECONDS, Viewings
 from dspy_session_slack.unnamed import unnamed
-from dspy_session_slack.viewing import channel_in, with_context
-from dspy_session_slack.viewings import KEPT_SECONDS, Viewings
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, refused
 from tests.slack.stage import SlackStage
 from tests.slack.talk import ANN, ANNS_DM, GENERAL, MENTION, SECRET, echoing, platform_of, some_inbound
@@ -38,7 +38,7 @@ SUGGESTED = [
 @pytest.fixture
 async def agents(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSlack]:
     """A Slack in which the app is an agent, and answers are streamed as fast as they come."""
-    monkeypatch.setattr("dspy_session_slack.streaming.PACE", 0.0)
+    monkeypatch.setattr("dspy_session_slack.outbound.streaming.PACE", 0.0)
     async with FakeSlack(bot_scopes={*BOT_SCOPES, "assistant:write"}) as slack:
         yield slack
 

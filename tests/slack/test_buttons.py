@@ -17,8 +17,8 @@ from dspy_session_chat.action import Action, Event, Press
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply
 from dspy_session_slack import Slack
-from dspy_session_slack.buttons import actions, button_of
-from dspy_session_slack.presses import answered, pressed
+from dspy_session_slack.inbound.presses import answered, pressed
+from dspy_session_slack.outbound.buttons import actions, button_of
 from tests.loopback.slack import FakeSlack, held, refused
 from tests.slack.payloads import BOT
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, platform_of, running, some_inbound
@@ -188,7 +188,7 @@ async def test_a_press_that_waits_for_its_answer_comes_once_with_words_or_withou
 async def test_a_press_counts_though_the_question_cannot_be_asked(
     slack: FakeSlack, label: str, slow: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr("dspy_session_slack.interactions.PATIENCE", 0.05)
+    monkeypatch.setattr("dspy_session_slack.inbound.interactions.PATIENCE", 0.05)
     fault = held(asyncio.Event()) if slow else refused("expired_trigger_id")
     platform = platform_of(slack)
     rated = Rated(platform)

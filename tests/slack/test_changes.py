@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Action, Deletion, Edit
 from dspy_session_chat.inbound import Author
-from dspy_session_slack.address import Ignored
-from dspy_session_slack.changes import Change, change_of, translate_change
+from dspy_session_slack.inbound.address import Ignored
+from dspy_session_slack.inbound.changes import Change, change_of, translate_change
 from tests.loopback.slack import FakeSlack
 from tests.slack.payloads import BOT, DELETION, EDIT, OWN, message
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, OTHER_BOT, echoing

@@ -16,9 +16,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_chat.finding import Finding, mends
 from dspy_session_slack import Slack
-from dspy_session_slack.checking import Listening, OverHttp, OverSocket, check
-from dspy_session_slack.manifest import Setup, manifest
-from dspy_session_slack.scopes import APP_SCOPES, Features, bot_scopes
+from dspy_session_slack.setup.checking import Listening, OverHttp, OverSocket, check
+from dspy_session_slack.setup.manifest import Setup, manifest
+from dspy_session_slack.setup.scopes import APP_SCOPES, Features, bot_scopes
 from tests.loopback.slack import FakeSlack, cut, rate_limited, refused, server_error
 from tests.loopback.slack.faults import Fault
 from tests.loopback.slack.server import OTHER_BOT

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import ConfigurationError, StoreError
 from dspy_session_chat.inbound import Inbound
 from dspy_session_slack import Slack
-from dspy_session_slack.sockets import Sockets
+from dspy_session_slack.transport.sockets import Sockets
 from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack, cut, held, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, MENTION, Echo, echoing, platform_of, running
@@ -248,7 +248,9 @@ async def test_where_slack_keeps_no_connection_open_it_is_told_and_tried_again(
     slack: FakeSlack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, reason: str, remedy: str
 ):
     # It asks again as often as it pings, but so often as here no machine pings when it is busy.
-    monkeypatch.setattr("dspy_session_slack.sockets.Sockets", lambda make, count, _: Sockets(make, count, 0.01))
+    monkeypatch.setattr(
+        "dspy_session_slack.transport.sockets.Sockets", lambda make, count, _: Sockets(make, count, 0.01)
+    )
     slack.sockets.closing = [reason] * 3
     async with echoing(slack) as echo:
         await slack.say("hello", channel=ANNS_DM, user=ANN)
@@ -298,7 +300,7 @@ async def test_a_broken_connection_is_mended_and_what_was_lost_comes_again(slack
 async def test_every_new_connection_gets_an_address_of_its_own(
     slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr("dspy_session_slack.socket_mode.TRIES", 1)
+    monkeypatch.setattr("dspy_session_slack.transport.socket_mode.TRIES", 1)
     async with echoing(slack) as echo:
         slack.fail("link", server_error())
         await slack.refresh()
@@ -313,7 +315,8 @@ async def test_every_new_connection_gets_an_address_of_its_own(
 
 
 async def test_an_outage_of_slack_is_waited_out(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("dspy_session_slack.socket_mode.TRIES", 100)  # a busy machine takes longer than two pings
+    # A busy machine takes longer than two pings.
+    monkeypatch.setattr("dspy_session_slack.transport.socket_mode.TRIES", 100)
     async with echoing(slack, ping_interval=0.1) as echo:
         slack.fail("apps.connections.open", server_error(502), times=2)
         slack.drop_connections()

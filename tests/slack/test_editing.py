@@ -13,9 +13,9 @@ from dspy_session.errors import PlatformError
 from dspy_session_chat.growing import CanEdit, Growing
 from dspy_session_chat.platform import Post, RefusedInPartError
 from dspy_session_chat.reply import Button, Reply
-from dspy_session_slack.pace import Pace
+from dspy_session_slack.outbound.pace import Pace
+from dspy_session_slack.outbound.streaming import PACE, SHARE
 from dspy_session_slack.platform import EDIT_SECONDS
-from dspy_session_slack.streaming import PACE, SHARE
 from tests.loopback.slack import FakeSlack, rate_limited, refused
 from tests.slack.talk import ANN, ANNS_DM, GENERAL, platform_of, some_inbound
 

@@ -9,7 +9,7 @@ from dspy_session.errors import PlatformError
 from dspy_session_chat.inbound import Attachment
 from dspy_session_chat.platform import CanFetch
 from dspy_session_slack import Slack
-from dspy_session_slack.fetching import downloader
+from dspy_session_slack.inbound.fetching import downloader
 from tests.loopback.slack import BOT_SCOPES, FakeSlack
 from tests.slack.talk import ANN, ANNS_DM, Echo, echoing, platform_of, running
 

@@ -21,11 +21,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session.errors import ConfigurationError, PlatformError, StoreError
 from dspy_session_chat.action import Event
 from dspy_session_slack import Slack
-from dspy_session_slack.front_door import FrontDoor
-from dspy_session_slack.listening import listening, place_of
-from dspy_session_slack.mounting import routes
-from dspy_session_slack.request import FORM, JSON, MOST, Answer, BadRequestError, Request, parse
-from dspy_session_slack.signature import FRESH, is_genuine
+from dspy_session_slack.transport.front_door import FrontDoor
+from dspy_session_slack.transport.listening import listening, place_of
+from dspy_session_slack.transport.mounting import routes
+from dspy_session_slack.transport.request import FORM, JSON, MOST, Answer, BadRequestError, Request, parse
+from dspy_session_slack.transport.signature import FRESH, is_genuine
 from tests.loopback.slack import BOT, FakeSlack, cut
 from tests.loopback.slack.http_mode import SECRET, signed
 from tests.slack.door import door_for, until

@@ -14,9 +14,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import PlatformUnavailableError
 from dspy_session_slack.home import Home
-from dspy_session_slack.installations import VaultInstallations
-from dspy_session_slack.installed import FRESH, REFUSED_SECONDS, InstalledWorkspaces, NotInstalledError
-from dspy_session_slack.leaving import SKEW, Leaving
+from dspy_session_slack.installing.installations import VaultInstallations
+from dspy_session_slack.installing.installed import FRESH, REFUSED_SECONDS, InstalledWorkspaces, NotInstalledError
+from dspy_session_slack.installing.leaving import SKEW, Leaving
 from tests.chat.places import saying
 from tests.loopback.slack import FakeSlack, refused
 from tests.loopback.slack.oauth import CLIENT_ID, LIFE
@@ -160,7 +160,7 @@ class Deleting(Shelf):
 async def test_taken_out_within_the_skew_of_two_clocks_slack_tells_whether_it_is_back(
     slack: FakeSlack, caplog: pytest.LogCaptureFixture
 ):
-    caplog.set_level(logging.INFO, "dspy_session_slack.installed")
+    caplog.set_level(logging.INFO, "dspy_session_slack.installing.installed")
     shelf, clock, home = Deleting(), Clock(), Home("T1")
     workspaces = InstalledWorkspaces(shelf, AsyncWebClient(base_url=slack.base_url), None, clock)
     await on_the_shelf(slack, shelf)  # at 1.0

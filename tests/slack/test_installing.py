@@ -12,8 +12,8 @@ from slack_sdk.oauth.installation_store import FileInstallationStore, Installati
 from dspy_session.errors import ConfigurationError, PlatformError
 from dspy_session.stores import Kept, MemoryStore
 from dspy_session_slack import OAuth, Slack
-from dspy_session_slack.installations import VaultInstallations, VaultStates
-from dspy_session_slack.installing import authorization_url
+from dspy_session_slack.installing.installations import VaultInstallations, VaultStates
+from dspy_session_slack.installing.pages import authorization_url
 from tests.loopback.slack import BOT, FakeSlack, server_error
 from tests.loopback.slack.oauth import CLIENT_ID, CLIENT_SECRET, LIFE
 from tests.slack.installs import Browser, Clock, Shelf, scene, warnings

@@ -14,8 +14,8 @@ from dspy_session.errors import ConfigurationError
 from dspy_session_chat.answering import Answering
 from dspy_session_chat.means import Means
 from dspy_session_chat.standard import StandardCommands
-from dspy_session_slack.manifest import LONGEST_LINK, SUBCOMMANDS, Setup, link, manifest
-from dspy_session_slack.scopes import Features, bot_events, bot_scopes
+from dspy_session_slack.setup.manifest import LONGEST_LINK, SUBCOMMANDS, Setup, link, manifest
+from dspy_session_slack.setup.scopes import Features, bot_events, bot_scopes
 from tests.slack.manifests import faults
 
 URL = "https://bot.example.com"

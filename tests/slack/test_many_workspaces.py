@@ -21,8 +21,8 @@ from dspy_session.stores import Arrival, Forget, MemoryStore, SealedStore, Seali
 from dspy_session_chat import Bot
 from dspy_session_chat.inbound import Inbound
 from dspy_session_slack import OAuth, Slack
-from dspy_session_slack.installed import NotInstalledError
-from dspy_session_slack.scopes import Features, bot_scopes
+from dspy_session_slack.installing.installed import NotInstalledError
+from dspy_session_slack.setup.scopes import Features, bot_scopes
 from tests.chat.places import saying
 from tests.loopback.slack import BOT, FakeSlack
 from tests.loopback.slack.oauth import CLIENT_SECRET

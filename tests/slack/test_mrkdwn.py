@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dspy_session_slack.split import LIMIT, to_messages
+from dspy_session_slack.outbound.split import LIMIT, to_messages
 
 LINK = re.compile(r"<(?:https?://|mailto:)[^<>|\s]+(?:\|[^<>\n]+)?>", re.IGNORECASE)
 

@@ -17,16 +17,16 @@ from slack_sdk.web.async_client import AsyncWebClient
 from dspy_session_chat import Manners, Post, Reply
 from dspy_session_chat.action import Action
 from dspy_session_chat.testing.scene import playing
-from dspy_session_slack.address import Ignored
-from dspy_session_slack.buttons import ACTION
-from dspy_session_slack.changes import change_of, translate_change
 from dspy_session_slack.directory import FRESH, REFUSED, Directory
-from dspy_session_slack.harmless import harmless, ids_in, like_ids
-from dspy_session_slack.presses import pressed
-from dspy_session_slack.reactions import reaction_of
-from dspy_session_slack.settled import settled
-from dspy_session_slack.shortcut import ASK_ABOUT, about
-from dspy_session_slack.translate import translate
+from dspy_session_slack.inbound.address import Ignored
+from dspy_session_slack.inbound.changes import change_of, translate_change
+from dspy_session_slack.inbound.presses import pressed
+from dspy_session_slack.inbound.reactions import reaction_of
+from dspy_session_slack.inbound.shortcut import ASK_ABOUT, about
+from dspy_session_slack.inbound.translate import translate
+from dspy_session_slack.outbound.buttons import ACTION
+from dspy_session_slack.outbound.harmless import harmless, ids_in, like_ids
+from dspy_session_slack.outbound.settled import settled
 from dspy_session_slack.unnamed import UNNAMED, renamed, unnamed, unnamed_in
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, refused
 from tests.loopback.slack.workspace import User

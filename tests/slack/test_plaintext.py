@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_session_slack.plaintext import mentions, plain_text, without_address
+from dspy_session_slack.inbound.plaintext import mentions, plain_text, without_address
 from dspy_session_slack.unnamed import unnamed
 
 

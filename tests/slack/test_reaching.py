@@ -11,9 +11,9 @@ from aiohttp import web
 
 from dspy_session_chat.finding import Finding
 from dspy_session_slack import Slack
-from dspy_session_slack.reaching import reach, reach_install
-from dspy_session_slack.scopes import Features
-from dspy_session_slack.tokens import SIGNING
+from dspy_session_slack.setup.reaching import reach, reach_install
+from dspy_session_slack.setup.scopes import Features
+from dspy_session_slack.setup.tokens import SIGNING
 from tests.slack.installs import scene
 
 SECRET = "0123456789abcdef" * 2

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.action import Action, Reaction
 from dspy_session_chat.inbound import Author
-from dspy_session_slack.address import Ignored
-from dspy_session_slack.emoji import emoji_of
-from dspy_session_slack.reactions import reaction_of
+from dspy_session_slack.inbound.address import Ignored
+from dspy_session_slack.inbound.emoji import emoji_of
+from dspy_session_slack.inbound.reactions import reaction_of
 from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack
 from tests.slack.payloads import BOT, REACTION

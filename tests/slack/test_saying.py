@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from dspy_session_chat.platform import Post
 from dspy_session_chat.reply import Button, Reply
-from dspy_session_slack.harmless import harmless
-from dspy_session_slack.saying import LIMIT, Saying, parts, sayings, unsupported
-from dspy_session_slack.tables import shaped
+from dspy_session_slack.outbound.harmless import harmless
+from dspy_session_slack.outbound.saying import LIMIT, Saying, parts, sayings, unsupported
+from dspy_session_slack.outbound.tables import shaped
 from dspy_session_slack.unnamed import unnamed
 from tests.loopback.slack import FakeSlack, refused
 from tests.loopback.slack.blocks import check_blocks, words_of

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dspy_session_slack.scopes import (
+from dspy_session_slack.inbound.shortcut import ASK_ABOUT
+from dspy_session_slack.setup.scopes import (
     HEARING,
     NEEDS,
     READING,
@@ -18,7 +19,6 @@ from dspy_session_slack.scopes import (
     lacking,
     needs,
 )
-from dspy_session_slack.shortcut import ASK_ABOUT
 from tests.loopback.slack.server import BOT_SCOPES, EVENTS
 
 BARE = Features(commands=False)

@@ -13,8 +13,8 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session_slack import Slack
-from dspy_session_slack.shortcut import ASK_ABOUT, About, about, asked, modal
-from dspy_session_slack.translate import named_in
+from dspy_session_slack.inbound.shortcut import ASK_ABOUT, About, about, asked, modal
+from dspy_session_slack.inbound.translate import named_in
 from tests.loopback.slack import FakeSlack, held, refused
 from tests.slack.payloads import BOT
 from tests.slack.talk import ANN, BEN, GENERAL, Echo, echoing, running
@@ -51,7 +51,7 @@ async def test_in_a_thread_the_answer_goes_to_that_thread(slack: FakeSlack):
 async def test_a_question_that_cannot_be_asked_for_is_told(
     slack: FakeSlack, fault: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("dspy_session_slack.orders.PATIENCE", 0.1)
+    monkeypatch.setattr("dspy_session_slack.inbound.orders.PATIENCE", 0.1)
     async with echoing(slack):
         message = await slack.say("one", channel=GENERAL, user=BEN)
         slack.fail("views.open", fault)

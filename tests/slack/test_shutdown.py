@@ -90,7 +90,7 @@ async def test_an_event_under_way_is_still_acknowledged(slack: FakeSlack):
 async def test_an_event_that_would_keep_us_is_left_to_the_next_process(
     slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("dspy_session_slack.socket_mode.GRACE", 0.1)
+    monkeypatch.setattr("dspy_session_slack.transport.socket_mode.GRACE", 0.1)
     receiving, cancelled = asyncio.Event(), asyncio.Event()
 
     async def receive(inbound: Inbound) -> None:

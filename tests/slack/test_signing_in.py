@@ -11,8 +11,10 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from dspy_session.errors import ConfigurationError, PlatformError
-from dspy_session_slack import OAuth, Slack, sign_in, sockets
-from dspy_session_slack.many import installed_by_oauth
+from dspy_session_slack import OAuth, Slack
+from dspy_session_slack.installing.many import installed_by_oauth
+from dspy_session_slack.setup import sign_in
+from dspy_session_slack.transport import sockets
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, cut, refused, server_error
 from tests.slack.talk import ANN, ANNS_DM, Echo, echoing, platform_of, running
 
@@ -109,7 +111,7 @@ async def test_other_refusals_are_told_too(slack: FakeSlack, method: str, code: 
 async def test_while_slack_cannot_be_reached_at_the_start_the_bot_tries_again(
     slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr("dspy_session_slack.sign_in.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("dspy_session_slack.setup.sign_in.FIRST_PAUSE", 0.0)
     slack.fail("auth.test", server_error(502))
     slack.fail("auth.test", cut(), times=2)  # as often as the SDK tries
     slack.fail("apps.connections.open", cut(), times=2)

@@ -22,8 +22,8 @@ from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import Parrot
 from dspy_session_chat.testing.stage import Where
 from dspy_session_slack import Slack
-from dspy_session_slack.shortcut import ASK_ABOUT
-from dspy_session_slack.slash import Ask, Given, Meant, Remark, given, is_ours, meant
+from dspy_session_slack.inbound.shortcut import ASK_ABOUT
+from dspy_session_slack.inbound.slash import Ask, Given, Meant, Remark, given, is_ours, meant
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, rate_limited, refused
 from tests.slack.stage import SlackStage
 from tests.slack.talk import ANN, ANNS_DM, BEN, GENERAL, Echo, echoing, platform_of, running, some_inbound
@@ -209,7 +209,7 @@ async def test_who_may_not_ask_makes_the_bot_say_nothing(slack: FakeSlack):
 
 
 async def test_slack_is_not_waited_for_longer_than_it_waits_for_us(slack: FakeSlack, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("dspy_session_slack.asking.PATIENCE", 0.05)
+    monkeypatch.setattr("dspy_session_slack.inbound.asking.PATIENCE", 0.05)
     slack.fail("chat.postMessage", rate_limited(30))
     async with echoing(slack):
         slack.fail("respond", rate_limited())

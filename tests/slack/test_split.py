@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from dspy_session_slack.split import LIMIT, to_messages
+from dspy_session_slack.outbound.split import LIMIT, to_messages
 
 
 def test_a_long_answer_breaks_between_paragraphs():

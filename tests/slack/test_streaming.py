@@ -22,9 +22,9 @@ from dspy_session_chat.reply import Button, Reply
 from dspy_session_chat.testing.scene import playing
 from dspy_session_chat.testing.scripted import ScriptedModel
 from dspy_session_chat.testing.stage import Where
-from dspy_session_slack.settled import parted, settled
-from dspy_session_slack.streaming import SlackStream
-from dspy_session_slack.streams import StreamsOf
+from dspy_session_slack.outbound.settled import parted, settled
+from dspy_session_slack.outbound.streaming import SlackStream
+from dspy_session_slack.outbound.streams import StreamsOf
 from dspy_session_slack.web_client import web_client
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, cut, rate_limited, refused
 from tests.slack.stage import SlackStage
@@ -35,7 +35,7 @@ STOP = Button("stop", "Stop", about="m1", style="danger")
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dspy_session_slack.streaming.PACE", 0.0)
+    monkeypatch.setattr("dspy_session_slack.outbound.streaming.PACE", 0.0)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ async def test_what_a_stream_that_is_over_does_not_take_is_said_in_the_next(slac
 
 @pytest.mark.parametrize("fault", [cut(), rate_limited(), refused("service_unavailable")])
 async def test_what_passes_is_tried_again(slack: FakeSlack, fault: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("dspy_session_slack.pace.REST", 0.0)
+    monkeypatch.setattr("dspy_session_slack.outbound.pace.REST", 0.0)
     async with streaming(slack) as stage:
         await stage.stream.append("one ")
         await stage.until(lambda: stage.texts == ["one "])

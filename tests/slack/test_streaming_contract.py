@@ -32,7 +32,7 @@ class TestStreams:
 
     @pytest.fixture
     async def stage(self, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ThreadStage]:
-        monkeypatch.setattr("dspy_session_slack.streaming.PACE", 0.05)
+        monkeypatch.setattr("dspy_session_slack.outbound.streaming.PACE", 0.05)
         stage = ThreadStage(slack, streams="everywhere")
         begun_before = {"type": "message", "user": ANN, "text": "hello"}
         stage.thread_ts = slack.workspace.write(slack.workspace.channels[ANNS_DM], begun_before)["ts"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dspy_session.conversation.key import ConversationKey
 from dspy_session_chat.inbound import Addressed, Attachment, Author, Inbound
-from dspy_session_slack.translate import translate
+from dspy_session_slack.inbound.translate import translate
 from dspy_session_slack.unnamed import unnamed
 from tests.slack.payloads import (
     BOT,

@@ -1,0 +1,1 @@
+"""What the bot offers natively, and having Discord list it."""

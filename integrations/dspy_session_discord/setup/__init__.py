@@ -1,0 +1,1 @@
+"""What a Discord bot needs, and whether it has it."""

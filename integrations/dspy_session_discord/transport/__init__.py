@@ -1,0 +1,1 @@
+"""How the bot gets into Discord and stays there: its client, its sessions with the gateway."""

@@ -1,0 +1,1 @@
+"""What people write and do in Slack, on its way to the bot."""

@@ -1,0 +1,1 @@
+"""What the bot says in Slack, and what people see while it is at work."""
