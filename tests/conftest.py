@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -15,7 +16,6 @@ import pytest
 from hypothesis import settings
 
 from tests.postgres import postgres, postgres_url  # noqa: F401  # fixtures: the server starts when a test asks for it
-from tests.watching import Watching
 
 # Both are read when dspy and litellm are imported, so they are set before any test module imports them.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # else LiteLLM asks the network for its prices
@@ -27,28 +27,25 @@ settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True
 settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-_COVERING = ("contract", "conversation", "session", "sinks", "stores", "test_redaction.py")
-"""The tests that are about ``dspy_session``, and run nearly all of it."""
-_AGAIN = ("hypothesis", "unwatched")
-"""The marks of those that run at length what others of them run once: to be watched costs a test as much again."""
-
 _FIRST = ("test_soak.py", "test_provider.py", "test_shortening.py")
 """The longest, so that nobody waits for it at the end; and what needs LiteLLM, so that only one worker imports it."""
 
 _refused: list[str] = []
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Watching(_is_watched))
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector: nearly all of it stays until the end, and is never looked through."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in _FIRST)
-
-
-def _is_watched(item: pytest.Item) -> bool:
-    room = item.path.relative_to(Path(__file__).parent).parts[0]
-    return room in _COVERING and not any(item.get_closest_marker(mark) for mark in _AGAIN)
 
 
 def _address(host: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
