@@ -125,7 +125,7 @@ class Directory:
 
     async def _groups(self) -> dict[str, str]:
         found = (await self._client.usergroups_list())["usergroups"] or []
-        return {str(group["id"]): str(group.get("handle") or group.get("name") or "") for group in found}
+        return {str(group.get("id")): str(group.get("handle") or group.get("name") or "") for group in found}
 
 
 def _asked_for(each: str) -> str:

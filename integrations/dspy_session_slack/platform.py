@@ -209,12 +209,14 @@ class Slack:
         Raises:
             PlatformError: Slack refused it or could not be reached.
         """
+        tried: Workspace | None = None
         try:
             async with self._ways.at(post.inbound) as workspace:
+                tried = workspace
                 return await workspace.posting.post(post)
         except TokenRefusedError:
             again = await self._ways.renewed(post.inbound)
-            if again is None or again is workspace:
+            if again is None or again is tried:
                 raise
         return await again.posting.post(post)
 

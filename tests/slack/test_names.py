@@ -29,6 +29,7 @@ from dspy_session_slack.outbound.harmless import harmless, ids_in, like_ids
 from dspy_session_slack.outbound.settled import settled
 from dspy_session_slack.unnamed import UNNAMED, renamed, unnamed, unnamed_in
 from tests.loopback.slack import BOT_SCOPES, FakeSlack, held, refused
+from tests.loopback.slack.faults import Fault
 from tests.loopback.slack.workspace import User
 from tests.slack.payloads import BOT, DELETION, EDIT, REACTION, body, message
 from tests.slack.stage import SlackStage
@@ -311,6 +312,14 @@ async def test_what_is_refused_is_asked_again_after_a_while_and_what_fails_the_n
     assert await asked(ANN) == ({ANN: "Ann"}, 1)
     slack.fail("users.info", refused("user_not_found"))
     assert await asked(ANN) == ({ANN: "Ann"}, 1)
+
+
+@pytest.mark.parametrize("answer", [{}, {"user": None}, {"usergroups": [{}, {"handle": "ops"}]}])
+async def test_an_answer_with_nothing_in_it_is_no_name(slack: FakeSlack, answer: dict[str, Any]):
+    for method in ("users.info", "bots.info", "conversations.info", "usergroups.list"):
+        slack.fail(method, Fault(200, {"ok": True, **answer}))
+    directory = Directory(AsyncWebClient(base_url=slack.base_url, token=slack.bot_token))
+    assert await directory.names([ANN, "B0OTHERBOT", GENERAL, "S0OPS"]) == {}
 
 
 async def test_where_the_name_of_a_channel_matters_it_is_known_from_the_first_word(slack: FakeSlack):
