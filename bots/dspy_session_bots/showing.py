@@ -122,6 +122,8 @@ def _said(line: Line) -> str:
             said = f"begins with {count(len(body.get('messages') or ()), 'message')} of the agent's"
         case "asked":
             said = f"asked whether it may use {harmless(str(body.get('tool', '')))}"
+        case "decided" if body.get("late"):
+            said = "nobody decided in time"
         case "decided":
             why = f": {harmless(str(body['reason']))}" if body.get("reason") else ""
             said = ("approved" if body.get("approved") else "denied") + _by(body) + why

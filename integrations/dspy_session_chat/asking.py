@@ -64,7 +64,6 @@ class Asking:
     """Seconds that went by in waiting for people: they do not count as the agent's."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _open: dict[str, OpenQuestion] = field(default_factory=dict)
-    _over: set[str] = field(default_factory=set)
     _deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wanted: Counter[str] = field(default_factory=Counter)
     _threads: set[Future[str | None]] = field(default_factory=set)
@@ -121,29 +120,34 @@ class Asking:
             self.poster.questions.pop(identity, None)
             if not self._open:
                 self.waited += time.monotonic() - self._since
-        if decided is None:
-            return f"{wish.tool} was not run: nobody approved it in time."
-        return None if decided["approved"] else f"{wish.tool} was not run: {_denied(decided)}"
+        return None if decided["approved"] else f"{wish.tool} was not run: {_refused(decided)}"
 
-    async def _decided(self, identity: str, wish: Wish) -> Mapping[str, Any] | None:
-        """The answer, after the question was posted unless it stands; None when there is none in time."""
+    async def _decided(self, identity: str, wish: Wish) -> Mapping[str, Any]:
+        """The answer, after the question was posted unless it stands; or that there was none in time."""
         asked, decided = await self._past(identity)
-        if decided is not None:
+        if asked is None and decided is not None:  # they were quicker than the note that they were asked
             return decided
         question = wish.question()
         ids = await self._post(identity, wish, question) if asked is None else tuple(asked["ids"])
-        self.job.step_aside()
+        if decided is None:
+            self.job.step_aside()
+            decided = await self._answer(identity, wish.seconds)
+        await self._show_decision(ids, question, decided)  # also where a process that died has not come to that
+        return decided
+
+    async def _answer(self, identity: str, seconds: float) -> Mapping[str, Any]:
+        """Wait for an answer; that there is none in time is written down as one is."""
         answer = self._open[identity].answer
         try:
-            async with asyncio.timeout(wish.seconds):
-                decided = await asyncio.shield(answer)
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(answer)
         except TimeoutError:
-            async with self._deciding:  # who decides at this very moment has decided
-                decided = answer.result() if answer.done() else None
+            async with self._deciding:
+                if answer.done():  # who decides at this very moment has decided
+                    return answer.result()
+                await self._write(DECIDED, decided := _undecided(identity))
                 answer.cancel()
-                self._over.add(identity)  # somebody may be writing why not
-        await self._show_decision(ids, question, decided)
-        return decided
+                return decided
 
     async def _post(self, identity: str, wish: Wish, question: Reply) -> tuple[str, ...]:
         """Post a question; the id of the message that has the buttons, where it has one."""
@@ -162,18 +166,12 @@ class Asking:
         await self._write(ASKED, {"id": identity, "tool": wish.tool, "who": wish.who, "ids": list(ids)})
         return ids
 
-    async def _show_decision(self, ids: tuple[str, ...], question: Reply, decided: Mapping[str, Any] | None) -> None:
+    async def _show_decision(self, ids: tuple[str, ...], question: Reply, decided: Mapping[str, Any]) -> None:
         """Let the question say what became of it; it has no buttons any more."""
         platform = self.poster.platform(self.waiting)
-        if decided is None:
-            said = "nobody decided in time"
-        else:
-            said = f"{'approved' if decided['approved'] else 'denied'} by {as_text(decided['name'])}"
-            if reason := decided.get("reason"):
-                said += f": {as_text(reason, LONGEST_REASON)}"
         if isinstance(platform, CanEdit) and ids:
             try:
-                *_, last = platform.parts(f"{question.text}\n\n*{said}*")
+                *_, last = platform.parts(f"{question.text}\n\n*{_said(decided)}*")
                 await platform.edit(self.waiting.event, ids[-1], last)
             except PlatformError as error:
                 logger.info("A question in %s still has its buttons: %s", self.job.hold.key, error)
@@ -201,7 +199,6 @@ class Asking:
         asked, decided = await self._past(identity)
         if decided is not None:
             self._tell(identity, decided)  # it may have been written though that seemed to fail
-        if decided is not None or identity in self._over:
             return DECIDED_ALREADY
         if identity in self._open:  # people can be quicker than the note that they were asked
             return self._open[identity].denial(action, self.access)
@@ -242,8 +239,23 @@ def _decision(identity: str, action: Action, press: Press) -> dict[str, Any]:
     return decided | ({"reason": reason} if reason else {})
 
 
-def _denied(decided: Mapping[str, Any]) -> str:
+def _undecided(identity: str) -> dict[str, Any]:
+    return {"id": identity, "approved": False, "late": True}
+
+
+def _said(decided: Mapping[str, Any]) -> str:
+    """What became of a question, for people, as Markdown."""
+    if decided.get("late"):
+        return "nobody decided in time"
+    said = f"{'approved' if decided['approved'] else 'denied'} by {as_text(decided['name'])}"
+    reason = decided.get("reason")
+    return f"{said}: {as_text(reason, LONGEST_REASON)}" if reason else said
+
+
+def _refused(decided: Mapping[str, Any]) -> str:
     """Who denied it and why, for the agent: the reason is theirs, and stands in quotes that it cannot close."""
+    if decided.get("late"):
+        return "nobody approved it in time."
     said = f"{decided['name'] or 'somebody'} denied it"
     reason = decided.get("reason")
     return f"{said}: {json.dumps(reason, ensure_ascii=False)}" if reason else f"{said}."

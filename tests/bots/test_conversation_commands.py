@@ -12,10 +12,12 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_session import read_examples
+from dspy_session import read_examples, sessionify
 from dspy_session.conversation import Conversations
 from dspy_session.stores import SealingKey
 from dspy_session_bots.tables import broken
+from dspy_session_chat import ask_first
+from dspy_session_chat.testing import ChatTester
 from tests.bots.command_line import PATIENCE, Line, Result, dspy_bots, environment, run_lines
 from tests.bots.kept import DISCORD, SLACK, Writer, fill, rate
 from tests.bots.program import PROGRAM
@@ -152,6 +154,40 @@ def test_what_people_said_of_turns(tmp_path: Path) -> None:
     assert [turn["score"] for turn in lines(machine)] == [0.5, None, 0.0, 1.0, 1.0]
     assert "  turn 1 retried by slack:T1:U3\n" in timeline.out
     assert "  turn 2 is scored no more by slack:T1:U1\n" in timeline.out
+
+
+async def test_what_became_of_what_tools_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def delete(name: str) -> str:
+        """Delete an account."""
+        return f"{name} is deleted"
+
+    patient = ask_first(delete)
+    monkeypatch.setattr("dspy_session_chat.approval.seconds_of", lambda _: 0.05)
+    hasty = ask_first(delete)
+
+    class Deleter(dspy.Module):
+        async def aforward(self, message: str) -> dspy.Prediction:
+            tool = dspy.Tool(hasty if message == "cy" else patient)
+            return dspy.Prediction(reply=await tool.acall(name=message))
+
+    async with ChatTester(sessionify(Deleter(), copy_mode="none"), store=f"sqlite:///{tmp_path}/bot.db") as chat:
+        for name, label, why in (("ann", "Approve", ""), ("bob", "Deny", "Not\nbob!")):
+            asked = await chat.start(name)
+            await chat.until(lambda name=name: any(f"name: {name}" in each.text for each in chat.seen()))
+            await chat.press(label, chat.seen()[-1], text=why)
+            await asked.reply()
+        await chat.say("cy")
+        (info,) = await chat.conversations.list()
+    (shown,) = await asyncio.to_thread(run, tmp_path, conversations("show", info.key, "--all"))
+    said = [line.partition("  ")[2] for line in shown.out.splitlines()]
+    assert [line for line in said if line.startswith(("asked", "approved", "denied", "nobody"))] == [
+        "asked whether it may use delete",
+        "approved by tester::ann",
+        "asked whether it may use delete",
+        "denied by tester::ann: Not bob!",
+        "asked whether it may use delete",
+        "nobody decided in time",
+    ]
 
 
 def test_rated_conversations_become_a_training_set(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from dspy_session import ConfigurationError, SessionError
 from dspy_session.conversation.runtime import Runtime
+from dspy_session.errors import PlatformError
 from dspy_session.stores import Commit, MemoryStore
 from dspy_session_chat import Access, Action, Author, Button, Event, Limits, Manners, Press, ask_first
 from dspy_session_chat.deciding import IsOpen
@@ -214,7 +215,7 @@ async def test_who_decides_while_people_are_told_that_nobody_did_is_too_late(mon
         (info,) = await chat.conversations.list()
         kinds = [entry.kind async for entry in chat.conversations.store.entries(info.key)]
     assert agent.deleted == []
-    assert kinds == ["asked", "turn"]
+    assert kinds == ["asked", "decided", "turn"]
 
 
 async def test_whoever_says_why_when_it_is_too_late_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,30 +255,58 @@ async def test_a_question_survives_a_restart(tmp_path: Path) -> None:
     assert agent.deleted == ["bob"]
 
 
+class Lingering(Deleter):
+    """Once people have been asked it does not come to an end, unless it is told to."""
+
+    def __init__(self, *, ends: bool = False) -> None:
+        super().__init__()
+        self.ends, self.asked = ends, asyncio.Event()
+
+    async def aforward(self, message: str) -> dspy.Prediction:
+        prediction = await super().aforward(message)
+        self.asked.set()
+        if not self.ends:
+            await asyncio.Event().wait()
+        return prediction
+
+
 @pytest.mark.parametrize(
     ("label", "outcome"),
     [("Approve", "bob is deleted"), ("Deny", 'delete_account was not run: Ann denied it: "Not bob!"')],
 )
 async def test_an_answer_that_came_before_the_restart_counts_after_it(tmp_path: Path, label: str, outcome: str) -> None:
-    store = f"sqlite:///{tmp_path}/bot.db"
-
-    class Slow(Deleter):
-        async def aforward(self, message: str) -> dspy.Prediction:
-            reply = await self.tool.acall(name=message)
-            if slow:
-                ran.set()
-                await asyncio.Event().wait()
-            return dspy.Prediction(reply=reply)
-
-    slow, ran, agent = True, asyncio.Event(), Slow()
+    store, agent = f"sqlite:///{tmp_path}/bot.db", Lingering()
     async with ChatTester(held(agent), store=store, grace=0.05) as chat:
         await chat.start("bob")
-        await chat.press(label, await question(chat), text="Not bob!")
-        await ran.wait()
-    slow = False
-    async with ChatTester(held(agent), store=store, platform=chat.platform) as later:
+        asking = await question(chat)
+        chat.platform.fail("edit", PlatformError("not now"))
+        await chat.press(label, asking, text="Not bob!")
+        await agent.asked.wait()
+        assert asking.buttons
+    async with ChatTester(held(Lingering(ends=True)), store=store, platform=chat.platform) as later:
         await later.until(lambda: later.platform.posts and later.platform.posts[-1].text == outcome)
-        assert sum("May I use" in message.text for message in later.seen()) == 1
+        assert [each for each in later.seen() if "May I use" in each.text] == [asking]
+        assert asking.text.splitlines()[-1].startswith("*approved by Ann" if label == "Approve" else "*denied by Ann")
+        assert not asking.buttons
+
+
+async def test_that_nobody_decided_in_time_counts_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dspy_session_chat.approval.seconds_of", lambda _: 0.05)
+    store, agent = f"sqlite:///{tmp_path}/bot.db", Lingering()
+    async with ChatTester(held(agent), store=store, grace=0.05) as chat:
+        await chat.start("bob")
+        asking = await question(chat)
+        await agent.asked.wait()
+    monkeypatch.setattr("dspy_session_chat.approval.seconds_of", lambda _: 3_600.0)
+    again = Lingering(ends=True)
+    async with ChatTester(held(again), store=store, platform=chat.platform) as later:
+        await later.until(
+            lambda: later.platform.posts and "nobody approved it in time" in later.platform.posts[-1].text
+        )
+        assert [each for each in later.seen() if "May I use" in each.text] == [asking]
+    assert agent.deleted == again.deleted == []
 
 
 async def test_people_take_the_time_of_people(monkeypatch: pytest.MonkeyPatch) -> None:
