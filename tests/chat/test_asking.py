@@ -270,20 +270,31 @@ class Lingering(Deleter):
         return prediction
 
 
+class Hiding(TesterPlatform):
+    """Does not show what was decided while it is told not to."""
+
+    hides = True
+
+    async def edit(self, inbound: Event, message_id: str, part: str, buttons: Sequence[Button] = ()) -> None:
+        if self.hides and "by Ann" in part:
+            raise PlatformError("not now")
+        await super().edit(inbound, message_id, part, buttons)
+
+
 @pytest.mark.parametrize(
     ("label", "outcome"),
     [("Approve", "bob is deleted"), ("Deny", 'delete_account was not run: Ann denied it: "Not bob!"')],
 )
 async def test_an_answer_that_came_before_the_restart_counts_after_it(tmp_path: Path, label: str, outcome: str) -> None:
-    store, agent = f"sqlite:///{tmp_path}/bot.db", Lingering()
-    async with ChatTester(held(agent), store=store, grace=0.05) as chat:
+    store, agent, platform = f"sqlite:///{tmp_path}/bot.db", Lingering(), Hiding()
+    async with ChatTester(held(agent), store=store, platform=platform, grace=0.05) as chat:
         await chat.start("bob")
         asking = await question(chat)
-        chat.platform.fail("edit", PlatformError("not now"))
         await chat.press(label, asking, text="Not bob!")
         await agent.asked.wait()
         assert asking.buttons
-    async with ChatTester(held(Lingering(ends=True)), store=store, platform=chat.platform) as later:
+    platform.hides = False
+    async with ChatTester(held(Lingering(ends=True)), store=store, platform=platform) as later:
         await later.until(lambda: later.platform.posts and later.platform.posts[-1].text == outcome)
         assert [each for each in later.seen() if "May I use" in each.text] == [asking]
         assert asking.text.splitlines()[-1].startswith("*approved by Ann" if label == "Approve" else "*denied by Ann")
